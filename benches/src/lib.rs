@@ -1,0 +1,1 @@
+//! Benchmarks, each a ratio to a raw reference in the same run.

@@ -1,0 +1,1 @@
+//! Examples of openclaw-tenancy, run by the tests.

@@ -1,0 +1,1 @@
+//! Doubles and service pools for the tests.

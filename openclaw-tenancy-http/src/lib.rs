@@ -1,0 +1,1 @@
+//! REST API, OIDC sign-in, edge and reference server for openclaw-tenancy.

@@ -1,0 +1,1 @@
+//! Docker Engine backend for openclaw-tenancy, direct over unix socket, TCP and mutual TLS.
