@@ -1,0 +1,5 @@
+//! The one mapping from the core's nouns to the Docker Engine API.
+
+mod transport;
+
+pub use self::transport::TlsError;

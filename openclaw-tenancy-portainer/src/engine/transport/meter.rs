@@ -1,0 +1,198 @@
+//! A connection that counts what it reads, so that an answer cannot grow without end.
+//!
+//! The Docker client wants hyper's own body type back, which cannot be wrapped in a limit; the bytes are
+//! therefore counted where they come in. HTTP/1.1 carries one answer at a time on a connection, so the
+//! allowance of a connection is the allowance of its answer.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a status line and its headers may take, before the kind of answer is known.
+const HEAD: u64 = 1 << 20;
+
+/// How large an answer may be, by what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allowance {
+    /// One object, or the text of an error.
+    Object,
+    /// A listing of everything on a host.
+    Listing,
+    /// A stream that its reader bounds: logs, archives, images, events.
+    Stream,
+}
+
+impl Allowance {
+    /// The kind of answer that `path` (without a version) brings.
+    pub(super) fn of(path: &str) -> Self {
+        match path {
+            "/containers/json" | "/images/json" | "/volumes" | "/networks" => Self::Listing,
+            "/events" | "/images/create" | "/images/load" => Self::Stream,
+            _ if path.ends_with("/logs") || path.ends_with("/archive") => Self::Stream,
+            _ if path.starts_with("/images/") && path.ends_with("/get") => Self::Stream,
+            _ => Self::Object,
+        }
+    }
+
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::Object => 4 << 20,
+            Self::Listing => 64 << 20,
+            Self::Stream => u64::MAX - HEAD,
+        }
+    }
+}
+
+/// The allowance of one connection; found in the extensions of each answer that came over it.
+#[derive(Debug, Clone)]
+pub(super) struct Budget(Arc<AtomicU64>);
+
+impl Budget {
+    fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(HEAD)))
+    }
+
+    /// Sets what the answer may still take; the head of the connection's next answer is on top.
+    pub(super) fn allow(&self, allowance: Allowance) {
+        self.0.store(allowance.bytes() + HEAD, Ordering::Relaxed);
+    }
+
+    fn spend(&self, bytes: u64) -> io::Result<()> {
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(bytes)
+            })
+            .map(drop)
+            .map_err(|_| io::Error::other("the answer is larger than any honest one"))
+    }
+}
+
+/// What the dialler may return: a socket, or a TLS session on one.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A dialled connection with its allowance.
+pub(super) struct Metered {
+    inner: Box<dyn Duplex>,
+    budget: Budget,
+}
+
+impl std::fmt::Debug for Metered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metered")
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Metered {
+    pub(super) fn new(inner: impl Duplex + 'static) -> Self {
+        Self {
+            inner: Box::new(inner),
+            budget: Budget::new(),
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut *self.inner).poll_read(cx, buf))?;
+        let taken = buf.filled().len() - before;
+        Poll::Ready(self.budget.spend(taken as u64))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.inner).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.inner).poll_write_vectored(cx, bufs)
+    }
+}
+
+impl Connection for Metered {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.budget.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[test]
+    fn streams_are_told_from_objects_and_listings() {
+        for (path, expected) in [
+            ("/containers/json", Allowance::Listing),
+            ("/containers/create", Allowance::Object),
+            ("/containers/0f/json", Allowance::Object),
+            ("/containers/0f/logs", Allowance::Stream),
+            ("/containers/0f/archive", Allowance::Stream),
+            ("/images/create", Allowance::Stream),
+            ("/images/a/b:c/get", Allowance::Stream),
+            ("/volumes", Allowance::Listing),
+            ("/volumes/create", Allowance::Object),
+            ("/networks", Allowance::Listing),
+            ("/networks/0f", Allowance::Object),
+        ] {
+            assert_eq!(Allowance::of(path), expected, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_past_the_allowance_is_an_error() {
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        let writer = tokio::spawn(async move {
+            let chunk = vec![0_u8; 1 << 16];
+            // Ends when the reader hangs up.
+            while tokio::io::AsyncWriteExt::write_all(&mut far, &chunk)
+                .await
+                .is_ok()
+            {}
+        });
+        let mut metered = Metered::new(near);
+        let mut sink = Vec::new();
+        let refused = (&mut metered).take(HEAD * 2).read_to_end(&mut sink).await;
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Other);
+        assert!(sink.len() as u64 <= HEAD);
+        metered.budget.allow(Allowance::Stream);
+        assert!(metered.read(&mut [0_u8; 16]).await.is_ok());
+        drop(metered);
+        writer.await.unwrap();
+    }
+}

@@ -1,0 +1,270 @@
+//! One pooled HTTP client per engine, under the Docker client library.
+//!
+//! The library's own transports open a connection per request, never send an API version and drop a path
+//! prefix. Here all three are done in one place, for every kind of [`Endpoint`].
+
+mod dial;
+mod meter;
+mod rewrite;
+mod tls;
+mod version;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bollard::Docker;
+use bytes::Bytes;
+use futures::Stream;
+use http::header::HeaderMap;
+use http::uri::Authority;
+use http::{Request, Response};
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use self::dial::Connector;
+use self::meter::{Allowance, Budget};
+use self::rewrite::{Rewrite, RewriteError};
+pub use self::tls::TlsError;
+pub(crate) use self::version::ApiVersion;
+use crate::docker::Endpoint;
+
+/// Idle connections are dropped before a proxy in between forgets them.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// More than this many idle connections to one engine are of no use.
+const POOL_SIZE: usize = 8;
+
+/// Nothing to say: the library's own limit must never be the one that ends a call, since it covers the head
+/// of an answer only. Every call is under a deadline of ours.
+const LIBRARY_TIMEOUT_SECS: u64 = 24 * 3600;
+
+/// The body type of the Docker client library.
+pub(crate) type EngineBody = Either<
+    Full<Bytes>,
+    StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, std::io::Error>> + Send>>>,
+>;
+
+/// Why a call brought no answer. The variants differ in what is known about its effect.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    /// No connection, so nothing was sent.
+    #[error("no connection to the engine")]
+    Connect(#[source] BoxError),
+    /// TLS refused one side; nothing was processed.
+    #[error("TLS was refused")]
+    Trust(#[source] BoxError),
+    /// The connection ended after something was sent: the effect is unknown.
+    #[error("the connection broke before the answer was whole")]
+    Broken(#[source] BoxError),
+    /// What answers is not a Docker Engine that can be spoken to; nothing but a ping was sent.
+    #[error("the engine answers, but {0}")]
+    Unfit(String),
+    /// The request itself could not be made.
+    #[error("the request has no valid address")]
+    Address(#[from] RewriteError),
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The way to one engine: a connection pool, the rewriting of requests, and the agreed API version.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    client: Client<Connector, EngineBody>,
+    rewrite: Rewrite,
+    /// The agreed version, 0 while none is.
+    agreed: AtomicU32,
+}
+
+impl Transport {
+    /// A transport straight to `endpoint`. Nothing is dialled yet.
+    pub(crate) fn direct(endpoint: &Endpoint) -> Result<Self, TlsError> {
+        Ok(Self::new(
+            dial::connector(endpoint)?,
+            Rewrite::direct(authority(endpoint)),
+        ))
+    }
+
+    /// A transport to an engine that `endpoint`, a proxy, serves under `prefix`; `headers` go with each request.
+    #[expect(
+        dead_code,
+        reason = "the seam for the proxied backend; its caller comes with it"
+    )]
+    pub(crate) fn proxied(
+        endpoint: &Endpoint,
+        prefix: &str,
+        headers: HeaderMap,
+    ) -> Result<Self, TlsError> {
+        let rewrite = Rewrite::direct(authority(endpoint)).behind(prefix, headers);
+        Ok(Self::new(dial::connector(endpoint)?, rewrite))
+    }
+
+    fn new(connector: Connector, rewrite: Rewrite) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_SIZE)
+            // Only a request that no byte of was written is sent again, so this never doubles an effect.
+            .retry_canceled_requests(true)
+            .build(connector);
+        Self {
+            client,
+            rewrite,
+            agreed: AtomicU32::new(0),
+        }
+    }
+
+    /// Sends `request`, in the agreed version of the API.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<EngineBody>,
+    ) -> Result<Response<Incoming>, WireError> {
+        let version = match self.agreed() {
+            Some(version) => version,
+            None => self.negotiate().await?.spoken,
+        };
+        let allowance = Allowance::of(Rewrite::bare_path(request.uri().path()));
+        self.rewrite.apply(&mut request, Some(version))?;
+        self.exchange(request, allowance).await
+    }
+
+    /// Pings the engine and agrees on a version anew. An engine may have been exchanged behind its address,
+    /// so this is done on every look at the host, not once.
+    pub(crate) async fn negotiate(&self) -> Result<Ping, WireError> {
+        let mut request = Request::get("/_ping")
+            .body(bollard::body_full(Bytes::new()))
+            .map_err(|e| WireError::Unfit(e.to_string()))?;
+        self.rewrite.apply(&mut request, None)?;
+        let answer = self.exchange(request, Allowance::Object).await?;
+        if !answer.status().is_success() {
+            return Err(WireError::Unfit(format!(
+                "it refuses a ping with {}",
+                answer.status()
+            )));
+        }
+        let offered = answer
+            .headers()
+            .get("api-version")
+            .and_then(|v| v.to_str().ok()?.parse::<ApiVersion>().ok())
+            .ok_or_else(|| {
+                WireError::Unfit("names no API version: is this a Docker Engine?".into())
+            })?;
+        let spoken = offered.agree().ok_or_else(|| {
+            WireError::Unfit(format!(
+                "speaks API {offered} at most; {} (Engine 20.10) is the oldest supported",
+                ApiVersion::OLDEST
+            ))
+        })?;
+        self.agreed.store(spoken.to_bits(), Ordering::Relaxed);
+        Ok(Ping { offered, spoken })
+    }
+
+    /// Makes the next call negotiate: the engine refused the version.
+    pub(crate) fn forget_version(&self) {
+        self.agreed.store(0, Ordering::Relaxed);
+    }
+
+    fn agreed(&self) -> Option<ApiVersion> {
+        match self.agreed.load(Ordering::Relaxed) {
+            0 => None,
+            bits => Some(ApiVersion::from_bits(bits)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<EngineBody>,
+        allowance: Allowance,
+    ) -> Result<Response<Incoming>, WireError> {
+        let answer = self.client.request(request).await.map_err(sort)?;
+        if let Some(budget) = answer.extensions().get::<Budget>() {
+            budget.allow(allowance);
+        }
+        Ok(answer)
+    }
+}
+
+/// What an engine says about itself in a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ping {
+    /// Its newest version of the API.
+    pub(crate) offered: ApiVersion,
+    /// The version that is spoken.
+    pub(crate) spoken: ApiVersion,
+}
+
+/// The Docker client library over `transport`.
+pub(crate) fn library(transport: Arc<Transport>) -> Result<Docker, bollard::errors::Error> {
+    Docker::connect_with_custom_transport(
+        move |request: bollard::BollardRequest| {
+            let transport = Arc::clone(&transport);
+            async move {
+                transport
+                    .send(request)
+                    .await
+                    .map_err(|e| std::io::Error::other(e).into())
+            }
+        },
+        Some("http://engine"),
+        LIBRARY_TIMEOUT_SECS,
+        bollard::API_DEFAULT_VERSION,
+    )
+}
+
+/// The authority stands in the `Host` header; a unix socket has none, and engines want one that parses.
+fn authority(endpoint: &Endpoint) -> Authority {
+    let named = match endpoint {
+        Endpoint::Unix { .. } => None,
+        Endpoint::Tcp { host, port, .. } | Endpoint::Tls { host, port, .. } => {
+            Authority::try_from(format!("{}:{port}", crate::docker::bracketed(host))).ok()
+        }
+    };
+    named.unwrap_or_else(|| Authority::from_static("engine"))
+}
+
+/// Sorts a client error by what it says about the effect.
+fn sort(error: hyper_util::client::legacy::Error) -> WireError {
+    let refused = chain(&error)
+        .any(|e| matches!(e.downcast_ref::<rustls::Error>(), Some(e) if is_refusal(e)));
+    match (refused, error.is_connect()) {
+        (true, _) => WireError::Trust(error.into()),
+        (false, true) => WireError::Connect(error.into()),
+        (false, false) => WireError::Broken(error.into()),
+    }
+}
+
+/// In TLS 1.3 the engine judges our certificate after our side is done, so its alert may arrive with the answer;
+/// it comes before any request is read.
+fn is_refusal(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(_)
+            | rustls::Error::AlertReceived(
+                Alert::CertificateRequired
+                    | Alert::BadCertificate
+                    | Alert::UnsupportedCertificate
+                    | Alert::CertificateRevoked
+                    | Alert::CertificateExpired
+                    | Alert::CertificateUnknown
+                    | Alert::UnknownCA
+                    | Alert::AccessDenied
+                    | Alert::HandshakeFailure
+            )
+    )
+}
+
+/// An error and what is beneath it. `std::io::Error` hides a wrapped error from `source`, so it is asked by itself.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |e| match e.downcast_ref::<std::io::Error>() {
+        Some(io) => io
+            .get_ref()
+            .map(|inner| inner as &(dyn std::error::Error + 'static)),
+        None => e.source(),
+    })
+}
