@@ -1,1 +1,21 @@
-//! Every person their own OpenClaw: tenancy, quota, placement and reconciliation with pluggable backends.
+#![doc = include_str!("../../README.md")]
+
+pub mod access;
+pub mod backend;
+pub mod clock;
+pub mod container;
+pub mod error;
+pub mod event;
+pub mod host;
+pub mod id;
+pub mod identity;
+pub mod labels;
+pub mod plan;
+pub mod probe;
+pub mod quantity;
+pub mod quota;
+pub mod routes;
+pub mod scheduler;
+pub mod status;
+pub mod store;
+pub mod tenant;

@@ -1,0 +1,187 @@
+//! What a tenant is doing: derived by one function, never set by hand.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::id::HostId;
+use crate::tenant::{Certainty, FailureReason, HoldReason, Power, Tenant};
+
+/// A tenant's phase.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "name")]
+pub enum Phase {
+    /// No host has room, or none has been chosen yet.
+    Queued,
+    /// Its objects are being made.
+    Provisioning,
+    /// It was started and is not ready yet.
+    Starting,
+    /// It is ready.
+    Running,
+    /// It is being stopped.
+    Stopping,
+    /// It is stopped, its data kept.
+    Suspended,
+    /// Everything of it is being removed.
+    Deleting,
+    /// The last attempt failed; another follows.
+    Failed {
+        /// What kind of failure.
+        reason: FailureReason,
+        /// How many in a row.
+        attempts: u32,
+        /// When it is tried again.
+        retry_at: Timestamp,
+    },
+    /// Its host does not answer. Nothing is concluded from that.
+    HostLost {
+        /// The host.
+        host: HostId,
+    },
+    /// Nothing goes on until somebody acts.
+    Held {
+        /// Why.
+        reason: HoldReason,
+    },
+}
+
+impl Phase {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Provisioning => "provisioning",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Suspended => "suspended",
+            Self::Deleting => "deleting",
+            Self::Failed { .. } => "failed",
+            Self::HostLost { .. } => "host_lost",
+            Self::Held { .. } => "held",
+        }
+    }
+}
+
+/// A phase with what explains it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The phase.
+    pub phase: Phase,
+    /// Why, in words for the owner.
+    pub message: Option<String>,
+    /// When the phase must have ended; `None` where it lasts.
+    pub deadline: Option<Timestamp>,
+}
+
+/// How long phases may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// From the start of a container to its readiness. `OpenClaw` takes up to 50 s at 0.5 CPU.
+    pub start: Duration,
+    /// From asking to end until it is ended by force.
+    pub stop: Duration,
+    /// From a request to a started container.
+    pub provision: Duration,
+}
+
+impl Default for Deadlines {
+    /// 180 s to start, 60 s to stop, 300 s to provision.
+    fn default() -> Self {
+        Self {
+            start: Duration::from_secs(180),
+            stop: Duration::from_secs(60),
+            provision: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What the tenant is doing, from what is wanted and what was seen.
+#[must_use]
+pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
+    let observed = &tenant.observed;
+    let lasting = |phase, message: Option<&str>| Status {
+        phase,
+        message: message.map(str::to_owned),
+        deadline: None,
+    };
+    if let Some(hold) = &observed.hold {
+        return lasting(
+            Phase::Held {
+                reason: hold.reason,
+            },
+            Some(&hold.message),
+        );
+    }
+    if let Some(failure) = &observed.failure {
+        let phase = match (failure.reason, observed.location()) {
+            (FailureReason::HostUnreachable, Some(location)) => Phase::HostLost {
+                host: location.host.clone(),
+            },
+            (reason, _) if tenant.desired.power != Power::Deleted => Phase::Failed {
+                reason,
+                attempts: failure.attempts,
+                retry_at: failure.retry_at,
+            },
+            // A deletion goes on whatever failed: it says so, with the reason.
+            _ => Phase::Deleting,
+        };
+        return Status {
+            phase,
+            message: Some(failure.message.clone()),
+            deadline: Some(failure.retry_at),
+        };
+    }
+    let location = observed.location();
+    let container = location.and_then(|location| location.container.as_ref());
+    let stopping = container.and_then(|container| container.stop_asked_at);
+    let until = |from: Option<Timestamp>, within| from.map(|from: Timestamp| from.plus(within));
+    match tenant.desired.power {
+        Power::Deleted => Status {
+            phase: Phase::Deleting,
+            message: None,
+            deadline: until(stopping, deadlines.stop),
+        },
+        Power::Suspended if container.is_some_and(|c| c.started_at.is_some()) => Status {
+            phase: Phase::Stopping,
+            message: None,
+            deadline: until(stopping, deadlines.stop),
+        },
+        Power::Suspended => lasting(Phase::Suspended, None),
+        Power::Running if location.is_none() => lasting(Phase::Queued, None),
+        Power::Running if stopping.is_some() => Status {
+            phase: Phase::Stopping,
+            message: None,
+            deadline: until(stopping, deadlines.stop),
+        },
+        Power::Running => match container {
+            Some(container) if container.ready_at.is_some() => lasting(Phase::Running, None),
+            Some(container) if container.started_at.is_some() => Status {
+                phase: Phase::Starting,
+                message: None,
+                deadline: until(container.started_at, deadlines.start),
+            },
+            Some(_) | None => Status {
+                phase: Phase::Provisioning,
+                message: None,
+                deadline: Some(tenant.created_at.plus(deadlines.provision)),
+            },
+        },
+    }
+}
+
+/// Whether a location may be routed to: the container is known, started and ready.
+#[must_use]
+pub fn is_routable(tenant: &Tenant) -> bool {
+    tenant.desired.power == Power::Running
+        && tenant.observed.hold.is_none()
+        && tenant.observed.location().is_some_and(|location| {
+            location.certainty != Certainty::GhostSuspected
+                && location.container.as_ref().is_some_and(|container| {
+                    container.ready_at.is_some() && container.stop_asked_at.is_none()
+                })
+        })
+}

@@ -1,0 +1,515 @@
+//! The store port: desired and observed state, claims, hosts and events.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::error::{Retry, Source};
+use crate::event::{Event, NewEvent};
+use crate::host::{Capacity, Host, HostFacts, HostState, Shortage};
+use crate::id::{AccountId, Fence, HostId, Revision, Slug, TenantId, WorkerId};
+use crate::plan::Limits;
+use crate::tenant::{NewTenant, Observed, Power, Settings, Tenant};
+
+/// What a create came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// The tenant was made now.
+    New(Tenant),
+    /// The same request with the same idempotency key had made it before.
+    Replayed(Tenant),
+}
+
+impl Created {
+    /// The tenant.
+    #[must_use]
+    pub fn tenant(self) -> Tenant {
+        match self {
+            Self::New(tenant) | Self::Replayed(tenant) => tenant,
+        }
+    }
+}
+
+/// A change of what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Run, suspend or delete. What is deleted stays deleted.
+    Power(Power),
+    /// Restart the instance.
+    Restart,
+    /// Replace the settings.
+    Settings(Settings),
+}
+
+/// A page of tenants, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantPage {
+    /// The tenants.
+    pub tenants: Vec<Tenant>,
+    /// Give it as `after` for the next page; `None` after the last.
+    pub next: Option<TenantId>,
+}
+
+/// What a worker asks to work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// At most this many.
+    pub limit: u32,
+    /// For this long, by the store's clock.
+    pub lease: Duration,
+}
+
+/// The right to work on an item until the lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim<T> {
+    /// The item, as it was when claimed.
+    pub item: T,
+    /// Who holds it.
+    pub worker: WorkerId,
+    /// The fencing token: a later claim of the item has a higher one.
+    pub fence: Fence,
+}
+
+/// A host chosen for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceRequest {
+    /// The host.
+    pub host: HostId,
+    /// What limits on it may add up to.
+    pub capacity: Capacity,
+    /// What the image needs of memory and swap together, in bytes.
+    pub floor: crate::quantity::Bytes,
+    /// Subnets are given out of this pool, one `/29` for each tenant of a host.
+    pub pool: Ipv4Net,
+}
+
+/// What a worker did and saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// What was seen. Reservations at hosts that are not among its locations are freed.
+    pub observed: Observed,
+    /// The image's digest, when it was resolved now: pinned unless one is.
+    pub pin_digest: Option<String>,
+    /// When the item is due again, from now; it is due at once when it was changed meanwhile.
+    pub next_due: Duration,
+    /// What happened.
+    pub events: Vec<NewEvent>,
+    /// Whether the tenant is gone: its row is removed, its slug kept back.
+    pub gone: bool,
+}
+
+/// What was seen of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSettlement {
+    /// Whether it answers.
+    pub state: HostState,
+    /// What it has; `None` leaves what was known.
+    pub facts: Option<HostFacts>,
+    /// The marker it was given now; `None` leaves what was known.
+    pub marker: Option<String>,
+    /// When it is due again, from now.
+    pub next_due: Duration,
+    /// Tenants whose objects changed since they were last seen: they become due at once.
+    pub stirred: Vec<TenantId>,
+}
+
+/// Desired and observed state on one database.
+///
+/// Implemented in memory (the reference semantics), for SQLite and for PostgreSQL. Object-safe; hold it as
+/// `Arc<dyn TenantStore>`.
+///
+/// # Contract
+/// - Each method is one transaction: all of it happened or none, and an answer comes after it is durable.
+/// - An error [`StoreError::Unavailable`] leaves open which.
+/// - Leases run by the store's own clock.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
+    /// Makes a tenant, due at once.
+    ///
+    /// # Behavior
+    /// In the same transaction: no other live tenant of the owner (one being deleted counts as live), the
+    /// slug free and not kept back, fewer live tenants with the plan than `seats`.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyHasTenant`], [`StoreError::SlugTaken`], [`StoreError::NoSeat`],
+    /// [`StoreError::IdempotencyMismatch`].
+    ///
+    /// # Idempotency
+    /// By the key in the request, for 24 hours: the same request again gives [`Created::Replayed`].
+    async fn create(&self, tenant: NewTenant) -> Result<Created, StoreError>;
+
+    /// The tenant, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn get(&self, id: TenantId) -> Result<Option<Tenant>, StoreError>;
+
+    /// The live tenant of this owner, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn find_by_owner(&self, owner: AccountId) -> Result<Option<Tenant>, StoreError>;
+
+    /// At most `limit` tenants with ids after `after`, by id.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn list(&self, after: Option<TenantId>, limit: u32) -> Result<TenantPage, StoreError>;
+
+    /// How many tenants that wait for a host were made before this one; `None` when it does not wait.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn queue_position(&self, id: TenantId) -> Result<Option<u64>, StoreError>;
+
+    /// Changes what is wanted, and makes the tenant due at once.
+    ///
+    /// # Behavior
+    /// `expected` is the revision the change was decided on; `None` takes any. A change also ends a hold that
+    /// the owner can release, and the wait for a retry.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::StaleRevision`]; [`StoreError::Deleting`] when it is to be
+    /// deleted and the change is anything else.
+    ///
+    /// # Idempotency
+    /// Asking for the power that is wanted already changes nothing and succeeds. A restart is one each time.
+    async fn change(
+        &self,
+        id: TenantId,
+        expected: Option<Revision>,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<Tenant, StoreError>;
+
+    /// Ends a hold, as an operator does; a suspected ghost is taken to be cleared.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    ///
+    /// # Idempotency
+    /// Without a hold it changes nothing.
+    async fn release(&self, id: TenantId, now: Timestamp) -> Result<Tenant, StoreError>;
+
+    /// Takes tenants that are due and not held by another worker, the longest due first.
+    ///
+    /// # Behavior
+    /// Marks every location of each as [`Certainty::Unknown`](crate::tenant::Certainty::Unknown), unless a
+    /// ghost is suspected there, in the same transaction: whatever happens next may be lost.
+    /// Any number of workers may claim at once; none waits for another.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Not: each claim raises the fence.
+    async fn claim_tenants(&self, request: ClaimRequest) -> Result<Vec<Claim<Tenant>>, StoreError>;
+
+    /// Makes a claim's lease begin anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when the claim has passed on.
+    ///
+    /// # Idempotency
+    /// Again is success.
+    async fn renew(
+        &self,
+        id: TenantId,
+        fence: Fence,
+        worker: WorkerId,
+        lease: Duration,
+    ) -> Result<(), StoreError>;
+
+    /// Reserves a place on a host for a claimed tenant that has none: CPU, memory, swap, a subnet.
+    ///
+    /// # Behavior
+    /// The sum over the host is checked in the same transaction. The answer is the location, added to the
+    /// tenant's observed ones with [`Certainty::Unknown`](crate::tenant::Certainty::Unknown).
+    ///
+    /// # Errors
+    /// [`StoreError::NoRoom`] names what lacks; [`StoreError::Fenced`].
+    ///
+    /// # Idempotency
+    /// A tenant that has a location at this host is given that.
+    async fn place(
+        &self,
+        id: TenantId,
+        fence: Fence,
+        request: PlaceRequest,
+    ) -> Result<crate::tenant::Location, StoreError>;
+
+    /// Writes what a worker saw and gives the claim back.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when the claim has passed on: nothing was written.
+    ///
+    /// # Idempotency
+    /// A second settle of one claim is fenced.
+    async fn settle(
+        &self,
+        id: TenantId,
+        fence: Fence,
+        settlement: Settlement,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Makes a host known, due at once, or brings its labels up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Again is success.
+    async fn put_host(
+        &self,
+        id: HostId,
+        labels: std::collections::BTreeMap<String, String>,
+    ) -> Result<(), StoreError>;
+
+    /// Stops or allows new instances on a host.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    ///
+    /// # Idempotency
+    /// Again is success.
+    async fn cordon(&self, id: HostId, cordon: Cordon) -> Result<(), StoreError>;
+
+    /// Every host with what is reserved on it, by id.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn hosts(&self) -> Result<Vec<Host>, StoreError>;
+
+    /// Takes hosts that are due, as [`claim_tenants`](Self::claim_tenants) does tenants.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Not: each claim raises the fence.
+    async fn claim_hosts(&self, request: ClaimRequest) -> Result<Vec<Claim<Host>>, StoreError>;
+
+    /// Writes what a worker saw of a host and gives the claim back.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`].
+    ///
+    /// # Idempotency
+    /// A second settle of one claim is fenced.
+    async fn settle_host(
+        &self,
+        id: HostId,
+        fence: Fence,
+        settlement: HostSettlement,
+    ) -> Result<(), StoreError>;
+
+    /// The tenants that have a location on this host.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn tenants_on(&self, host: HostId) -> Result<Vec<Tenant>, StoreError>;
+
+    /// Events with numbers after `after`, of one tenant or of all, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn events(
+        &self,
+        tenant: Option<TenantId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError>;
+
+    /// A number that grows whenever a tenant was made, changed, settled or removed: a hint to look again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn change_seq(&self) -> Result<u64, StoreError>;
+
+    /// The tenants that changed after `after`, and those that are gone, with the number to go on from.
+    ///
+    /// # Behavior
+    /// A change is never missed: what commits later has a higher number than any answered before.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn changed_since(&self, after: u64, limit: u32) -> Result<Changes, StoreError>;
+
+    /// Whether the store answers, within a second.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// What changed since a number.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Made or changed.
+    pub tenants: Vec<Tenant>,
+    /// Gone.
+    pub gone: Vec<TenantId>,
+    /// Go on from here. The same as was asked for when there is nothing more.
+    pub next: u64,
+}
+
+/// Whether a host takes new instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cordon {
+    /// It does not.
+    Closed,
+    /// It does.
+    Open,
+}
+
+/// Why a store call did not do what it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database does not answer, or the answer was lost: the write may have happened.
+    #[error("the database is unavailable: {what}")]
+    Unavailable {
+        /// What was tried.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: Option<Source>,
+    },
+    /// There is no such row.
+    #[error("there is no such {what}")]
+    NotFound {
+        /// The kind of row.
+        what: &'static str,
+    },
+    /// The row exists with other content.
+    #[error("this {what} exists already")]
+    Conflict {
+        /// The kind of row.
+        what: &'static str,
+    },
+    /// The owner has a live tenant.
+    #[error("the account has an instance already: {existing}")]
+    AlreadyHasTenant {
+        /// Which.
+        existing: TenantId,
+    },
+    /// The slug is in use or kept back.
+    #[error("the name `{slug}` is taken")]
+    SlugTaken {
+        /// The slug.
+        slug: Slug,
+    },
+    /// The plan has no seat left.
+    #[error("every seat of the plan is taken: {seats}")]
+    NoSeat {
+        /// How many there are.
+        seats: u64,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    IdempotencyMismatch,
+    /// The change was decided on an older revision.
+    #[error("the tenant has changed: revision {current} now")]
+    StaleRevision {
+        /// The revision now.
+        current: Revision,
+    },
+    /// The tenant is to be deleted.
+    #[error("the instance is being deleted")]
+    Deleting,
+    /// The claim has passed on to another worker: nothing was written.
+    #[error("the claim has passed on")]
+    Fenced,
+    /// The host has no room.
+    #[error("host {host} has no room: {shortage}")]
+    NoRoom {
+        /// The host.
+        host: HostId,
+        /// What lacks.
+        shortage: Shortage,
+    },
+    /// The row cannot be read: another version wrote it, or it is damaged.
+    #[error("a stored {what} cannot be read")]
+    Corrupt {
+        /// The kind of row.
+        what: &'static str,
+        /// The cause.
+        #[source]
+        source: Option<Source>,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call can succeed later.
+    #[must_use]
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { .. } | Self::NoRoom { .. } => Retry::Backoff,
+            Self::NotFound { .. }
+            | Self::Conflict { .. }
+            | Self::AlreadyHasTenant { .. }
+            | Self::SlugTaken { .. }
+            | Self::NoSeat { .. }
+            | Self::IdempotencyMismatch
+            | Self::StaleRevision { .. }
+            | Self::Deleting
+            | Self::Fenced
+            | Self::Corrupt { .. } => Retry::Never,
+        }
+    }
+}
+
+/// The `/29` with this number in a pool, if the pool has it.
+#[must_use]
+pub fn nth_subnet(pool: Ipv4Net, n: u32) -> Option<Ipv4Net> {
+    let size = 1_u32.checked_shl(29_u32.checked_sub(u32::from(pool.prefix_len()))?)?;
+    if n >= size {
+        return None;
+    }
+    let network = u32::from(pool.network()).checked_add(n.checked_mul(8)?)?;
+    Ipv4Net::new(network.into(), 29).ok()
+}
+
+/// Limits of a placement, for a store that sums them.
+#[must_use]
+pub fn reserved_by(limits: &Limits) -> crate::host::Reserved {
+    crate::host::Reserved::default().with(limits)
+}

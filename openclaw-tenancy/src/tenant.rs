@@ -1,0 +1,252 @@
+//! A tenant: what is wanted of it and what was seen of it.
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::container::{EngineId, Image};
+use crate::id::{AccountId, Generation, HostId, Revision, Slug, TenantId};
+use crate::plan::{Limits, PlanName};
+
+/// Whether the instance is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// It is to run.
+    Running,
+    /// It is to be stopped, its data kept.
+    Suspended,
+    /// Everything of it is to go. Never taken back.
+    Deleted,
+}
+
+/// What is wanted. Written before anything is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Whether it is to run.
+    pub power: Power,
+    /// The plan's name.
+    pub plan: PlanName,
+    /// The plan's limits when it was given: an edit of the catalogue changes no tenant.
+    pub limits: Limits,
+    /// The image. Its digest is pinned at the first preparation and only an upgrade changes it.
+    pub image: Image,
+    /// Counts up with each restart that was asked for.
+    pub restart_epoch: u64,
+}
+
+/// A tenant's own settings.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Contact text, never an identity.
+    #[serde(default)]
+    pub email: Option<String>,
+    /// The time zone, `TZ` in the instance.
+    #[serde(default)]
+    pub timezone: Option<String>,
+}
+
+/// A tenant as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its host-name label.
+    pub slug: Slug,
+    /// Whose it is.
+    pub owner: AccountId,
+    /// Its settings.
+    pub settings: Settings,
+    /// What is wanted.
+    pub desired: Desired,
+    /// Counts up with each change of `desired`.
+    pub revision: Revision,
+    /// What was seen.
+    pub observed: Observed,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+}
+
+/// What was seen of a tenant. Written by the reconciler alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// Everywhere that something of the tenant is, may be, or has a place reserved.
+    pub locations: Vec<Location>,
+    /// The highest generation ever used.
+    pub generation: Generation,
+    /// What failed last, while it has not been got over.
+    pub failure: Option<Failure>,
+    /// What keeps the reconciler from acting.
+    pub hold: Option<Hold>,
+    /// The desired revision that was last made so.
+    pub converged: Option<Revision>,
+}
+
+impl Observed {
+    /// The one location, where there is one. Two exist only during a move.
+    #[must_use]
+    pub fn location(&self) -> Option<&Location> {
+        self.locations.first()
+    }
+}
+
+/// A host that holds, may hold, or is reserved for something of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The host.
+    pub host: HostId,
+    /// The generation of the container here.
+    pub generation: Generation,
+    /// The `/29` reserved here.
+    pub subnet: Ipv4Net,
+    /// The limits reserved and granted here: the plan's, with no more swap than the host has.
+    pub granted: Limits,
+    /// How sure we are of what is here.
+    pub certainty: Certainty,
+    /// What is known of the container here.
+    pub container: Option<ContainerRecord>,
+}
+
+/// How sure we are of what is at a location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Certainty {
+    /// What is written is what was last seen, and nothing was begun since.
+    Known,
+    /// A call may be under way or may have been lost: written by every claim before any call.
+    Unknown,
+    /// A process of the container may live that the engine does not know.
+    GhostSuspected,
+}
+
+/// What is known of a container, beyond what the engine tells at any time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    /// Its full id.
+    pub id: EngineId,
+    /// The digest of the config last put into it.
+    pub config: Option<String>,
+    /// The restart epoch it was last started for.
+    pub restart_epoch: u64,
+    /// When it was last started, by our clock.
+    pub started_at: Option<Timestamp>,
+    /// When it was first found ready since.
+    pub ready_at: Option<Timestamp>,
+    /// When it was asked to end, while it has not.
+    pub stop_asked_at: Option<Timestamp>,
+}
+
+impl ContainerRecord {
+    /// A container just made.
+    #[must_use]
+    pub const fn new(id: EngineId) -> Self {
+        Self {
+            id,
+            config: None,
+            restart_epoch: 0,
+            started_at: None,
+            ready_at: None,
+            stop_asked_at: None,
+        }
+    }
+}
+
+/// Why the last attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind.
+    pub reason: FailureReason,
+    /// In words for the owner, without secrets.
+    pub message: String,
+    /// How many in a row.
+    pub attempts: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// Not before this is it tried again.
+    pub retry_at: Timestamp,
+}
+
+/// Kinds of failure: what the owner or the operator would do differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureReason {
+    /// The host does not answer.
+    HostUnreachable,
+    /// The engine failed.
+    Engine,
+    /// The image cannot be had.
+    Image,
+    /// The disk or a pool is full.
+    Capacity,
+    /// A volume exists with other options.
+    Storage,
+    /// The kernel killed the instance for memory: a larger plan helps.
+    OutOfMemory,
+    /// The instance ended by itself.
+    Crashed,
+    /// The instance did not become ready in time.
+    StartTimeout,
+    /// The configuration is not one that `OpenClaw` starts with (exit code 78).
+    Configuration,
+}
+
+/// Why nothing goes on by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// What kind.
+    pub reason: HoldReason,
+    /// In words, with host and container id where they matter.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Kinds of hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// A process may run unseen: an operator who can see processes releases it.
+    GhostSuspected,
+    /// The host is not the one it was: an operator releases it.
+    HostQuarantined,
+    /// An object of our name is not ours or not what it should be: an operator releases it.
+    Conflict,
+    /// The tenant's configuration does not start: its owner changes it and restarts.
+    Configuration,
+}
+
+/// A tenant to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its host-name label.
+    pub slug: Slug,
+    /// Whose it is.
+    pub owner: AccountId,
+    /// Its settings.
+    pub settings: Settings,
+    /// What is wanted.
+    pub desired: Desired,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// At most this many tenants may have the plan at once.
+    pub seats: Option<u64>,
+    /// The caller's idempotency key and the digest of the request, if it gave one.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// An idempotency key, scoped to its owner.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey {
+    /// The key, as the caller gave it.
+    pub key: String,
+    /// The SHA-256 of what was asked, in hexadecimal: the same key with another request is refused.
+    pub request: String,
+}
+
+/// The environment of a tenant's instance, made by one pure function.
+pub type Environment = BTreeMap<String, String>;
