@@ -1,0 +1,104 @@
+//! The token request: the code for an ID token and an access token.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use openclaw_tenancy::error::Source;
+use openclaw_tenancy::identity::IdentityError;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
+use url::{Url, form_urlencoded};
+
+use super::config::{ClientCredential, OidcConfig, refused, unusable};
+use crate::identity::fetch::{Answer, Fetcher};
+use crate::identity::json;
+
+/// A token response (OIDC Core §3.1.3.3), nothing of it verified.
+pub(super) struct Tokens {
+    pub(super) id_token: SecretString,
+    pub(super) access_token: SecretString,
+}
+
+/// Redeems `code` (RFC 6749 §4.1.3, RFC 7636 §4.5).
+pub(super) async fn redeem(
+    config: &OidcConfig,
+    fetcher: &Fetcher,
+    endpoint: &Url,
+    code: &SecretString,
+    verifier: &SecretString,
+) -> Result<Tokens, IdentityError> {
+    let form = form(config, code, verifier);
+    let authorization = match &config.credential {
+        ClientCredential::Basic(secret) => Some(basic(&config.client_id, secret)),
+        ClientCredential::Post(_) | ClientCredential::Public => None,
+    };
+    let answer = fetcher
+        .post_form(endpoint, &form, authorization.as_ref())
+        .await?;
+    if answer.status != StatusCode::OK {
+        return Err(failure(answer, endpoint));
+    }
+    let answer = json::object(&answer.body).map_err(|error| IdentityError::Unavailable {
+        reason: "the token response is not acceptable".to_owned(),
+        source: Some(Source::from(error)),
+    })?;
+    let bearer = text(&answer, "token_type").is_some_and(|t| t.eq_ignore_ascii_case("bearer"));
+    if !bearer {
+        return Err(unusable("the token response's token_type is not Bearer"));
+    }
+    let secret = |name: &str| {
+        text(&answer, name)
+            .map(SecretString::from)
+            .ok_or_else(|| unusable(format!("the token response has no {name}")))
+    };
+    Ok(Tokens {
+        id_token: secret("id_token")?,
+        access_token: secret("access_token")?,
+    })
+}
+
+fn form(config: &OidcConfig, code: &SecretString, verifier: &SecretString) -> SecretString {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "authorization_code")
+        .append_pair("code", code.expose_secret())
+        .append_pair("redirect_uri", config.redirect_uri.as_str())
+        .append_pair("code_verifier", verifier.expose_secret());
+    match &config.credential {
+        ClientCredential::Basic(_) => {}
+        ClientCredential::Post(secret) => {
+            form.append_pair("client_id", &config.client_id)
+                .append_pair("client_secret", secret.expose_secret());
+        }
+        ClientCredential::Public => {
+            form.append_pair("client_id", &config.client_id);
+        }
+    }
+    SecretString::from(form.finish())
+}
+
+/// RFC 6749 §2.3.1: both halves are form-encoded before they are joined, so that a colon in one does no harm.
+fn basic(client_id: &str, secret: &SecretString) -> SecretString {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encode(client_id), encode(secret.expose_secret()));
+    SecretString::from(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+/// An error response (RFC 6749 §5.2), without the provider's own words: they can hold what we sent.
+fn failure(answer: Answer, endpoint: &Url) -> IdentityError {
+    let error = json::object(&answer.body).ok();
+    match error.as_ref().and_then(|body| text(body, "error")) {
+        Some("invalid_grant") => refused("the provider refused the code"),
+        Some("invalid_client" | "unauthorized_client") => unusable(
+            "the provider refused our client credentials; check client_id, client_secret and \
+             how the client is registered",
+        ),
+        Some(_) | None => match answer.ok(endpoint) {
+            Err(error) => error.into(),
+            Ok(_) => unusable("the token endpoint's answer cannot be used"),
+        },
+    }
+}
+
+fn text<'m>(body: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
+    body.get(name)?.as_str()
+}
