@@ -1,2 +1,64 @@
-//! The two commands.
-fn main() {}
+//! The two commands: `cargo xtask up` and `cargo xtask test`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool for the terminal measures real time; nothing here decides by it"
+)]
+
+mod engine;
+mod http;
+mod image;
+mod platform;
+mod run;
+mod term;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Development and first-run commands of openclaw-tenancy.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Get the OpenClaw image onto the engine: pulled, or made from public packages.
+    Image {
+        /// Make the local image even where one is there.
+        #[arg(long)]
+        rebuild: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The whole chain on one line each, and never a backtrace: what to do is in the words.
+            eprintln!("\n\x1b[31merror:\x1b[0m {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Image { rebuild } => {
+            let engine = engine::ensure()?;
+            let name = if rebuild {
+                image::rebuild(&engine)?
+            } else {
+                image::ensure(&engine)?
+            };
+            println!("{name}");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What this machine is, and what may be installed on it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+use crate::term::Step;
+
+/// The checkout this tool was built from.
+pub(crate) fn workspace() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+/// Where builds and everything a test leaves behind go.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+}
+
+/// Where `up` keeps its data: outside `target/`, so that `cargo clean` does not take tenants along.
+pub(crate) fn data_dir() -> Result<PathBuf> {
+    if let Some(base) = std::env::var_os("XDG_DATA_HOME").filter(|base| !base.is_empty()) {
+        return Ok(PathBuf::from(base).join("openclaw-tenancy"));
+    }
+    let home = std::env::home_dir()
+        .context("no home directory is known: set HOME, or name a folder with --data-dir")?;
+    Ok(home.join(".local/share/openclaw-tenancy"))
+}
+
+/// Whether this process may install and start system software.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// Whether packages come from apt here.
+pub(crate) fn has_apt() -> bool {
+    Path::new("/etc/debian_version").exists() && run::on_path("apt-get")
+}
+
+/// Whether systemd runs the services.
+pub(crate) fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Makes sure that programs are there, each named with the Debian package that brings it.
+///
+/// Looks for the program and not for the package: it may have come another way, and Debian's
+/// package may not even fit beside that one.
+pub(crate) fn need(programs: &[(&str, &str)], purpose: &str) -> Result<()> {
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(|(program, _)| !run::on_path(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing, purpose)
+}
+
+/// Installs Debian packages and says so.
+///
+/// Where that is not possible (not root, not Debian) the error is the exact thing to do.
+pub(crate) fn install(packages: &[&str], purpose: &str) -> Result<()> {
+    let list = packages.join(" ");
+    if !has_apt() {
+        bail!(
+            "{purpose} needs what Debian calls {list}. This is not a Debian system, so nothing is \
+             installed here: install the same with this system's package manager, then run the \
+             command again."
+        );
+    }
+    if !is_root() {
+        bail!(
+            "{purpose} needs {list}, and installing needs root. Run this, then the command again:\n\
+             \n    sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}\n"
+        );
+    }
+    let step = Step::begin(&format!("Installing {list}"));
+    let log = target_dir().join("xtask/apt.log");
+    let apt = |arguments: &[&str]| {
+        run::logged(
+            Command::new("apt-get")
+                .args(arguments)
+                .env("DEBIAN_FRONTEND", "noninteractive"),
+            &log,
+        )
+    };
+    let mut arguments = vec!["install", "-y", "--no-install-recommends"];
+    arguments.extend(packages);
+    // The package lists are usually fresh enough; refreshing them first would cost every machine.
+    if apt(&arguments).is_err() {
+        step.detail("refreshing the package lists");
+        apt(&["update"])?;
+        apt(&arguments)?;
+    }
+    step.done("");
+    Ok(())
+}
