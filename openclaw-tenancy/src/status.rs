@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::id::HostId;
-use crate::tenant::{Certainty, FailureReason, HoldReason, Power, Tenant};
+use crate::tenant::{Certainty, Failure, FailureReason, HoldReason, Power, Tenant};
 
 /// A tenant's phase.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,28 +116,18 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
             Some(&hold.message),
         );
     }
-    if let Some(failure) = &observed.failure {
-        let phase = match (failure.reason, observed.location()) {
-            (FailureReason::HostUnreachable, Some(location)) => Phase::HostLost {
-                host: location.host.clone(),
-            },
-            (reason, _) if tenant.desired.power != Power::Deleted => Phase::Failed {
-                reason,
-                attempts: failure.attempts,
-                retry_at: failure.retry_at,
-            },
-            // A deletion goes on whatever failed: it says so, with the reason.
-            _ => Phase::Deleting,
-        };
-        return Status {
-            phase,
-            message: Some(failure.message.clone()),
-            deadline: Some(failure.retry_at),
-        };
-    }
     let location = observed.location();
     let container = location.and_then(|location| location.container.as_ref());
     let stopping = container.and_then(|container| container.stop_asked_at);
+    let started = container.is_some_and(|container| container.started_at.is_some());
+    if let Some(failure) = &observed.failure {
+        // While the next attempt runs, the attempt is the phase and the failure what explains it.
+        let trying = tenant.desired.power == Power::Running && started && stopping.is_none();
+        if !trying {
+            return failed(tenant, failure);
+        }
+    }
+    let message = observed.failure.as_ref().map(|failure| failure.message.clone());
     let until = |from: Option<Timestamp>, within| from.map(|from: Timestamp| from.plus(within));
     match tenant.desired.power {
         Power::Deleted => Status {
@@ -145,13 +135,15 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
             message: None,
             deadline: until(stopping, deadlines.stop),
         },
-        Power::Suspended if container.is_some_and(|c| c.started_at.is_some()) => Status {
+        Power::Suspended if started => Status {
             phase: Phase::Stopping,
             message: None,
             deadline: until(stopping, deadlines.stop),
         },
         Power::Suspended => lasting(Phase::Suspended, None),
-        Power::Running if location.is_none() => lasting(Phase::Queued, None),
+        Power::Running if location.is_none() => {
+            lasting(Phase::Queued, observed.queued.as_deref())
+        }
         Power::Running if stopping.is_some() => Status {
             phase: Phase::Stopping,
             message: None,
@@ -159,9 +151,9 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
         },
         Power::Running => match container {
             Some(container) if container.ready_at.is_some() => lasting(Phase::Running, None),
-            Some(container) if container.started_at.is_some() => Status {
+            Some(container) if started => Status {
                 phase: Phase::Starting,
-                message: None,
+                message,
                 deadline: until(container.started_at, deadlines.start),
             },
             Some(_) | None => Status {
@@ -170,6 +162,24 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
                 deadline: Some(tenant.created_at.plus(deadlines.provision)),
             },
         },
+    }
+}
+
+fn failed(tenant: &Tenant, failure: &Failure) -> Status {
+    let phase = match (failure.reason, tenant.observed.location()) {
+        (FailureReason::HostUnreachable, Some(location)) => {
+            Phase::HostLost { host: location.host.clone() }
+        }
+        (reason, _) if tenant.desired.power != Power::Deleted => {
+            Phase::Failed { reason, attempts: failure.attempts, retry_at: failure.retry_at }
+        }
+        // A deletion goes on whatever failed: it says so, with the reason.
+        _ => Phase::Deleting,
+    };
+    Status {
+        phase,
+        message: Some(failure.message.clone()),
+        deadline: Some(failure.retry_at),
     }
 }
 

@@ -14,6 +14,8 @@ use crate::id::{AccountId, Fence, HostId, Revision, Slug, TenantId, WorkerId};
 use crate::plan::Limits;
 use crate::tenant::{NewTenant, Observed, Power, Settings, Tenant};
 
+pub mod rules;
+
 /// What a create came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
@@ -67,7 +69,8 @@ pub struct ClaimRequest {
 /// The right to work on an item until the lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim<T> {
-    /// The item, as it was when claimed.
+    /// The item, as the last settle or change left it: a location that reads
+    /// [`Certainty::Known`](crate::tenant::Certainty::Known) was settled by whoever held it last.
     pub item: T,
     /// Who holds it.
     pub worker: WorkerId,
@@ -183,8 +186,8 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
     /// Changes what is wanted, and makes the tenant due at once.
     ///
     /// # Behavior
-    /// `expected` is the revision the change was decided on; `None` takes any. A change also ends a hold that
-    /// the owner can release, and the wait for a retry.
+    /// `expected` is the revision the change was decided on; `None` takes any. A change that changes
+    /// something raises the revision and does [`Observed::stir`].
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::StaleRevision`]; [`StoreError::Deleting`] when it is to be
@@ -200,7 +203,7 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Tenant, StoreError>;
 
-    /// Ends a hold, as an operator does; a suspected ghost is taken to be cleared.
+    /// Ends a hold, as an operator does: [`Observed::release`], and the tenant is due at once.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -212,8 +215,9 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
     /// Takes tenants that are due and not held by another worker, the longest due first.
     ///
     /// # Behavior
-    /// Marks every location of each as [`Certainty::Unknown`](crate::tenant::Certainty::Unknown), unless a
-    /// ghost is suspected there, in the same transaction: whatever happens next may be lost.
+    /// The stored rows are marked by [`Observed::mark_unknown`] in the same transaction, since whatever
+    /// the worker does next may be lost; the answer has them as they were before. So a worker that finds
+    /// `Unknown` knows that the one before it never settled.
     /// Any number of workers may claim at once; none waits for another.
     ///
     /// # Errors

@@ -81,6 +81,9 @@ pub struct Observed {
     pub failure: Option<Failure>,
     /// What keeps the reconciler from acting.
     pub hold: Option<Hold>,
+    /// Why no host has room, while none has.
+    #[serde(default)]
+    pub queued: Option<String>,
     /// The desired revision that was last made so.
     pub converged: Option<Revision>,
 }
@@ -90,6 +93,38 @@ impl Observed {
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
         self.locations.first()
+    }
+
+    /// What every claim writes before any call: from here on something may happen that is never written.
+    pub fn mark_unknown(&mut self) {
+        for location in &mut self.locations {
+            if location.certainty == Certainty::Known {
+                location.certainty = Certainty::Unknown;
+            }
+        }
+    }
+
+    /// What every change of what is wanted does: the wait for a retry ends, and a hold that is the owner's
+    /// to release.
+    pub fn stir(&mut self, now: Timestamp) {
+        if let Some(failure) = &mut self.failure {
+            failure.retry_at = failure.retry_at.min(now);
+        }
+        if self.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::Configuration) {
+            self.hold = None;
+        }
+    }
+
+    /// What an operator's release does: they have looked at the host, and what they found is taken as it is.
+    pub fn release(&mut self) {
+        self.hold = None;
+        self.failure = None;
+        for location in &mut self.locations {
+            if location.certainty == Certainty::GhostSuspected {
+                location.certainty = Certainty::Known;
+            }
+            location.has_data = false;
+        }
     }
 }
 
@@ -106,6 +141,8 @@ pub struct Location {
     pub granted: Limits,
     /// How sure we are of what is here.
     pub certainty: Certainty,
+    /// Whether an instance has ever run on the data volume here: from then on its absence is an alarm.
+    pub has_data: bool,
     /// What is known of the container here.
     pub container: Option<ContainerRecord>,
 }

@@ -1,0 +1,10 @@
+//! The ports in memory: the reference semantics, and what tests and simulations run on.
+//!
+//! They keep nothing across a restart; their locks are never held across an await.
+
+mod access;
+mod state;
+mod store;
+
+pub use access::MemoryAccess;
+pub use store::MemoryStore;

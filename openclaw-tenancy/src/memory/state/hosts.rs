@@ -1,0 +1,101 @@
+//! Hosts, and claims on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{HostRow, Open, State};
+use crate::clock::Timestamp;
+use crate::host::{Host, HostState, Reserved};
+use crate::id::{Fence, HostId};
+use crate::store::{Claim, ClaimRequest, Cordon, HostSettlement, StoreError};
+
+impl State {
+    pub(in super::super) fn put_host(
+        &mut self,
+        id: HostId,
+        labels: BTreeMap<String, String>,
+        clock: Timestamp,
+    ) {
+        let row = self.hosts.entry(id.clone()).or_insert_with(|| HostRow {
+            host: Host {
+                id,
+                labels: BTreeMap::new(),
+                cordoned: false,
+                state: HostState::New,
+                facts: None,
+                marker: None,
+                reserved: Reserved::default(),
+            },
+            tenants: BTreeSet::new(),
+            subnets: BTreeSet::new(),
+            due: clock,
+            fence: Fence::default(),
+            claim: None,
+        });
+        row.host.labels = labels;
+    }
+
+    pub(in super::super) fn cordon(
+        &mut self,
+        id: &HostId,
+        cordon: Cordon,
+    ) -> Result<(), StoreError> {
+        let row = self
+            .hosts
+            .get_mut(id)
+            .ok_or(StoreError::NotFound { what: "host" })?;
+        row.host.cordoned = cordon == Cordon::Closed;
+        Ok(())
+    }
+
+    pub(in super::super) fn claim_hosts(
+        &mut self,
+        request: &ClaimRequest,
+        clock: Timestamp,
+    ) -> Vec<Claim<Host>> {
+        let mut free: Vec<&mut HostRow> = self
+            .hosts
+            .values_mut()
+            .filter(|row| row.due <= clock && !Open::is_held(row.claim.as_ref(), clock))
+            .collect();
+        free.sort_by(|a, b| (a.due, &a.host.id).cmp(&(b.due, &b.host.id)));
+        free.into_iter()
+            .take(request.limit as usize)
+            .map(|row| {
+                row.fence = row.fence.next();
+                row.claim = Some(Open {
+                    worker: request.worker.clone(),
+                    until: clock.plus(request.lease),
+                    at_claim: (),
+                });
+                Claim {
+                    item: row.host.clone(),
+                    worker: request.worker.clone(),
+                    fence: row.fence,
+                }
+            })
+            .collect()
+    }
+
+    pub(in super::super) fn settle_host(
+        &mut self,
+        id: &HostId,
+        fence: Fence,
+        settlement: HostSettlement,
+        clock: Timestamp,
+    ) -> Result<(), StoreError> {
+        let row = self
+            .hosts
+            .get_mut(id)
+            .filter(|row| row.claim.is_some() && row.fence == fence)
+            .ok_or(StoreError::Fenced)?;
+        row.claim = None;
+        row.due = clock.plus(settlement.next_due);
+        row.host.state = settlement.state;
+        row.host.facts = settlement.facts.or(row.host.facts.take());
+        row.host.marker = settlement.marker.or(row.host.marker.take());
+        for tenant in settlement.stirred {
+            self.due_at_once(tenant, clock);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,203 @@
+//! One pass over one host: is it there, is it the host it was, and whose objects changed.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
+use crate::backend::{BackendError, Scope};
+use crate::container::{Inventory, ObjectSpec};
+use crate::host::{Host, HostFacts, HostState};
+use crate::id::TenantId;
+use crate::labels::{Role, hex};
+use crate::store::{Claim, HostSettlement, StoreError};
+use crate::tenant::Tenant;
+
+use super::Context;
+
+/// Looks at a claimed host and settles.
+///
+/// # Errors
+/// [`StoreError`]; nothing is lost by it, the claim runs out.
+pub async fn pass(context: &Context, claim: &Claim<Host>) -> Result<(), StoreError> {
+    let host = &claim.item;
+    let mut settlement = HostSettlement {
+        state: host.state.clone(),
+        facts: None,
+        marker: None,
+        next_due: context.pace.host,
+        stirred: Vec::new(),
+    };
+    match visit(context, host, &mut settlement).await {
+        Ok(()) => {}
+        Err(Visit::Store(error)) => return Err(error),
+        Err(Visit::Engine(error)) => {
+            let now = context.clock.now();
+            let since = match &host.state {
+                HostState::Unreachable { since, .. } => *since,
+                HostState::New | HostState::Ready | HostState::Quarantined { .. } => now,
+            };
+            if !matches!(host.state, HostState::Unreachable { .. }) {
+                tracing::warn!(host = %host.id, error = %crate::error::chain(&error), "host does not answer");
+            }
+            // A quarantine outlives an outage: an operator ends it.
+            if !matches!(host.state, HostState::Quarantined { .. }) {
+                settlement.state = HostState::Unreachable { since, reason: error.to_string() };
+            }
+        }
+    }
+    context.store.settle_host(host.id.clone(), claim.fence, settlement).await
+}
+
+enum Visit {
+    Engine(BackendError),
+    Store(StoreError),
+}
+
+impl From<BackendError> for Visit {
+    fn from(error: BackendError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+impl From<StoreError> for Visit {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+async fn visit(
+    context: &Context,
+    host: &Host,
+    settlement: &mut HostSettlement,
+) -> Result<(), Visit> {
+    let backend = &context.backend;
+    let mut facts = bounded(context, host, backend.host(&host.id)).await?;
+    if let Err(reason) = identity(context, host, &facts, settlement).await? {
+        let since = context.clock.now();
+        tracing::error!(host = %host.id, reason, "host is quarantined");
+        settlement.state = HostState::Quarantined { since, reason };
+        return Ok(());
+    }
+    facts.swap = match host.facts.as_ref().and_then(|known| known.swap) {
+        known @ Some(_) => known,
+        None => measure_swap(context, host, &facts).await,
+    };
+    settlement.facts = Some(facts);
+    settlement.state = HostState::Ready;
+
+    let found = bounded(context, host, backend.list(&host.id, Scope::All)).await?;
+    let tenants = context.store.tenants_on(host.id.clone()).await?;
+    report_orphans(host, &found, &tenants);
+    let returned = !matches!(host.state, HostState::Ready);
+    settlement.stirred = tenants
+        .iter()
+        .filter(|tenant| returned || has_changed(tenant, &found))
+        .map(|tenant| tenant.id)
+        .collect();
+    Ok(())
+}
+
+/// Whether the host carries the marker it was given; a new one is given one.
+async fn identity(
+    context: &Context,
+    host: &Host,
+    facts: &HostFacts,
+    settlement: &mut HostSettlement,
+) -> Result<Result<(), String>, Visit> {
+    match &host.marker {
+        Some(marker) if facts.markers.contains(marker) => Ok(Ok(())),
+        Some(marker) => Ok(Err(format!(
+            "its marker {marker} is gone: another machine answers at its address, or its engine lost its data"
+        ))),
+        None => {
+            let marker = match facts.markers.first() {
+                // Made by a pass whose settlement was lost.
+                Some(marker) => marker.clone(),
+                None => {
+                    let mut random = [0_u8; 8];
+                    context.entropy.fill(&mut random);
+                    let marker = hex(&random);
+                    let spec = ObjectSpec::HostMarker { marker: marker.clone() };
+                    bounded(context, host, context.backend.create(&host.id, &spec)).await?;
+                    marker
+                }
+            };
+            settlement.marker = Some(marker);
+            Ok(Ok(()))
+        }
+    }
+}
+
+/// The swap a container sees. Not knowing it is no reason to turn a host away: it counts as none.
+async fn measure_swap(
+    context: &Context,
+    host: &Host,
+    facts: &HostFacts,
+) -> Option<crate::quantity::Bytes> {
+    if !facts.swap_limit {
+        return Some(crate::quantity::Bytes(0));
+    }
+    let image = &context.blueprint.image;
+    let measuring = async {
+        let prepared = context.backend.prepare(&host.id, image).await?;
+        context.backend.measure_swap(&host.id, &prepared.image).await
+    };
+    match bounded(context, host, measuring).await {
+        Ok(swap) => Some(swap),
+        Err(error) => {
+            tracing::warn!(host = %host.id, error = %crate::error::chain(&error), "swap not measured");
+            None
+        }
+    }
+}
+
+/// Objects of ours without a row: reported, never removed by collection.
+fn report_orphans(host: &Host, found: &Inventory, tenants: &[Tenant]) {
+    let known: BTreeSet<TenantId> = tenants.iter().map(|tenant| tenant.id).collect();
+    let orphan = |tenant: Option<TenantId>| tenant.is_some_and(|id| !known.contains(&id));
+    let names: Vec<&str> = found
+        .containers
+        .iter()
+        .map(|c| (c.labels.tenant, c.name.as_str()))
+        .chain(found.volumes.iter().map(|v| (v.labels.tenant, v.name.as_str())))
+        .chain(found.networks.iter().map(|n| (n.labels.tenant, n.name.as_str())))
+        .filter(|(tenant, _)| orphan(*tenant))
+        .map(|(_, name)| name)
+        .collect();
+    if !names.is_empty() {
+        tracing::warn!(host = %host.id, ?names, "objects of ours that no tenant accounts for");
+    }
+}
+
+/// Whether what runs differs from what is written to run.
+fn has_changed(tenant: &Tenant, found: &Inventory) -> bool {
+    let Some(location) = tenant.observed.location() else { return false };
+    let written = location.container.as_ref();
+    let seen = found.containers.iter().find(|container| {
+        container.labels.role == Role::Instance
+            && container.labels.tenant == Some(tenant.id)
+            && container.labels.generation == location.generation
+    });
+    let runs = seen.is_some_and(|container| container.running);
+    let should = written.is_some_and(|container| container.started_at.is_some());
+    runs != should || seen.map(|container| &container.id) != written.map(|container| &container.id)
+}
+
+async fn bounded<T: Send>(
+    context: &Context,
+    host: &Host,
+    call: impl Future<Output = Result<T, BackendError>> + Send,
+) -> Result<T, BackendError> {
+    let limit: Duration = context.pace.call;
+    match select(pin!(call), context.clock.sleep(limit)).await {
+        Either::Left((done, _)) => done,
+        Either::Right(((), _)) => Err(BackendError::Unreachable {
+            host: host.id.clone(),
+            what: "the call took longer than it may",
+            source: None,
+        }),
+    }
+}

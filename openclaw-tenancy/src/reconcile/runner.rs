@@ -1,0 +1,121 @@
+//! Running: many passes at once, bounded, never one tenant twice, until told to stop.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Notify;
+
+use crate::host::Host;
+use crate::store::{Claim, ClaimRequest, StoreError};
+use crate::tenant::Tenant;
+
+use super::execute::{self, PassError};
+use super::{Context, host};
+
+/// How many hosts are looked at in one go.
+const HOSTS_AT_ONCE: u32 = 16;
+
+/// Claims due work and passes over it, until `shutdown` resolves; then lets every pass settle.
+///
+/// `stirred` is a hint that something is due. The store excludes two passes over one tenant, here and on
+/// every other replica.
+pub(crate) async fn run(
+    context: Arc<Context>,
+    stirred: Arc<Notify>,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let stopping = Arc::new(AtomicBool::new(false));
+    let mut passes: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+    let mut shutdown = pin!(shutdown.fuse());
+    let mut trouble = 0_u32;
+    while !stopping.load(Ordering::Relaxed) {
+        let claimed = claim(&context, &stopping, &mut passes).await;
+        let nap = match claimed {
+            // A full claim means that more may be due.
+            Ok(true) => Duration::ZERO,
+            Ok(false) => {
+                trouble = 0;
+                context.pace.poll
+            }
+            Err(error) => {
+                trouble = trouble.saturating_add(1);
+                tracing::error!(error = %crate::error::chain(&error), "cannot claim work");
+                context.pace.poll.saturating_mul(trouble.min(20))
+            }
+        };
+        let sleep = context.clock.sleep(nap).fuse();
+        let stir = stirred.notified().fuse();
+        futures::pin_mut!(sleep, stir);
+        futures::select! {
+            () = sleep => {}
+            () = stir => {}
+            _ = passes.select_next_some() => {}
+            () = shutdown => stopping.store(true, Ordering::Relaxed),
+        }
+    }
+    // Each pass settles at its next step; a claim of one that cannot runs out by itself.
+    while passes.next().await.is_some() {}
+}
+
+/// Claims what is due and begins its passes; says whether more may be due.
+async fn claim(
+    context: &Arc<Context>,
+    stopping: &Arc<AtomicBool>,
+    passes: &mut FuturesUnordered<BoxFuture<'static, ()>>,
+) -> Result<bool, StoreError> {
+    let request = |limit| ClaimRequest {
+        worker: context.worker.clone(),
+        limit,
+        lease: context.pace.lease,
+    };
+    for claim in context.store.claim_hosts(request(HOSTS_AT_ONCE)).await? {
+        passes.push(host_pass(Arc::clone(context), claim));
+    }
+    let free = context.pace.concurrency.saturating_sub(passes.len());
+    let limit = u32::try_from(free).unwrap_or(u32::MAX);
+    if limit == 0 {
+        return Ok(false);
+    }
+    let claims = context.store.claim_tenants(request(limit)).await?;
+    let more = claims.len() == free;
+    for claim in claims {
+        passes.push(tenant_pass(Arc::clone(context), claim, Arc::clone(stopping)));
+    }
+    Ok(more)
+}
+
+fn tenant_pass(
+    context: Arc<Context>,
+    claim: Claim<Tenant>,
+    stopping: Arc<AtomicBool>,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let stop = || stopping.load(Ordering::Relaxed);
+        match execute::pass(&context, &claim, &stop).await {
+            Ok(()) => {}
+            Err(PassError::Fenced) => {
+                tracing::info!(tenant = %claim.item.id, "another worker has taken over");
+            }
+            Err(PassError::Store(error)) => {
+                tracing::error!(tenant = %claim.item.id, error = %crate::error::chain(&error), "not settled");
+            }
+        }
+    })
+}
+
+fn host_pass(context: Arc<Context>, claim: Claim<Host>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        match host::pass(&context, &claim).await {
+            Ok(()) | Err(StoreError::Fenced) => {}
+            Err(error) => {
+                tracing::error!(host = %claim.item.id, error = %crate::error::chain(&error), "not settled");
+            }
+        }
+    })
+}
