@@ -141,12 +141,7 @@ pub struct Meanwhile {
 /// The holder did not know what happened meanwhile, so that is not undone: after a change, what the owner's
 /// wish ends stays ended; after a release, the very hold that was released does not come back, but another
 /// hold does. The highest generation never falls, because a generation must not be used twice.
-pub fn settle(
-    tenant: &mut Tenant,
-    meanwhile: &Meanwhile,
-    settlement: &Settlement,
-    now: Timestamp,
-) {
+pub fn settle(tenant: &mut Tenant, meanwhile: &Meanwhile, settlement: &Settlement, now: Timestamp) {
     let mut observed = settlement.observed.clone();
     observed.generation = observed.generation.max(tenant.observed.generation);
     if tenant.revision != meanwhile.claimed {

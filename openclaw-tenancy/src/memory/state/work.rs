@@ -1,12 +1,10 @@
 //! Claims on tenants, and what their holders write.
 
-use std::collections::BTreeMap;
 use std::mem;
 
-use super::tenants::NO_TENANT;
 use super::{Open, Row, State};
 use crate::clock::Timestamp;
-use crate::id::{Fence, HostId, TenantId, WorkerId};
+use crate::id::{Fence, TenantId, WorkerId};
 use crate::store::rules::{self, Meanwhile};
 use crate::store::{Claim, ClaimRequest, PlaceRequest, Settlement, StoreError};
 use crate::tenant::{Location, Tenant};
