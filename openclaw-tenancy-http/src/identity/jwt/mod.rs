@@ -107,3 +107,6 @@ impl From<JwtError> for IdentityError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
