@@ -56,7 +56,9 @@ impl OriginTemplate {
     /// # Errors
     /// [`InvalidOrigin`] unless it is a scheme, `{slug}`, a dot and a host with at most a port.
     pub fn new(text: &str) -> Result<Self, InvalidOrigin> {
-        let wrong = || InvalidOrigin { value: text.chars().take(200).collect() };
+        let wrong = || InvalidOrigin {
+            value: text.chars().take(200).collect(),
+        };
         let (before, after) = text.split_once("{slug}").ok_or_else(wrong)?;
         let host = after.strip_prefix('.').ok_or_else(wrong)?;
         let (name, port) = host.split_once(':').unwrap_or((host, "80"));
@@ -66,7 +68,10 @@ impl OriginTemplate {
             && name.bytes().all(plain)
             && port.parse::<u16>().is_ok_and(|port| port != 0);
         if valid {
-            Ok(Self { before: before.to_owned(), after: after.to_owned() })
+            Ok(Self {
+                before: before.to_owned(),
+                after: after.to_owned(),
+            })
         } else {
             Err(wrong())
         }
@@ -135,7 +140,9 @@ pub struct InstanceFiles {
 
 impl fmt::Debug for InstanceFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InstanceFiles").field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("InstanceFiles")
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
     }
 }
 
@@ -178,7 +185,10 @@ pub fn files(
 ) -> InstanceFiles {
     let user = user_name(tenant.owner);
     let mut sections: BTreeMap<&str, Value> = BTreeMap::new();
-    sections.insert("gateway", gateway(&user, subnet, &origins.origin(&tenant.slug)));
+    sections.insert(
+        "gateway",
+        gateway(&user, subnet, &origins.origin(&tenant.slug)),
+    );
     sections.insert("update", json!({ "checkOnStart": false }));
     if !overlay.providers.is_empty() {
         sections.insert("models", models(overlay));
@@ -190,10 +200,16 @@ pub fn files(
 
     let mut own = Map::new();
     for name in sections.keys() {
-        own.insert((*name).to_owned(), json!({ "$include": format!("./manager/{name}.json") }));
+        own.insert(
+            (*name).to_owned(),
+            json!({ "$include": format!("./manager/{name}.json") }),
+        );
     }
     if let Some(model) = &overlay.default_model {
-        own.insert("agents".to_owned(), json!({ "defaults": { "model": { "primary": model } } }));
+        own.insert(
+            "agents".to_owned(),
+            json!({ "defaults": { "model": { "primary": model } } }),
+        );
     }
     let seed = vec![VolumeFile {
         path: "openclaw.json".to_owned(),
@@ -223,7 +239,11 @@ pub fn files(
         }
     }
     let digest = digest(&config);
-    InstanceFiles { seed, config, digest }
+    InstanceFiles {
+        seed,
+        config,
+        digest,
+    }
 }
 
 /// How the instance is signed in to: by the edge alone, which it knows by its bridge's gateway address.
@@ -313,7 +333,11 @@ fn pretty(value: &Value) -> Vec<u8> {
 fn digest(files: &[VolumeFile]) -> String {
     let mut hash = Sha256::new();
     for file in files {
-        for part in [file.path.as_bytes(), &file.content.0, &file.mode.to_be_bytes()] {
+        for part in [
+            file.path.as_bytes(),
+            &file.content.0,
+            &file.mode.to_be_bytes(),
+        ] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AccountId, Generation, Slug, TenantId};
 use crate::container::{INSTANCE_PORT, instance_address};
+use crate::id::{AccountId, Generation, Slug, TenantId};
 use crate::status::{Deadlines, Phase, is_routable, status};
 use crate::tenant::{Location, Tenant};
 
@@ -49,7 +49,9 @@ pub fn route(tenant: &Tenant, deadlines: &Deadlines) -> Route {
         slug: tenant.slug.clone(),
         tenant: tenant.id,
         owner: tenant.owner,
-        generation: location.map(|location| location.generation).unwrap_or_default(),
+        generation: location
+            .map(|location| location.generation)
+            .unwrap_or_default(),
         upstream: location.filter(|_| is_routable(tenant)).map(upstream),
         phase: status(tenant, deadlines).phase,
     }

@@ -127,7 +127,10 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
             return failed(tenant, failure);
         }
     }
-    let message = observed.failure.as_ref().map(|failure| failure.message.clone());
+    let message = observed
+        .failure
+        .as_ref()
+        .map(|failure| failure.message.clone());
     let until = |from: Option<Timestamp>, within| from.map(|from: Timestamp| from.plus(within));
     match tenant.desired.power {
         Power::Deleted => Status {
@@ -141,9 +144,7 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
             deadline: until(stopping, deadlines.stop),
         },
         Power::Suspended => lasting(Phase::Suspended, None),
-        Power::Running if location.is_none() => {
-            lasting(Phase::Queued, observed.queued.as_deref())
-        }
+        Power::Running if location.is_none() => lasting(Phase::Queued, observed.queued.as_deref()),
         Power::Running if stopping.is_some() => Status {
             phase: Phase::Stopping,
             message: None,
@@ -167,12 +168,14 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
 
 fn failed(tenant: &Tenant, failure: &Failure) -> Status {
     let phase = match (failure.reason, tenant.observed.location()) {
-        (FailureReason::HostUnreachable, Some(location)) => {
-            Phase::HostLost { host: location.host.clone() }
-        }
-        (reason, _) if tenant.desired.power != Power::Deleted => {
-            Phase::Failed { reason, attempts: failure.attempts, retry_at: failure.retry_at }
-        }
+        (FailureReason::HostUnreachable, Some(location)) => Phase::HostLost {
+            host: location.host.clone(),
+        },
+        (reason, _) if tenant.desired.power != Power::Deleted => Phase::Failed {
+            reason,
+            attempts: failure.attempts,
+            retry_at: failure.retry_at,
+        },
         // A deletion goes on whatever failed: it says so, with the reason.
         _ => Phase::Deleting,
     };

@@ -110,7 +110,11 @@ impl Observed {
         if let Some(failure) = &mut self.failure {
             failure.retry_at = failure.retry_at.min(now);
         }
-        if self.hold.as_ref().is_some_and(|hold| hold.reason == HoldReason::Configuration) {
+        if self
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.reason == HoldReason::Configuration)
+        {
             self.hold = None;
         }
     }

@@ -3,8 +3,14 @@
 //! They keep nothing across a restart; their locks are never held across an await.
 
 mod access;
+mod backend;
+mod engine;
+mod identity;
 mod state;
 mod store;
 
 pub use access::MemoryAccess;
+pub use backend::{MemoryBackend, Reachable};
+pub use engine::{Behavior, Process, StartOutcome};
+pub use identity::MemoryIdentity;
 pub use store::MemoryStore;

@@ -115,7 +115,10 @@ pub async fn pass(
         gone,
     };
     let now = context.clock.now();
-    context.store.settle(claim.item.id, claim.fence, settlement, now).await?;
+    context
+        .store
+        .settle(claim.item.id, claim.fence, settlement, now)
+        .await?;
     Ok(())
 }
 
@@ -126,9 +129,7 @@ impl Pass<'_> {
             let step = self.plan(&Seen::default(), "");
             return self.act(step, &Seen::default(), None).await;
         };
-        let looked = self
-            .call(self.pace().call, self.look(&location))
-            .await?;
+        let looked = self.call(self.pace().call, self.look(&location)).await?;
         let seen = match looked {
             Ok(seen) => seen,
             Err(error) => return Ok(self.failed(&error)),
@@ -139,18 +140,28 @@ impl Pass<'_> {
             let before = location.generation;
             absorb(location, &mut observed.generation, power, &seen);
             if location.generation != before {
-                self.memory = PassMemory { prepared: self.memory.prepared, ..PassMemory::default() };
+                self.memory = PassMemory {
+                    prepared: self.memory.prepared,
+                    ..PassMemory::default()
+                };
             }
         }
         let blueprint = &self.context.blueprint;
-        let files =
-            instance::files(&self.tenant, location.subnet, &blueprint.origins, &blueprint.overlay);
+        let files = instance::files(
+            &self.tenant,
+            location.subnet,
+            &blueprint.origins,
+            &blueprint.overlay,
+        );
         let step = self.plan(&seen, &files.digest);
         self.act(step, &seen, Some(files)).await
     }
 
     fn plan(&self, seen: &Seen, config: &str) -> Step {
-        let seen = Seen { pass: self.memory.clone(), ..seen.clone() };
+        let seen = Seen {
+            pass: self.memory.clone(),
+            ..seen.clone()
+        };
         plan(&Situation {
             tenant: &self.tenant,
             seen: &seen,
@@ -162,7 +173,13 @@ impl Pass<'_> {
     }
 
     async fn look(&self, location: &Location) -> Result<Seen, BackendError> {
-        look(&*self.context.backend, self.tenant.id, location, self.memory.clone()).await
+        look(
+            &*self.context.backend,
+            self.tenant.id,
+            location,
+            self.memory.clone(),
+        )
+        .await
     }
 
     /// Does one step.
@@ -191,9 +208,14 @@ impl Pass<'_> {
                 done
             }
             Step::Configure(id) => {
-                let Some(files) = files else { return Ok(After::Again) };
+                let Some(files) = files else {
+                    return Ok(After::Again);
+                };
                 let host = self.host()?;
-                let putting = self.context.backend.put_files(&host, &id, CONFIG_PATH, files.config);
+                let putting = self
+                    .context
+                    .backend
+                    .put_files(&host, &id, CONFIG_PATH, files.config);
                 let done = self.call(self.pace().call, putting).await?;
                 if done.is_ok() {
                     self.record(|record| record.config = Some(files.digest.clone()));
@@ -309,7 +331,12 @@ impl Pass<'_> {
                 floor: blueprint.floor,
                 pool: blueprint.subnets,
             };
-            match self.context.store.place(self.tenant.id, self.claim.fence, place).await {
+            match self
+                .context
+                .store
+                .place(self.tenant.id, self.claim.fence, place)
+                .await
+            {
                 Ok(mut location) => {
                     // Reserved by this very claim: nothing can have been begun there.
                     location.certainty = Certainty::Known;
@@ -337,7 +364,9 @@ impl Pass<'_> {
         let image = self.tenant.desired.image.clone();
         let preparing = self.context.backend.prepare(&host, &image);
         // A pull may take long; the claim is renewed meanwhile.
-        let done = self.call(self.context.blueprint.deadlines.provision, preparing).await?;
+        let done = self
+            .call(self.context.blueprint.deadlines.provision, preparing)
+            .await?;
         Ok(done.map(|prepared| {
             self.memory.prepared = true;
             if self.tenant.desired.image.digest.is_none() {
@@ -396,11 +425,15 @@ impl Pass<'_> {
     }
 
     async fn probe(&mut self) -> Result<(), PassError> {
-        let Some(location) = self.tenant.observed.location() else { return Ok(()) };
+        let Some(location) = self.tenant.observed.location() else {
+            return Ok(());
+        };
         let upstream = upstream(location);
         let probing = async { Ok(self.context.probe.probe(&upstream).await) };
-        let readiness =
-            self.call(self.pace().call, probing).await?.unwrap_or(Readiness::Starting);
+        let readiness = self
+            .call(self.pace().call, probing)
+            .await?
+            .unwrap_or(Readiness::Starting);
         self.memory.readiness = Some(readiness);
         if readiness == Readiness::Started {
             let now = self.context.clock.now();
@@ -450,18 +483,29 @@ impl Pass<'_> {
             }
         }
         let waiting_for_stable = self.tenant.observed.failure.is_some() && running;
-        After::Rest(if waiting_for_stable { pace.stable } else { pace.resync })
+        After::Rest(if waiting_for_stable {
+            pace.stable
+        } else {
+            pace.resync
+        })
     }
 
     /// Writes a failure with its backoff.
     fn fail(&mut self, reason: FailureReason, message: String) -> After {
         let now = self.context.clock.now();
         let before = self.tenant.observed.failure.as_ref();
-        let attempts = before.map_or(0, |failure| failure.attempts).saturating_add(1);
+        let attempts = before
+            .map_or(0, |failure| failure.attempts)
+            .saturating_add(1);
         let since = before.map_or(now, |failure| failure.since);
         let wait = self.backoff(attempts);
-        self.tenant.observed.failure =
-            Some(Failure { reason, message, attempts, since, retry_at: now.plus(wait) });
+        self.tenant.observed.failure = Some(Failure {
+            reason,
+            message,
+            attempts,
+            since,
+            retry_at: now.plus(wait),
+        });
         After::Rest(wait)
     }
 
@@ -492,7 +536,13 @@ impl Pass<'_> {
             | BackendError::Engine { .. } => FailureReason::Engine,
         };
         tracing::warn!(tenant = %self.tenant.id, error = %crate::error::chain(error), "step failed");
-        if self.tenant.observed.failure.as_ref().is_none_or(|failure| failure.reason != reason) {
+        if self
+            .tenant
+            .observed
+            .failure
+            .as_ref()
+            .is_none_or(|failure| failure.reason != reason)
+        {
             self.event(EventKind::Failed, &error.to_string());
         }
         self.fail(reason, error.to_string())
@@ -502,13 +552,23 @@ impl Pass<'_> {
         tracing::error!(tenant = %self.tenant.id, ?reason, message, "held");
         self.event(EventKind::Held, &message);
         let since = self.context.clock.now();
-        self.tenant.observed.hold = Some(Hold { reason, message, since });
+        self.tenant.observed.hold = Some(Hold {
+            reason,
+            message,
+            since,
+        });
     }
 
     /// Doubles with each attempt, and is anywhere between half of that and all of it.
     fn backoff(&self, attempts: u32) -> Duration {
-        let Pace { backoff, backoff_most, .. } = self.context.pace;
-        let factor = 1_u32.checked_shl(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        let Pace {
+            backoff,
+            backoff_most,
+            ..
+        } = self.context.pace;
+        let factor = 1_u32
+            .checked_shl(attempts.saturating_sub(1))
+            .unwrap_or(u32::MAX);
         let full = backoff.saturating_mul(factor).min(backoff_most);
         let mut random = [0_u8; 2];
         self.context.entropy.fill(&mut random);
@@ -521,7 +581,9 @@ impl Pass<'_> {
         limit: Duration,
         call: impl Future<Output = Result<T, BackendError>> + Send,
     ) -> Result<Result<T, BackendError>, PassError> {
-        let Context { clock, store, pace, .. } = self.context;
+        let Context {
+            clock, store, pace, ..
+        } = self.context;
         let mut call = pin!(call);
         let deadline = clock.now().plus(limit);
         loop {
@@ -538,7 +600,9 @@ impl Pass<'_> {
                 }
                 Either::Right(((), _)) => {
                     let Claim { fence, worker, .. } = self.claim;
-                    store.renew(self.tenant.id, *fence, worker.clone(), pace.lease).await?;
+                    store
+                        .renew(self.tenant.id, *fence, worker.clone(), pace.lease)
+                        .await?;
                 }
             }
         }
@@ -547,7 +611,9 @@ impl Pass<'_> {
     /// Why the tenant's host must not be touched, if it must not.
     async fn quarantine(&self) -> Result<Option<String>, PassError> {
         let observed = &self.tenant.observed;
-        let (Some(location), None) = (observed.location(), &observed.hold) else { return Ok(None) };
+        let (Some(location), None) = (observed.location(), &observed.hold) else {
+            return Ok(None);
+        };
         let hosts: Vec<Host> = self.context.store.hosts().await?;
         let host = hosts.into_iter().find(|host| host.id == location.host);
         Ok(match host.map(|host| host.state) {
@@ -587,16 +653,25 @@ impl Pass<'_> {
     }
 
     fn event(&mut self, kind: EventKind, detail: &str) {
-        self.events.push(NewEvent { kind, detail: detail.to_owned() });
+        self.events.push(NewEvent {
+            kind,
+            detail: detail.to_owned(),
+        });
     }
 }
 
 fn queue_message(refusal: Option<&Refusal>) -> String {
-    let Some(refusal) = refusal else { return "other instances took the room first".to_owned() };
+    let Some(refusal) = refusal else {
+        return "other instances took the room first".to_owned();
+    };
     if refusal.hosts.is_empty() {
         return "there is no host yet".to_owned();
     }
-    let lacks: Vec<String> =
-        refusal.hosts.iter().take(5).map(|(host, lack)| format!("host {host}: {lack}")).collect();
+    let lacks: Vec<String> = refusal
+        .hosts
+        .iter()
+        .take(5)
+        .map(|(host, lack)| format!("host {host}: {lack}"))
+        .collect();
     format!("no host has room: {}", lacks.join("; "))
 }

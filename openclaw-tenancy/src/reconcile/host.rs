@@ -44,11 +44,17 @@ pub async fn pass(context: &Context, claim: &Claim<Host>) -> Result<(), StoreErr
             }
             // A quarantine outlives an outage: an operator ends it.
             if !matches!(host.state, HostState::Quarantined { .. }) {
-                settlement.state = HostState::Unreachable { since, reason: error.to_string() };
+                settlement.state = HostState::Unreachable {
+                    since,
+                    reason: error.to_string(),
+                };
             }
         }
     }
-    context.store.settle_host(host.id.clone(), claim.fence, settlement).await
+    context
+        .store
+        .settle_host(host.id.clone(), claim.fence, settlement)
+        .await
 }
 
 enum Visit {
@@ -120,7 +126,9 @@ async fn identity(
                     let mut random = [0_u8; 8];
                     context.entropy.fill(&mut random);
                     let marker = hex(&random);
-                    let spec = ObjectSpec::HostMarker { marker: marker.clone() };
+                    let spec = ObjectSpec::HostMarker {
+                        marker: marker.clone(),
+                    };
                     bounded(context, host, context.backend.create(&host.id, &spec)).await?;
                     marker
                 }
@@ -143,7 +151,10 @@ async fn measure_swap(
     let image = &context.blueprint.image;
     let measuring = async {
         let prepared = context.backend.prepare(&host.id, image).await?;
-        context.backend.measure_swap(&host.id, &prepared.image).await
+        context
+            .backend
+            .measure_swap(&host.id, &prepared.image)
+            .await
     };
     match bounded(context, host, measuring).await {
         Ok(swap) => Some(swap),
@@ -162,8 +173,18 @@ fn report_orphans(host: &Host, found: &Inventory, tenants: &[Tenant]) {
         .containers
         .iter()
         .map(|c| (c.labels.tenant, c.name.as_str()))
-        .chain(found.volumes.iter().map(|v| (v.labels.tenant, v.name.as_str())))
-        .chain(found.networks.iter().map(|n| (n.labels.tenant, n.name.as_str())))
+        .chain(
+            found
+                .volumes
+                .iter()
+                .map(|v| (v.labels.tenant, v.name.as_str())),
+        )
+        .chain(
+            found
+                .networks
+                .iter()
+                .map(|n| (n.labels.tenant, n.name.as_str())),
+        )
         .filter(|(tenant, _)| orphan(*tenant))
         .map(|(_, name)| name)
         .collect();
@@ -174,7 +195,9 @@ fn report_orphans(host: &Host, found: &Inventory, tenants: &[Tenant]) {
 
 /// Whether what runs differs from what is written to run.
 fn has_changed(tenant: &Tenant, found: &Inventory) -> bool {
-    let Some(location) = tenant.observed.location() else { return false };
+    let Some(location) = tenant.observed.location() else {
+        return false;
+    };
     let written = location.container.as_ref();
     let seen = found.containers.iter().find(|container| {
         container.labels.role == Role::Instance

@@ -52,7 +52,11 @@ pub async fn look(
     pass: PassMemory,
 ) -> Result<Seen, BackendError> {
     let found = backend.list(&location.host, Scope::Tenant(tenant)).await?;
-    let mut seen = Seen { networks: found.networks, pass, ..Seen::default() };
+    let mut seen = Seen {
+        networks: found.networks,
+        pass,
+        ..Seen::default()
+    };
     for volume in found.volumes {
         match volume.labels.role {
             Role::Data => seen.data = true,
@@ -98,7 +102,10 @@ pub fn absorb(location: &mut Location, highest: &mut Generation, power: Power, s
         }
         (None, None) => {}
     }
-    let started = seen.container.as_ref().is_none_or(|c| c.state != RunState::Created);
+    let started = seen
+        .container
+        .as_ref()
+        .is_none_or(|c| c.state != RunState::Created);
     if location.certainty == Certainty::Unknown && started {
         // Absent, running or ended: none of these can hide a process that the engine does not know.
         location.certainty = Certainty::Known;

@@ -128,7 +128,10 @@ fn held(s: &Situation<'_>, hold: &Hold) -> Step {
 }
 
 fn ghost(location: &Location) -> Step {
-    let id = location.container.as_ref().map_or("?", |container| container.id.0.as_str());
+    let id = location
+        .container
+        .as_ref()
+        .map_or("?", |container| container.id.0.as_str());
     Step::Hold(
         HoldReason::GhostSuspected,
         format!(
@@ -167,12 +170,20 @@ fn make(s: &Situation<'_>, location: &Location) -> Step {
     let tenant = s.tenant.id;
     let fits = |network: &&crate::container::SeenNetwork| network.subnet == Some(location.subnet);
     match s.seen.networks.as_slice() {
-        [] => return Step::Make(ObjectSpec::Network(NetworkSpec { tenant, subnet: location.subnet })),
+        [] => {
+            return Step::Make(ObjectSpec::Network(NetworkSpec {
+                tenant,
+                subnet: location.subnet,
+            }));
+        }
         [network] if fits(&network) => {}
         networks => {
             // Keep one that fits, remove the rest: a container joins by name, which must be unambiguous.
             let keep = networks.iter().position(|network| fits(&network));
-            let excess = networks.iter().enumerate().find(|(at, _)| Some(*at) != keep);
+            let excess = networks
+                .iter()
+                .enumerate()
+                .find(|(at, _)| Some(*at) != keep);
             if let Some((_, network)) = excess {
                 return Step::Remove(ObjectRef::Network(network.id.clone()));
             }
@@ -188,10 +199,16 @@ fn make(s: &Situation<'_>, location: &Location) -> Step {
                 ),
             );
         }
-        return Step::Make(ObjectSpec::Volume(VolumeSpec { tenant, role: VolumeRole::Data }));
+        return Step::Make(ObjectSpec::Volume(VolumeSpec {
+            tenant,
+            role: VolumeRole::Data,
+        }));
     }
     if !s.seen.config {
-        return Step::Make(ObjectSpec::Volume(VolumeSpec { tenant, role: VolumeRole::Config }));
+        return Step::Make(ObjectSpec::Volume(VolumeSpec {
+            tenant,
+            role: VolumeRole::Config,
+        }));
     }
     Step::Make(ObjectSpec::Instance(Box::new(instance_spec(s, location))))
 }
@@ -228,7 +245,10 @@ fn run(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> S
             if outdated || record.restart_epoch != s.tenant.desired.restart_epoch {
                 return Step::Signal(id(), Signal::Terminate);
             }
-            if container.address.is_some_and(|at| at != instance_address(location.subnet)) {
+            if container
+                .address
+                .is_some_and(|at| at != instance_address(location.subnet))
+            {
                 return Step::Hold(
                     HoldReason::Conflict,
                     format!(
@@ -245,7 +265,9 @@ fn run(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> S
             }
             readiness(s, record)
         }
-        RunState::Exited { code, oom_killed, .. } => {
+        RunState::Exited {
+            code, oom_killed, ..
+        } => {
             if record.started_at.is_some() {
                 return ended(*code, *oom_killed);
             }
@@ -322,7 +344,10 @@ fn ended(code: i64, oom_killed: bool) -> Step {
                 .to_owned(),
         );
     }
-    Step::Fail(FailureReason::Crashed, format!("the instance ended by itself with exit code {code}"))
+    Step::Fail(
+        FailureReason::Crashed,
+        format!("the instance ended by itself with exit code {code}"),
+    )
 }
 
 /// A container that is not to run: ended, and removed if the tenant goes.
@@ -333,7 +358,11 @@ fn stop(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> 
         // A removal would answer success and leave a process behind that nobody sees.
         RunState::Created if may_have_started(s, location) => Step::Start(id()),
         RunState::Running { .. } => {
-            match location.container.as_ref().and_then(|record| record.stop_asked_at) {
+            match location
+                .container
+                .as_ref()
+                .and_then(|record| record.stop_asked_at)
+            {
                 None => Step::Signal(id(), Signal::Terminate),
                 Some(asked) => await_end(s, container, asked),
             }
@@ -361,7 +390,10 @@ fn odd(state: &str, container: &ContainerDetail) -> Step {
     }
     Step::Fail(
         FailureReason::Engine,
-        format!("container {} is {state}; it is left alone until it is not", container.seen.id),
+        format!(
+            "container {} is {state}; it is left alone until it is not",
+            container.seen.id
+        ),
     )
 }
 
@@ -372,9 +404,12 @@ fn tear_down(s: &Situation<'_>) -> Step {
     }
     let last = |name: &&String| name.ends_with("-data");
     let volumes = &s.seen.volumes;
-    if let Some(volume) = volumes.iter().find(|name| !last(name)).or_else(|| volumes.first()) {
+    if let Some(volume) = volumes
+        .iter()
+        .find(|name| !last(name))
+        .or_else(|| volumes.first())
+    {
         return Step::Remove(ObjectRef::Volume(volume.clone()));
     }
     Step::Leave
 }
-

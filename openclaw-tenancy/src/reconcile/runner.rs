@@ -85,7 +85,11 @@ async fn claim(
     let claims = context.store.claim_tenants(request(limit)).await?;
     let more = claims.len() == free;
     for claim in claims {
-        passes.push(tenant_pass(Arc::clone(context), claim, Arc::clone(stopping)));
+        passes.push(tenant_pass(
+            Arc::clone(context),
+            claim,
+            Arc::clone(stopping),
+        ));
     }
     Ok(more)
 }

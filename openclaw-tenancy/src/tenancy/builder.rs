@@ -155,7 +155,10 @@ impl TenancyBuilder {
             worker: worker_id(&*entropy),
             deployment: self.deployment.ok_or_else(|| missing("deployment"))?,
             blueprint: Blueprint {
-                image: Image { reference, digest: None },
+                image: Image {
+                    reference,
+                    digest: None,
+                },
                 floor,
                 origins: self.origins.ok_or_else(|| missing("origins"))?,
                 overlay: self.overlay,

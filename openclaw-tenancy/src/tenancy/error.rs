@@ -73,7 +73,10 @@ impl TenancyError {
 }
 
 fn shortages(hosts: &[(HostId, Shortage)]) -> String {
-    let lines: Vec<String> =
-        hosts.iter().take(5).map(|(host, lack)| format!("host {host}: {lack}")).collect();
+    let lines: Vec<String> = hosts
+        .iter()
+        .take(5)
+        .map(|(host, lack)| format!("host {host}: {lack}"))
+        .collect();
     lines.join("; ")
 }

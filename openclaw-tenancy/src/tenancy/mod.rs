@@ -103,13 +103,24 @@ impl Tenancy {
         request: CreateRequest,
         key: Option<String>,
     ) -> Result<Creation, TenancyError> {
-        let Context { clock, entropy, store, blueprint, .. } = &*self.0.context;
+        let Context {
+            clock,
+            entropy,
+            store,
+            blueprint,
+            ..
+        } = &*self.0.context;
         let entitled = account.rights.plan.as_ref();
-        let plan = self.0.policy.choose(&self.0.plans, request.plan.as_deref(), entitled)?;
+        let plan = self
+            .0
+            .policy
+            .choose(&self.0.plans, request.plan.as_deref(), entitled)?;
         let name = request.name.as_deref().map(Slug::chosen).transpose()?;
         settings::check(&request.settings)?;
-        let idempotency =
-            key.map(|key| IdempotencyKey { key, request: request_digest(&request, plan) });
+        let idempotency = key.map(|key| IdempotencyKey {
+            key,
+            request: request_digest(&request, plan),
+        });
         self.check_fit(plan).await?;
         let mut attempts = 0;
         let created = loop {
@@ -131,13 +142,17 @@ impl Tenancy {
                 idempotency: idempotency.clone(),
             };
             match store.create(new).await {
-                Err(StoreError::SlugTaken { .. }) if name.is_none() && attempts < SLUG_ATTEMPTS => {}
+                Err(StoreError::SlugTaken { .. }) if name.is_none() && attempts < SLUG_ATTEMPTS => {
+                }
                 other => break other?,
             }
         };
         self.stir();
         let replayed = matches!(created, Created::Replayed(_));
-        Ok(Creation { view: self.show(created.tenant()).await?, replayed })
+        Ok(Creation {
+            view: self.show(created.tenant()).await?,
+            replayed,
+        })
     }
 
     /// The account's instance.
@@ -272,7 +287,9 @@ impl Tenancy {
         match self.0.context.backend.hosts().await {
             Ok(hosts) => {
                 for host in hosts {
-                    self.store().put_host(host, std::collections::BTreeMap::new()).await?;
+                    self.store()
+                        .put_host(host, std::collections::BTreeMap::new())
+                        .await?;
                 }
             }
             Err(error) => {
@@ -356,7 +373,10 @@ impl Tenancy {
     }
 
     async fn find(&self, account: AccountId) -> Result<Tenant, TenancyError> {
-        self.store().find_by_owner(account).await?.ok_or(TenancyError::NoTenant)
+        self.store()
+            .find_by_owner(account)
+            .await?
+            .ok_or(TenancyError::NoTenant)
     }
 
     async fn show(&self, tenant: Tenant) -> Result<TenantView, TenancyError> {
@@ -374,12 +394,21 @@ impl Tenancy {
             | Phase::Held { .. } => None,
         };
         let url = format!("{}/", self.0.context.blueprint.origins.origin(&tenant.slug));
-        Ok(TenantView { tenant, status, queue_position, url })
+        Ok(TenantView {
+            tenant,
+            status,
+            queue_position,
+            url,
+        })
     }
 
     /// Refuses a plan that no host could hold even if it were empty: waiting would not help.
     async fn check_fit(&self, plan: &Plan) -> Result<(), TenancyError> {
-        let Context { scheduler, blueprint, .. } = &*self.0.context;
+        let Context {
+            scheduler,
+            blueprint,
+            ..
+        } = &*self.0.context;
         let hosts = self.store().hosts().await?;
         let fleet = Fleet::new(&hosts, &blueprint.overcommit);
         let request = Request {
@@ -387,7 +416,9 @@ impl Tenancy {
             floor: blueprint.floor,
             labels: std::collections::BTreeMap::new(),
         };
-        let Err(refusal) = scheduler.place(&request, &fleet) else { return Ok(()) };
+        let Err(refusal) = scheduler.place(&request, &fleet) else {
+            return Ok(());
+        };
         if !refusal.hopeless {
             return Ok(());
         }
@@ -408,7 +439,10 @@ impl Tenancy {
                 needed: blueprint.floor,
                 available,
             },
-            None => TenancyError::PlanDoesNotFit { plan: plan.name.clone(), hosts: refusal.hosts },
+            None => TenancyError::PlanDoesNotFit {
+                plan: plan.name.clone(),
+                hosts: refusal.hosts,
+            },
         })
     }
 }
@@ -417,7 +451,12 @@ impl Tenancy {
 fn request_digest(request: &CreateRequest, plan: &Plan) -> String {
     let mut hash = Sha256::new();
     let Settings { email, timezone } = &request.settings;
-    for part in [Some(plan.name.as_str()), request.name.as_deref(), email.as_deref(), timezone.as_deref()] {
+    for part in [
+        Some(plan.name.as_str()),
+        request.name.as_deref(),
+        email.as_deref(),
+        timezone.as_deref(),
+    ] {
         hash.update([u8::from(part.is_some())]);
         let part = part.unwrap_or_default();
         hash.update((part.len() as u64).to_be_bytes());

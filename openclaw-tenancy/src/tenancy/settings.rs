@@ -17,12 +17,20 @@ pub(super) fn check(settings: &Settings) -> Result<(), TenancyError> {
     if let Some(email) = &settings.email
         && !is_email(email)
     {
-        return Err(wrong("email", email, "an address such as name@example.org, at most 254 bytes"));
+        return Err(wrong(
+            "email",
+            email,
+            "an address such as name@example.org, at most 254 bytes",
+        ));
     }
     if let Some(timezone) = &settings.timezone
         && !is_timezone(timezone)
     {
-        return Err(wrong("timezone", timezone, "a name of the tz database such as Asia/Shanghai"));
+        return Err(wrong(
+            "timezone",
+            timezone,
+            "a name of the tz database such as Asia/Shanghai",
+        ));
     }
     Ok(())
 }
@@ -50,7 +58,9 @@ fn is_timezone(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.split('/').all(|part| {
             part.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-+".contains(&b))
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_-+".contains(&b))
         })
 }
 
@@ -63,7 +73,10 @@ mod tests {
         for good in ["user@example.com", "a.b+c@sub.example.org", "ü@exämple.de"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "@", "a@", "@b.c", "a@b", "a b@c.d", "a@b..c", "a@-b.c", "a@b@c.d", "a\n@b.c", "<a@b.c>"] {
+        for bad in [
+            "", "@", "a@", "@b.c", "a@b", "a b@c.d", "a@b..c", "a@-b.c", "a@b@c.d", "a\n@b.c",
+            "<a@b.c>",
+        ] {
             assert!(!is_email(bad), "{bad:?}");
         }
         assert!(!is_email(&format!("{}@example.com", "a".repeat(65))));
@@ -71,10 +84,23 @@ mod tests {
 
     #[test]
     fn a_time_zone_is_a_name_and_no_path() {
-        for good in ["UTC", "Asia/Shanghai", "America/Argentina/Buenos_Aires", "Etc/GMT+8"] {
+        for good in [
+            "UTC",
+            "Asia/Shanghai",
+            "America/Argentina/Buenos_Aires",
+            "Etc/GMT+8",
+        ] {
             assert!(is_timezone(good), "{good}");
         }
-        for bad in ["", "/etc/passwd", "../x", "A//B", "A/", "Asia/Shang hai", "a\0"] {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "../x",
+            "A//B",
+            "A/",
+            "Asia/Shang hai",
+            "a\0",
+        ] {
             assert!(!is_timezone(bad), "{bad:?}");
         }
     }

@@ -68,20 +68,20 @@ impl State {
         Ok(Created::New(tenant))
     }
 
-    /// What an earlier call with the same key, or of the same tenant, came to.
+    /// What an earlier call with the same key came to: one effect, even when it has ended meanwhile.
     fn replay(&self, new: &NewTenant) -> Result<Option<Tenant>, StoreError> {
-        let of_id = |id| self.get(id).or_else(|| self.remains.get(&id)).cloned();
-        if let Some(asked) = &new.idempotency
-            && let Some(used) = self.keys.get(&(new.owner, asked.key.clone()))
-            && new.created_at < used.until
-        {
-            if used.request != asked.request {
-                return Err(StoreError::IdempotencyMismatch);
-            }
-            return Ok(of_id(used.tenant));
+        let Some(asked) = &new.idempotency else {
+            return Ok(None);
+        };
+        let used = self.keys.get(&(new.owner, asked.key.clone()));
+        let Some(used) = used.filter(|used| new.created_at < used.until) else {
+            return Ok(None);
+        };
+        if used.request != asked.request {
+            return Err(StoreError::IdempotencyMismatch);
         }
-        // The caller's answer was lost and it asks again, with the id that it chose.
-        Ok(of_id(new.id).filter(|tenant| tenant.owner == new.owner))
+        let live = self.get(used.tenant);
+        Ok(live.or_else(|| self.remains.get(&used.tenant)).cloned())
     }
 
     fn forget_expired(&mut self, now: Timestamp) {
