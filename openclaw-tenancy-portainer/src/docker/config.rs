@@ -85,6 +85,18 @@ pub enum EndpointError {
         /// The host that was given.
         host: String,
     },
+    /// A proxy's path that cannot stand before another.
+    #[error("`prefix` is `{given}`; write an absolute path such as /engines/7, without query")]
+    Prefix {
+        /// What was given.
+        given: String,
+    },
+    /// A header that HTTP cannot carry.
+    #[error("header `{name}` has a name or a value that HTTP cannot carry")]
+    Header {
+        /// Its name; the value may be a secret.
+        name: String,
+    },
 }
 
 impl Endpoint {

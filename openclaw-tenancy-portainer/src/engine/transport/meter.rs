@@ -21,20 +21,16 @@ const HEAD: u64 = 1 << 20;
 pub(super) enum Allowance {
     /// One object, or the text of an error.
     Object,
-    /// A listing of everything on a host.
-    Listing,
-    /// A stream that its reader bounds: logs, archives, images, events.
-    Stream,
+    /// A listing of everything on a host, the progress of a pull, a log.
+    Long,
 }
 
 impl Allowance {
     /// The kind of answer that `path` (without a version) brings.
     pub(super) fn of(path: &str) -> Self {
         match path {
-            "/containers/json" | "/images/json" | "/volumes" | "/networks" => Self::Listing,
-            "/events" | "/images/create" | "/images/load" => Self::Stream,
-            _ if path.ends_with("/logs") || path.ends_with("/archive") => Self::Stream,
-            _ if path.starts_with("/images/") && path.ends_with("/get") => Self::Stream,
+            "/containers/json" | "/volumes" | "/networks" | "/images/create" => Self::Long,
+            _ if path.ends_with("/logs") => Self::Long,
             _ => Self::Object,
         }
     }
@@ -42,8 +38,7 @@ impl Allowance {
     const fn bytes(self) -> u64 {
         match self {
             Self::Object => 4 << 20,
-            Self::Listing => 64 << 20,
-            Self::Stream => u64::MAX - HEAD,
+            Self::Long => 64 << 20,
         }
     }
 }
@@ -156,18 +151,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_are_told_from_objects_and_listings() {
+    fn long_answers_are_told_from_objects() {
         for (path, expected) in [
-            ("/containers/json", Allowance::Listing),
+            ("/containers/json", Allowance::Long),
             ("/containers/create", Allowance::Object),
             ("/containers/0f/json", Allowance::Object),
-            ("/containers/0f/logs", Allowance::Stream),
-            ("/containers/0f/archive", Allowance::Stream),
-            ("/images/create", Allowance::Stream),
-            ("/images/a/b:c/get", Allowance::Stream),
-            ("/volumes", Allowance::Listing),
+            ("/containers/0f/logs", Allowance::Long),
+            ("/images/create", Allowance::Long),
+            ("/volumes", Allowance::Long),
             ("/volumes/create", Allowance::Object),
-            ("/networks", Allowance::Listing),
             ("/networks/0f", Allowance::Object),
         ] {
             assert_eq!(Allowance::of(path), expected, "{path}");
@@ -190,7 +182,7 @@ mod tests {
         let refused = (&mut metered).take(HEAD * 2).read_to_end(&mut sink).await;
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Other);
         assert!(sink.len() as u64 <= HEAD);
-        metered.budget.allow(Allowance::Stream);
+        metered.budget.allow(Allowance::Object);
         assert!(metered.read(&mut [0_u8; 16]).await.is_ok());
         drop(metered);
         writer.await.unwrap();

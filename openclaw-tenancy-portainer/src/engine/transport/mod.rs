@@ -17,7 +17,6 @@ use std::time::Duration;
 use bollard::Docker;
 use bytes::Bytes;
 use futures::Stream;
-use http::header::HeaderMap;
 use http::uri::Authority;
 use http::{Request, Response};
 use http_body_util::{Either, Full, StreamBody};
@@ -30,7 +29,7 @@ use self::meter::{Allowance, Budget};
 use self::rewrite::{Rewrite, RewriteError};
 pub use self::tls::TlsError;
 pub(crate) use self::version::ApiVersion;
-use crate::docker::Endpoint;
+use crate::docker::{Endpoint, Proxy};
 
 /// Idle connections are dropped before a proxy in between forgets them.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -80,29 +79,17 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    /// A transport straight to `endpoint`. Nothing is dialled yet.
-    pub(crate) fn direct(endpoint: &Endpoint) -> Result<Self, TlsError> {
-        Ok(Self::new(
-            dial::connector(endpoint)?,
-            Rewrite::direct(authority(endpoint)),
-        ))
+    /// A transport to the engine at `endpoint`, or, with a [`Proxy`], to the one that `endpoint` serves
+    /// under a path. Nothing is dialled yet.
+    pub(crate) fn new(endpoint: &Endpoint, proxy: Option<&Proxy>) -> Result<Self, TlsError> {
+        let mut rewrite = Rewrite::direct(authority(endpoint));
+        if let Some(proxy) = proxy {
+            rewrite = rewrite.behind(proxy.prefix(), proxy.headers().clone());
+        }
+        Ok(Self::over(dial::connector(endpoint)?, rewrite))
     }
 
-    /// A transport to an engine that `endpoint`, a proxy, serves under `prefix`; `headers` go with each request.
-    #[expect(
-        dead_code,
-        reason = "the seam for the proxied backend; its caller comes with it"
-    )]
-    pub(crate) fn proxied(
-        endpoint: &Endpoint,
-        prefix: &str,
-        headers: HeaderMap,
-    ) -> Result<Self, TlsError> {
-        let rewrite = Rewrite::direct(authority(endpoint)).behind(prefix, headers);
-        Ok(Self::new(dial::connector(endpoint)?, rewrite))
-    }
-
-    fn new(connector: Connector, rewrite: Rewrite) -> Self {
+    fn over(connector: Connector, rewrite: Rewrite) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)

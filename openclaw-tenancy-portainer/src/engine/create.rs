@@ -1,0 +1,261 @@
+//! Making networks, volumes and containers, and taking what an earlier try has made.
+
+use bollard::models::{Volume, VolumeCreateRequest};
+use bollard::query_parameters::CreateContainerOptionsBuilder;
+use openclaw_tenancy::backend::{BackendError, Made, Scope};
+use openclaw_tenancy::container::{
+    EngineId, InstanceSpec, NetworkSpec, ObjectSpec, VolumeRole, VolumeSpec, gateway_address,
+};
+use openclaw_tenancy::labels::{ObjectLabels, Role};
+use serde::{Deserialize, Serialize};
+
+use super::body::{self, VolumeMount};
+use super::observe::Found;
+use super::{Engine, is_full, labels};
+
+impl Engine {
+    /// See `ContainerBackend::create`.
+    pub(crate) async fn create(&self, spec: &ObjectSpec) -> Result<Made, BackendError> {
+        self.within("making an object", async {
+            let name = spec.name(self.keys.deployment());
+            let labels = spec.labels();
+            match spec {
+                ObjectSpec::Network(network) => self.make_network(&name, &labels, network).await,
+                ObjectSpec::Volume(_) | ObjectSpec::HostMarker { .. } => {
+                    self.make_volume(&name, &labels).await
+                }
+                ObjectSpec::Instance(instance) => {
+                    self.make_instance(&name, &labels, instance).await
+                }
+            }
+        })
+        .await
+    }
+
+    async fn make_network(
+        &self,
+        name: &str,
+        labels: &ObjectLabels,
+        spec: &NetworkSpec,
+    ) -> Result<Made, BackendError> {
+        let request = NetworkBody {
+            name,
+            check_duplicate: true,
+            driver: "bridge",
+            enable_ipv6: false,
+            internal: false,
+            attachable: false,
+            ipam: IpamBody {
+                driver: "default",
+                config: [SubnetBody {
+                    subnet: spec.subnet.to_string(),
+                    gateway: gateway_address(spec.subnet).to_string(),
+                }],
+            },
+            labels: labels::sign(&self.keys, name, labels),
+        };
+        let answer: Result<MadeNetwork, _> = self.post("/networks/create", &request).await;
+        match answer {
+            Ok(made) => self.made(made.id, false),
+            Err(failure) if failure.is_name_taken() => self.adopt_network(name, labels).await,
+            Err(failure) => Err(failure.making_network(&self.host)),
+        }
+    }
+
+    async fn adopt_network(&self, name: &str, labels: &ObjectLabels) -> Result<Made, BackendError> {
+        let scope = labels.tenant.map_or(Scope::All, Scope::Tenant);
+        let ours = self.networks(scope).await?;
+        // Two of one name can stand there; the reconciler removes one. Until then, always the same one.
+        let fitting = ours
+            .into_iter()
+            .filter(|n| n.name == name && n.labels == *labels)
+            .min_by(|a, b| a.id.cmp(&b.id));
+        match fitting {
+            Some(network) => Ok(Made {
+                id: network.id,
+                adopted: true,
+            }),
+            None => Err(BackendError::Conflict {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// A create answers success for a volume that stands there with other options and keeps those, so what
+    /// counts is what an inspect shows afterwards.
+    async fn make_volume(&self, name: &str, labels: &ObjectLabels) -> Result<Made, BackendError> {
+        const WHAT: &str = "making a volume";
+        let adopted = self.volume(name).await?.is_some();
+        if !adopted {
+            let request = VolumeCreateRequest {
+                name: Some(name.to_owned()),
+                driver: Some("local".to_owned()),
+                labels: Some(labels::sign(&self.keys, name, labels)),
+                ..Default::default()
+            };
+            self.call(self.docker.create_volume(request))
+                .await
+                .map_err(|f| f.general(&self.host, WHAT))?;
+        }
+        let Some(volume) = self.volume(name).await? else {
+            return Err(self.malformed(WHAT, "the volume it says it made"));
+        };
+        self.judge_volume(&volume, labels)?;
+        Ok(Made {
+            id: EngineId(name.to_owned()),
+            adopted,
+        })
+    }
+
+    /// Whether a volume is the one that `labels` describe.
+    fn judge_volume(&self, volume: &Volume, labels: &ObjectLabels) -> Result<(), BackendError> {
+        match labels::read(&self.keys, &volume.name, Some(&volume.labels)) {
+            Some(found) if found == *labels => {}
+            Some(_) | None => {
+                return Err(BackendError::Conflict {
+                    name: volume.name.clone(),
+                });
+            }
+        }
+        if volume.driver != "local" || !volume.options.is_empty() {
+            return Err(BackendError::StorageMismatch {
+                name: volume.name.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) async fn volume(&self, name: &str) -> Result<Option<Volume>, BackendError> {
+        match self.call(self.docker.inspect_volume(name)).await {
+            Ok(volume) => Ok(Some(volume)),
+            Err(failure) if failure.is_absent() => Ok(None),
+            Err(failure) => Err(failure.general(&self.host, "inspecting a volume")),
+        }
+    }
+
+    async fn make_instance(
+        &self,
+        name: &str,
+        labels: &ObjectLabels,
+        spec: &InstanceSpec,
+    ) -> Result<Made, BackendError> {
+        let network = self.network_for(spec).await?;
+        let data = self.mount_for(spec, VolumeRole::Data).await?;
+        let config = self.mount_for(spec, VolumeRole::Config).await?;
+        let signed = labels::sign(&self.keys, name, labels);
+        let request = body::instance(spec, signed, &network, data, config);
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        match self
+            .call(self.docker.create_container(Some(options), request))
+            .await
+        {
+            Ok(made) => self.made(made.id, false),
+            Err(failure) if failure.is_name_taken() => self.adopt_container(name, labels).await,
+            Err(failure) => Err(failure.making_container(&self.host, &spec.image.reference)),
+        }
+    }
+
+    async fn adopt_container(
+        &self,
+        name: &str,
+        labels: &ObjectLabels,
+    ) -> Result<Made, BackendError> {
+        match self.find(name).await? {
+            Found::Ours(container) if container.detail.seen.labels == *labels => Ok(Made {
+                id: container.detail.seen.id,
+                adopted: true,
+            }),
+            Found::Ours(_) | Found::Foreign(_) => Err(BackendError::Conflict {
+                name: name.to_owned(),
+            }),
+            // Another call is making or removing it at this moment.
+            Found::Absent => Err(BackendError::Busy {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// The name of the instance's network, once it is sure that it means one network, ours, of this subnet.
+    async fn network_for(&self, spec: &InstanceSpec) -> Result<String, BackendError> {
+        let wanted = ObjectSpec::Network(NetworkSpec {
+            tenant: spec.tenant,
+            subnet: spec.subnet,
+        });
+        let name = wanted.name(self.keys.deployment());
+        let mut found = self.networks(Scope::Tenant(spec.tenant)).await?;
+        found.retain(|network| network.labels.role == Role::Network && network.name == name);
+        match found.as_slice() {
+            [] => Err(BackendError::NotFound { what: "network" }),
+            [network] if network.subnet == Some(spec.subnet) => Ok(name),
+            _ => Err(BackendError::Conflict { name }),
+        }
+    }
+
+    async fn mount_for(
+        &self,
+        spec: &InstanceSpec,
+        role: VolumeRole,
+    ) -> Result<VolumeMount, BackendError> {
+        let wanted = ObjectSpec::Volume(VolumeSpec {
+            tenant: spec.tenant,
+            role,
+        });
+        let name = wanted.name(self.keys.deployment());
+        let labels = wanted.labels();
+        let Some(volume) = self.volume(&name).await? else {
+            return Err(BackendError::NotFound { what: "volume" });
+        };
+        self.judge_volume(&volume, &labels)?;
+        Ok(VolumeMount {
+            labels: labels::sign(&self.keys, &name, &labels),
+            name,
+        })
+    }
+
+    /// What an engine says it made; by nothing but a full id can it be acted on later.
+    pub(super) fn made(&self, id: String, adopted: bool) -> Result<Made, BackendError> {
+        let id = EngineId(id);
+        if is_full(&id) {
+            Ok(Made { id, adopted })
+        } else {
+            Err(self.malformed("making an object", "a full id"))
+        }
+    }
+}
+
+/// The client library's own type has lost `CheckDuplicate`, without which Engine 20.10 takes two of one name.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkBody<'a> {
+    name: &'a str,
+    check_duplicate: bool,
+    driver: &'static str,
+    #[serde(rename = "EnableIPv6")]
+    enable_ipv6: bool,
+    internal: bool,
+    attachable: bool,
+    #[serde(rename = "IPAM")]
+    ipam: IpamBody,
+    labels: std::collections::HashMap<String, String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct IpamBody {
+    driver: &'static str,
+    /// Explicit: the engine's own pools hold 30 networks.
+    config: [SubnetBody; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubnetBody {
+    subnet: String,
+    gateway: String,
+}
+
+#[derive(Deserialize)]
+struct MadeNetwork {
+    #[serde(rename = "Id")]
+    id: String,
+}
