@@ -100,16 +100,6 @@ impl Request {
         self.header("Content-Type", "application/json")
     }
 
-    /// Adds a form body.
-    pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Self {
-        let pairs: Vec<_> = fields
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-            .collect();
-        self.body = pairs.join("&").into_bytes();
-        self.header("Content-Type", "application/x-www-form-urlencoded")
-    }
-
     /// Sends it and reads the answer whole.
     pub(crate) fn send(&self, address: &Address, limit: Duration) -> Result<Response> {
         let mut stream = address
@@ -290,7 +280,7 @@ impl<R: BufRead> Read for Chunks<R> {
     }
 }
 
-/// Percent-encodes a value for a query or a form.
+/// Percent-encodes a value for a query.
 pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

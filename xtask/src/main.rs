@@ -9,7 +9,10 @@ mod http;
 mod image;
 mod platform;
 mod run;
+mod stand_in;
 mod term;
+mod test;
+mod up;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Bring everything up: engine, image, server; then open it in a browser.
+    Up(up::Options),
+    /// Set up what the tests need and run everything, skipping nothing.
+    Test(test::Options),
     /// Get the OpenClaw image onto the engine: pulled, or made from public packages.
     Image {
         /// Make the local image even where one is there.
@@ -50,6 +57,8 @@ fn main() -> ExitCode {
 
 fn perform(task: Task) -> Result<()> {
     match task {
+        Task::Up(options) => up::perform(&options),
+        Task::Test(options) => test::perform(&options),
         Task::Image { rebuild } => {
             let engine = engine::ensure()?;
             let name = if rebuild {

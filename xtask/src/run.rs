@@ -86,6 +86,12 @@ pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Op
     }
 }
 
+/// Sends a signal to one process, by its id.
+pub(crate) fn signal(process: u32, name: &str) -> Result<()> {
+    // The shell's own `kill`: the program of that name is in a package that may be missing.
+    output(Command::new("sh").args(["-c", &format!("kill -{name} {process}")])).map(drop)
+}
+
 /// Whether a program is on the search path.
 pub(crate) fn on_path(program: &str) -> bool {
     find(program).is_some()

@@ -4,7 +4,6 @@ mod install;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -127,7 +126,7 @@ impl Engine {
         );
         let mut stream = self.address.connect(patience)?;
         stream.write_all(&request.head(true))?;
-        progress(stream, &mut |_| {})
+        progress(stream)
     }
 
     /// Makes an image out of a root file system that arrives as a tar stream.
@@ -164,46 +163,79 @@ impl Engine {
                 break;
             }
         }
-        progress(stream, &mut |_| {})
+        progress(stream)
     }
 
-    /// Everything on the engine that carries a label: containers, volumes and networks by name.
-    pub(crate) fn labelled(&self, label: &str) -> Result<Vec<String>> {
+    /// Everything on the engine that carries a label.
+    pub(crate) fn labelled(&self, label: &str) -> Result<Vec<Object>> {
         let filter = encode(&serde_json::json!({ "label": [label] }).to_string());
-        let list =
-            |path: &str| -> Result<Value> { self.call("GET", path)?.ok("listing objects")?.json() };
         let mut found = Vec::new();
-        let containers = list(&format!("/containers/json?all=true&filters={filter}"))?;
-        let networks = list(&format!("/networks?filters={filter}"))?;
-        let volumes = list(&format!("/volumes?filters={filter}"))?;
-        for (kind, objects, name) in [
-            ("container", &containers, "Id"),
-            ("network", &networks, "Name"),
-            (
-                "volume",
-                volumes.get("Volumes").unwrap_or(&Value::Null),
-                "Name",
-            ),
+        for (kind, path, key, name) in [
+            (Kind::Container, "/containers/json?all=true&", None, "Id"),
+            (Kind::Network, "/networks?", None, "Id"),
+            (Kind::Volume, "/volumes?", Some("Volumes"), "Name"),
         ] {
-            for object in objects.as_array().into_iter().flatten() {
-                let name = object.get(name).and_then(Value::as_str).unwrap_or("?");
-                found.push(format!("{kind} {name}"));
+            let path = format!("{path}filters={filter}");
+            let answer = self.call("GET", &path)?.ok("listing objects")?.json()?;
+            let list = key.map_or(&answer, |key| &answer[key]);
+            for object in list.as_array().into_iter().flatten() {
+                let role = object["Labels"]["io.openclaw-tenancy.role"].as_str();
+                found.push(Object {
+                    kind,
+                    id: object[name].as_str().unwrap_or_default().to_owned(),
+                    role: role.unwrap_or_default().to_owned(),
+                });
             }
         }
+        // In this order they can be removed: a container holds its network and its volumes.
         found.sort();
         Ok(found)
     }
 
-    /// A `docker` command for this engine.
-    pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new("docker");
-        command.env("DOCKER_HOST", &self.host);
-        command
+    /// Removes an object, a running container too.
+    pub(crate) fn remove(&self, object: &Object) -> Result<()> {
+        let id = encode(&object.id);
+        let path = match object.kind {
+            Kind::Container => format!("/containers/{id}?force=true"),
+            Kind::Network => format!("/networks/{id}"),
+            Kind::Volume => format!("/volumes/{id}"),
+        };
+        self.call("DELETE", &path)?
+            .ok("removing an object")
+            .map(drop)
+    }
+}
+
+/// What an object on an engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Container,
+    Network,
+    Volume,
+}
+
+/// An object on an engine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Object {
+    kind: Kind,
+    id: String,
+    /// What it is for, where it is one of ours.
+    pub(crate) role: String,
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            Kind::Container => "container",
+            Kind::Network => "network",
+            Kind::Volume => "volume",
+        };
+        write!(f, "{kind} {} ({})", self.id, self.role)
     }
 }
 
 /// Follows the JSON lines of a long call to their end. An error may come inside a 200 answer.
-fn progress(stream: Box<dyn crate::http::Stream>, seen: &mut dyn FnMut(&Value)) -> Result<()> {
+fn progress(stream: Box<dyn crate::http::Stream>) -> Result<()> {
     let mut reader = BufReader::new(stream);
     let (status, headers) = read_head(&mut reader)?;
     // The first word came; from here on a pause is the transfer's and not the registry's silence.
@@ -219,11 +251,10 @@ fn progress(stream: Box<dyn crate::http::Stream>, seen: &mut dyn FnMut(&Value)) 
     let mut last = String::new();
     for line in BufReader::new(body).lines() {
         last = line.context("the engine's answer was cut")?;
-        if let Ok(value) = serde_json::from_str::<Value>(&last) {
-            if let Some(error) = value.get("error").and_then(Value::as_str) {
-                bail!("the engine answered: {error}");
-            }
-            seen(&value);
+        if let Ok(value) = serde_json::from_str::<Value>(&last)
+            && let Some(error) = value["error"].as_str()
+        {
+            bail!("the engine answered: {error}");
         }
     }
     if status >= 400 {

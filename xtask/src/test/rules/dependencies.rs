@@ -1,0 +1,177 @@
+//! Rules about what may depend on what, as the architecture promises it.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::verdict;
+use crate::platform::workspace;
+use crate::run;
+
+const CORE: &str = "openclaw-tenancy";
+const PORTAINER: &str = "openclaw-tenancy-portainer";
+const POSTGRES: &str = "openclaw-tenancy-postgres";
+const HTTP: &str = "openclaw-tenancy-http";
+
+/// What opens sockets, speaks HTTP or SQL: the core does none of it.
+const NETWORK_AND_SQL: [&str; 15] = [
+    "axum",
+    "bollard",
+    "h2",
+    "http",
+    "hyper",
+    "hyper-util",
+    "libsqlite3-sys",
+    "mio",
+    "reqwest",
+    "rustls",
+    "socket2",
+    "sqlx",
+    "sqlx-core",
+    "tower-http",
+    "tungstenite",
+];
+
+/// A second implementation of what aws-lc-rs and rustls do here.
+const BANNED: [&str; 5] = [
+    "openssl",
+    "openssl-sys",
+    "native-tls",
+    "ring",
+    "rustls-openssl",
+];
+
+/// Licences that ask for no more than a notice.
+const LICENCES: [&str; 14] = [
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+/// Checks the dependency graph, the licences and the sources.
+pub(crate) fn check() -> Result<()> {
+    let mut violations = Vec::new();
+    let mut forbid = |package: &str, features: &[&str], names: &[&str]| -> Result<()> {
+        let tree = tree(package, features)?;
+        for name in names.iter().filter(|name| tree.contains(**name)) {
+            let with = features.join(" ");
+            violations.push(format!("{package} ({with}) depends on {name}"));
+        }
+        Ok(())
+    };
+    forbid(CORE, &["--all-features"], &NETWORK_AND_SQL)?;
+    forbid(
+        PORTAINER,
+        &["--all-features"],
+        &[POSTGRES, HTTP, "sqlx", "axum", "reqwest"],
+    )?;
+    forbid(
+        POSTGRES,
+        &["--all-features"],
+        &[PORTAINER, HTTP, "bollard", "hyper", "axum"],
+    )?;
+    let library = ["--no-default-features", "--features", "api,oidc,edge"];
+    forbid(HTTP, &library, &[PORTAINER, POSTGRES, "bollard", "sqlx"])?;
+    forbid(HTTP, &["--all-features"], &BANNED)?;
+    forbid("examples", &["--all-features"], &BANNED)?;
+    violations.extend(foreign_packages()?);
+    verdict(&violations)
+}
+
+/// The names of everything that a package builds with, itself left out.
+fn tree(package: &str, features: &[&str]) -> Result<BTreeSet<String>> {
+    let lines = run::output(
+        Command::new("cargo")
+            .args([
+                "tree",
+                "--package",
+                package,
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+            ])
+            .args(["--format", "{p}"])
+            .args(features)
+            .current_dir(workspace()),
+    )?;
+    Ok(lines
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Packages that do not come from the registry, or under a licence we have not looked at.
+fn foreign_packages() -> Result<Vec<String>> {
+    let metadata = run::output(
+        Command::new("cargo")
+            .args(["metadata", "--format-version", "1", "--all-features"])
+            .current_dir(workspace()),
+    )?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is no JSON")?;
+    let mut violations = Vec::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let name = package["name"].as_str().unwrap_or_default();
+        // A package without a source is one of this workspace.
+        let Some(source) = package["source"].as_str() else {
+            continue;
+        };
+        if !source.starts_with("registry+") {
+            violations.push(format!(
+                "{name} comes from {source}: use a published version"
+            ));
+        }
+        let licence = package["license"].as_str().unwrap_or_default();
+        if !acceptable(licence) {
+            violations.push(format!(
+                "{name} is under {licence:?}, which is not on the list"
+            ));
+        }
+    }
+    Ok(violations)
+}
+
+/// Whether an SPDX expression leaves a choice of which we accept everything that is needed.
+///
+/// `A OR B` is a choice, `A AND B` needs both; parentheses appear only around choices in practice
+/// and are read so.
+fn acceptable(expression: &str) -> bool {
+    let flat = expression.replace('/', " OR ");
+    flat.split(" AND ").all(|part| {
+        part.trim_matches(|c| c == '(' || c == ')' || c == ' ')
+            .split(" OR ")
+            .any(|licence| LICENCES.contains(&licence.trim_matches(['(', ')', ' '])))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::acceptable;
+
+    #[test]
+    fn a_choice_needs_one_and_a_sum_needs_all() {
+        assert!(acceptable("MIT OR Apache-2.0"));
+        assert!(acceptable("MIT/Apache-2.0"));
+        assert!(acceptable("GPL-3.0 OR MIT"));
+        assert!(acceptable("(MIT OR Apache-2.0) AND Unicode-3.0"));
+        assert!(acceptable("Apache-2.0 WITH LLVM-exception OR MIT"));
+        assert!(!acceptable("MIT AND GPL-3.0"));
+        assert!(!acceptable("OpenSSL"));
+        assert!(!acceptable(""));
+    }
+}

@@ -1,0 +1,90 @@
+//! What the tests talk to. Whatever cannot be had is a failure here, never a skipped test later.
+
+mod node;
+mod postgres;
+
+use anyhow::{Context, Result};
+
+use crate::engine;
+use crate::platform;
+use crate::run;
+use crate::term::Step;
+use crate::{image, stand_in};
+use postgres::Postgres;
+
+/// Running services and how the tests find them.
+#[derive(Debug)]
+pub(super) struct Services {
+    variables: Vec<(&'static str, String)>,
+    postgres: Postgres,
+}
+
+impl Services {
+    /// Installs what is missing and starts what has to run.
+    pub(super) fn start() -> Result<Self> {
+        let engine = engine::ensure()?;
+        let image = image::ensure(&engine)?;
+        let stand_in = stand_in::ensure_image(&engine)?;
+        let postgres = Postgres::start()?;
+        let node = node::ensure()?;
+        platform::need(
+            &[
+                ("chromium", "chromium"),
+                ("chromedriver", "chromium-driver"),
+                ("nginx", "nginx"),
+            ],
+            "Testing in a browser and behind nginx",
+        )?;
+        let pictures = platform::target_dir().join("pictures");
+        std::fs::create_dir_all(&pictures)
+            .with_context(|| format!("cannot make the folder {}", pictures.display()))?;
+        let program = |name: &str| {
+            let path =
+                run::find(name).with_context(|| format!("{name} is installed and not found"))?;
+            Ok::<_, anyhow::Error>(path.to_string_lossy().into_owned())
+        };
+        let variables = vec![
+            // A test that cannot reach its service has to fail and not to pass by doing nothing.
+            ("TENANCY_TEST_REQUIRE", "all".to_owned()),
+            ("TENANCY_TEST_POSTGRES_URL", postgres.url()),
+            ("TENANCY_TEST_DOCKER_HOST", engine.host().to_owned()),
+            ("TENANCY_TEST_IMAGE", image),
+            ("TENANCY_TEST_STAND_IN_IMAGE", stand_in),
+            (
+                "TENANCY_TEST_OIDC_PROVIDER_DIR",
+                node.folder.to_string_lossy().into_owned(),
+            ),
+            (
+                "TENANCY_TEST_NODE",
+                node.program.to_string_lossy().into_owned(),
+            ),
+            ("TENANCY_TEST_CHROMIUM", program("chromium")?),
+            ("TENANCY_TEST_CHROMEDRIVER", program("chromedriver")?),
+            ("TENANCY_TEST_NGINX", program("nginx")?),
+            (
+                "TENANCY_TEST_PICTURES",
+                pictures.to_string_lossy().into_owned(),
+            ),
+        ];
+        Step::begin("Services").done("ready");
+        Ok(Self {
+            variables,
+            postgres,
+        })
+    }
+
+    /// The environment of the tests.
+    pub(super) fn variables(&self) -> &[(&'static str, String)] {
+        &self.variables
+    }
+
+    /// Ends what was started here. The engine stays: it is the machine's, and the next run's.
+    pub(super) fn stop(self) {
+        drop(self.postgres);
+    }
+
+    /// Waits until a service ends, which nobody asked it to.
+    pub(super) fn wait(mut self) -> Result<()> {
+        self.postgres.wait()
+    }
+}

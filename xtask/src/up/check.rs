@@ -1,0 +1,357 @@
+//! `cargo xtask up --check`: the main job, end to end, on a server and with data of its own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::Places;
+use super::browser::Browser;
+use super::server::{FirstAdministrator, Output, Server, Settings};
+use super::websocket::WebSocket;
+use crate::engine::{Engine, Object};
+use crate::http::{Address, Request};
+use crate::run;
+use crate::term::{Step, heading, note, seconds};
+
+/// Every object of any deployment carries it.
+const LABEL: &str = "io.openclaw-tenancy.deployment";
+
+/// The role of the one object that outlives tenants: it marks the engine as known.
+const HOST_MARKER: &str = "host-marker";
+
+/// From the click to an instance that is ready: a slow machine needs its time, an endless wait is
+/// a failure.
+const READY_LIMIT: Duration = Duration::from_secs(300);
+
+/// From the wish to delete to nothing left.
+const DELETE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a socket may say nothing.
+const SOCKET_LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs the check. Whatever happens, nothing that it made stays on the engine or the disk.
+pub(super) fn perform(settings: &Settings, json: bool) -> Result<()> {
+    heading("Main job");
+    let scratch = Scratch::new(&settings.engine)?;
+    let places = Places::free()?;
+    let mut timings = Timings::default();
+    let started = Instant::now();
+    let mut server = Server::start(settings, &scratch.folder, &places, Output::Kept)?;
+    let done = main_job(&mut server, &places, &scratch, started, &mut timings);
+    if done.is_err() {
+        note("The server's last lines:");
+        for line in server.last_words().lines() {
+            note(&format!("  {line}"));
+        }
+    }
+    done?;
+    timings.step("server ends on SIGTERM", || {
+        let status = server.stop()?;
+        if !status.success() {
+            bail!("it ended with {status}");
+        }
+        Ok(())
+    })?;
+    report(settings, &timings, json);
+    Ok(())
+}
+
+fn main_job(
+    server: &mut Server,
+    places: &Places,
+    scratch: &Scratch<'_>,
+    started: Instant,
+    timings: &mut Timings,
+) -> Result<()> {
+    let first = server.wait_until_ready()?.context(
+        "the server's first start printed no line `first administrator: <user> <password>`",
+    )?;
+    timings.add("server ready", started.elapsed());
+    let mut person = Person::new(places);
+    timings.step("sign in", || person.sign_in(&first))?;
+    let clicked = Instant::now();
+    let url = timings.step("create to running", || person.create_and_wait())?;
+    let slug_url = url.trim_end_matches('/').to_owned();
+    timings.step("a stranger is kept out", || {
+        stranger_is_kept_out(places, &slug_url)
+    })?;
+    timings.step("page through the edge", || person.open_page(&slug_url))?;
+    timings.step("WebSocket through the edge", || person.connect(&slug_url))?;
+    timings.add("click to connected", clicked.elapsed());
+    timings.step("delete to nothing left", || {
+        person.delete_and_wait()?;
+        let left: Vec<_> = scratch
+            .new_objects()?
+            .into_iter()
+            .filter(|o| o.role != HOST_MARKER)
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "left on the engine: {}",
+            left.iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    })
+}
+
+/// The administrator at a browser.
+struct Person {
+    browser: Browser,
+    places: Places,
+    token: String,
+}
+
+impl Person {
+    fn new(places: &Places) -> Self {
+        Self {
+            browser: Browser::new(places),
+            places: *places,
+            token: String::new(),
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.places.public_url())
+    }
+
+    /// Signs in with the printed password, then takes a token for the API as a script would.
+    fn sign_in(&mut self, first: &FirstAdministrator) -> Result<()> {
+        let origin = self.places.public_url();
+        let credentials = json!({ "username": first.user, "password": first.password });
+        self.browser
+            .send(&self.url("/api/auth/password"), |path| {
+                Request::new("POST", path)
+                    .header("Origin", &origin)
+                    .json(&credentials)
+            })?
+            .ok("signing in")?;
+        let answer = self
+            .browser
+            .send(&self.url("/api/auth/token"), |path| {
+                Request::new("POST", path)
+                    .header("Origin", &origin)
+                    .json(&credentials)
+            })?
+            .ok("taking a token")?
+            .json()?;
+        self.token = answer["token"]
+            .as_str()
+            .context("no `token` in the answer")?
+            .to_owned();
+        Ok(())
+    }
+
+    /// Calls the API with the token and without cookies.
+    fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<crate::http::Response> {
+        let mut request =
+            Request::new(method, path).header("Authorization", &format!("Bearer {}", self.token));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send(
+            &Address::Tcp(self.places.api.to_string()),
+            Duration::from_secs(30),
+        )
+    }
+
+    fn create_and_wait(&self) -> Result<String> {
+        let body = json!({ "email": "check@example.com" });
+        self.call("POST", "/api/tenants", Some(&body))?
+            .ok("creating an instance")?;
+        let step = Step::begin("waiting for the instance");
+        let mut phase = String::new();
+        let url = run::poll(READY_LIMIT, || match self.look(&mut phase, &step) {
+            Ok(None) => None,
+            Ok(Some(url)) => Some(Ok(url)),
+            Err(error) => Some(Err(error)),
+        });
+        let url = url.with_context(|| {
+            format!(
+                "not running within {} s, but {phase}",
+                READY_LIMIT.as_secs()
+            )
+        })??;
+        step.done(&url);
+        Ok(url)
+    }
+
+    fn look(&self, phase: &mut String, step: &Step) -> Result<Option<String>> {
+        let tenant = self
+            .call("GET", "/api/tenants/me", None)?
+            .ok("looking at it")?
+            .json()?;
+        let now = tenant["phase"]
+            .as_str()
+            .context("no `phase` in the answer")?;
+        if now != phase.as_str() {
+            now.clone_into(phase);
+            step.detail(now);
+        }
+        match now {
+            "running" => Ok(Some(tenant["url"].as_str().context("no `url`")?.to_owned())),
+            "failed" | "held" | "host_lost" => bail!("it is {now}: {}", tenant["status"]),
+            _ => Ok(None),
+        }
+    }
+
+    fn open_page(&mut self, url: &str) -> Result<()> {
+        let page = self.browser.open(&format!("{url}/"))?;
+        let text = page.response.text();
+        if page.response.status != 200 || !page.url.starts_with(url) {
+            bail!(
+                "expected a page of {url}, got {} at {}",
+                page.response.status,
+                page.url
+            );
+        }
+        if !text.contains("<title>OpenClaw") {
+            bail!("the page at {} is not OpenClaw's: {:.300}", page.url, text);
+        }
+        Ok(())
+    }
+
+    /// Opens the WebSocket with the instance's cookie alone, and is greeted by OpenClaw: so the edge
+    /// handed over who this is, without a token and without pairing.
+    fn connect(&self, url: &str) -> Result<()> {
+        let cookies = self.browser.cookies_for(&format!("{url}/"))?;
+        let cookies = cookies.context("the edge set no cookie at the instance's host")?;
+        let mut socket = open_socket(&self.places, url, Some(&cookies))?;
+        let answer = socket.connect()?;
+        if answer["ok"] != true {
+            bail!("the instance refused the connection: {answer}");
+        }
+        Ok(())
+    }
+
+    fn delete_and_wait(&self) -> Result<()> {
+        self.call("DELETE", "/api/tenants/me", None)?
+            .ok("deleting the instance")?;
+        let gone = run::poll(DELETE_LIMIT, || {
+            let answer = self.call("GET", "/api/tenants/me", None);
+            answer
+                .is_ok_and(|answer| answer.status == 404)
+                .then_some(())
+        });
+        gone.with_context(|| format!("still there {} s after the delete", DELETE_LIMIT.as_secs()))
+    }
+}
+
+fn open_socket(places: &Places, url: &str, cookies: Option<&str>) -> Result<WebSocket> {
+    let host = url.trim_start_matches("http://");
+    let mut request = Request::new("GET", "/")
+        .header("Host", host)
+        .header("Origin", url);
+    if let Some(cookies) = cookies {
+        request = request.header("Cookie", cookies);
+    }
+    WebSocket::open(
+        &Address::Tcp(places.edge.to_string()),
+        request,
+        SOCKET_LIMIT,
+    )
+}
+
+/// Without a sign-in there is neither page nor socket.
+fn stranger_is_kept_out(places: &Places, url: &str) -> Result<()> {
+    let page = Browser::new(places).open(&format!("{url}/"))?;
+    if page.url.starts_with(url) && page.response.status < 400 {
+        bail!(
+            "the edge served {} to somebody who is not signed in",
+            page.url
+        );
+    }
+    if open_socket(places, url, None).is_ok() {
+        bail!("the edge opened a WebSocket to somebody who is not signed in");
+    }
+    Ok(())
+}
+
+fn report(settings: &Settings, timings: &Timings, json: bool) {
+    heading("Summary");
+    for (name, took) in &timings.steps {
+        eprintln!("  {name:<28} {:>10}", seconds(*took));
+    }
+    if json {
+        let steps: Vec<_> = timings
+            .steps
+            .iter()
+            .map(|(name, took)| json!({ "name": name, "seconds": took.as_secs_f64() }))
+            .collect();
+        println!(
+            "{}",
+            json!({ "ok": true, "image": settings.image, "steps": steps })
+        );
+    }
+}
+
+/// What took how long.
+#[derive(Debug, Default)]
+struct Timings {
+    steps: Vec<(&'static str, Duration)>,
+}
+
+impl Timings {
+    fn step<T>(&mut self, name: &'static str, job: impl FnOnce() -> Result<T>) -> Result<T> {
+        let step = Step::begin(name);
+        let value = job().with_context(|| format!("{name} failed"))?;
+        self.add(name, step.done(""));
+        Ok(value)
+    }
+
+    fn add(&mut self, name: &'static str, took: Duration) {
+        self.steps.push((name, took));
+    }
+}
+
+/// A data folder of the check's own, and what of ours was on the engine before.
+struct Scratch<'a> {
+    engine: &'a Engine,
+    folder: PathBuf,
+    before: Vec<Object>,
+}
+
+impl<'a> Scratch<'a> {
+    fn new(engine: &'a Engine) -> Result<Self> {
+        let folder = PathBuf::from(run::output(Command::new("mktemp").args([
+            "--directory",
+            "--tmpdir",
+            "openclaw-tenancy-check.XXXXXX",
+        ]))?);
+        Ok(Self {
+            engine,
+            folder,
+            before: engine.labelled(LABEL)?,
+        })
+    }
+
+    fn new_objects(&self) -> Result<Vec<Object>> {
+        let mut objects = self.engine.labelled(LABEL)?;
+        objects.retain(|object| !self.before.contains(object));
+        Ok(objects)
+    }
+}
+
+impl Drop for Scratch<'_> {
+    /// The keys to these objects are in the data folder, so nobody else could ever remove them.
+    fn drop(&mut self) {
+        for object in self.new_objects().unwrap_or_default() {
+            if let Err(error) = self.engine.remove(&object) {
+                note(&format!("could not remove {object}: {error:#}"));
+            }
+        }
+        fs::remove_dir_all(&self.folder).ok();
+    }
+}

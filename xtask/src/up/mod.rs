@@ -1,0 +1,230 @@
+//! `cargo xtask up`: from a checkout to an OpenClaw in the browser.
+
+mod browser;
+mod check;
+mod server;
+mod websocket;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::engine::{self, Engine};
+use crate::term::{heading, note};
+use crate::{image, platform, stand_in};
+use server::{Server, Settings};
+
+/// How to bring everything up.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// Do the main job once on a server of its own with data of its own, then end: sign in, create,
+    /// open page and WebSocket through the edge, delete, nothing left on the engine.
+    #[arg(long)]
+    check: bool,
+    /// With --check: the timings as JSON on standard output.
+    #[arg(long, requires = "check")]
+    json: bool,
+    /// What instances run.
+    #[arg(long, value_enum, default_value_t = Image::Openclaw)]
+    image: Image,
+    /// Where the server keeps its data; a file `config.toml` in it is read.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
+    data_dir: Option<PathBuf>,
+}
+
+/// What instances run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Image {
+    /// The real one.
+    Openclaw,
+    /// A small program that imitates it, for trying things quickly.
+    StandIn,
+}
+
+impl Image {
+    fn ensure(self, engine: &Engine) -> Result<String> {
+        match self {
+            Self::Openclaw => image::ensure(engine),
+            Self::StandIn => stand_in::ensure_image(engine),
+        }
+    }
+}
+
+/// Ensures engine, image and program, then runs the server until it is interrupted; or checks.
+pub(crate) fn perform(options: &Options) -> Result<()> {
+    heading("What it needs");
+    let engine = engine::ensure()?;
+    let image = options.image.ensure(&engine)?;
+    let program = server::build()?;
+    if options.check {
+        let floor = (options.image == Image::StandIn).then_some("16 MiB");
+        let settings = Settings {
+            program,
+            engine,
+            image,
+            floor,
+        };
+        return check::perform(&settings, options.json);
+    }
+    let data = match &options.data_dir {
+        Some(folder) => folder.clone(),
+        None => platform::data_dir()?,
+    };
+    let floor = (options.image == Image::StandIn).then_some("16 MiB");
+    let settings = Settings {
+        program,
+        engine,
+        image,
+        floor,
+    };
+    serve(&settings, &data)
+}
+
+fn serve(settings: &Settings, data: &Path) -> Result<()> {
+    heading("Server");
+    let places = Places::usual();
+    let mut server = Server::start(settings, data, &places, server::Output::Shown)?;
+    let first = server.wait_until_ready()?;
+    heading("Ready");
+    note(&format!("Open      {}", places.public_url()));
+    match first {
+        Some(first) => {
+            note(&format!(
+                "Sign in   {} with the password {}",
+                first.user, first.password
+            ));
+            note("          It is shown only now. Change it, or keep it well.");
+        }
+        None => note("Sign in   with the account of the first run; its password was shown then"),
+    }
+    note(&format!("Data      {}", data.display()));
+    if let Some(line) = ssh_line(&places, std::env::var("SSH_CONNECTION").ok().as_deref()) {
+        note("");
+        note("This machine was reached over SSH. On the machine with the browser, run:");
+        note(&format!("  {line}"));
+    }
+    advise_swap();
+    note("");
+    note("Ctrl-C ends the server; instances run on and are found again at the next start.");
+    server.run_until_interrupted()
+}
+
+/// Free runs OpenClaw only where the host has swap. Making it is the owner's decision.
+fn advise_swap() {
+    let total = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let has_swap = total
+        .lines()
+        .filter_map(|line| line.strip_prefix("SwapTotal:"))
+        .any(|size| size.trim() != "0 kB");
+    if !has_swap {
+        note("");
+        note(
+            "This machine has no swap, so the plan Free (512 MiB) cannot run OpenClaw. To offer it:",
+        );
+        note("  sudo fallocate -l 4G /swapfile && sudo chmod 600 /swapfile \\");
+        note("    && sudo mkswap /swapfile && sudo swapon /swapfile");
+    }
+}
+
+/// Where the server and the edge listen.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    api: SocketAddr,
+    edge: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Places {
+    fn usual() -> Self {
+        Self::at(3000, 8080, 9090)
+    }
+
+    fn at(api: u16, edge: u16, metrics: u16) -> Self {
+        let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            api: here(api),
+            edge: here(edge),
+            metrics: here(metrics),
+        }
+    }
+
+    /// Ports that nobody listens on now.
+    fn free() -> Result<Self> {
+        // All three are held until all are known, or the system may give one twice.
+        let hold = || std::net::TcpListener::bind("127.0.0.1:0").context("no free loopback port");
+        let listeners = [hold()?, hold()?, hold()?];
+        let mut ports = [0; 3];
+        for (port, listener) in ports.iter_mut().zip(&listeners) {
+            *port = listener.local_addr()?.port();
+        }
+        let [api, edge, metrics] = ports;
+        Ok(Self::at(api, edge, metrics))
+    }
+
+    fn public_url(&self) -> String {
+        format!("http://localhost:{}", self.api.port())
+    }
+}
+
+/// The command that brings both ports to the machine where the browser is, when this one was
+/// reached by SSH from elsewhere. `SSH_CONNECTION` holds the client's and our address and port.
+fn ssh_line(places: &Places, connection: Option<&str>) -> Option<String> {
+    let fields: Vec<_> = connection?.split(' ').collect();
+    let (Some(client), Some(server), Some(port)) = (fields.first(), fields.get(2), fields.get(3))
+    else {
+        return None;
+    };
+    if client
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_loopback())
+    {
+        return None;
+    }
+    let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
+    let port = if *port == "22" {
+        String::new()
+    } else {
+        format!("-p {port} ")
+    };
+    let (api, edge) = (places.api.port(), places.edge.port());
+    Some(format!(
+        "ssh {port}-L {api}:localhost:{api} -L {edge}:localhost:{edge} {user}@{server}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ssh_line_brings_both_ports() {
+        let line = ssh_line(&Places::usual(), Some("203.0.113.9 51234 198.51.100.7 22")).unwrap();
+        assert!(
+            line.starts_with("ssh -L 3000:localhost:3000 -L 8080:localhost:8080 "),
+            "{line}"
+        );
+        assert!(line.ends_with("@198.51.100.7"), "{line}");
+        let other = ssh_line(
+            &Places::usual(),
+            Some("203.0.113.9 51234 198.51.100.7 2222"),
+        );
+        assert!(other.unwrap().contains("-p 2222 "));
+    }
+
+    #[test]
+    fn there_is_none_on_the_machine_itself() {
+        assert_eq!(ssh_line(&Places::usual(), None), None);
+        assert_eq!(
+            ssh_line(&Places::usual(), Some("127.0.0.1 1 127.0.0.1 22")),
+            None
+        );
+    }
+
+    #[test]
+    fn free_places_differ() {
+        let places = Places::free().unwrap();
+        assert_ne!(places.api, places.edge);
+        assert_ne!(places.edge, places.metrics);
+    }
+}
