@@ -1,0 +1,167 @@
+//! `[overlay]`: what every instance gets from the operator.
+
+use std::collections::BTreeMap;
+
+use openclaw_tenancy::instance::{Model, ModelProvider, Overlay};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::error::Problem;
+use super::secret::Secret;
+
+/// `[overlay]`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct OverlaySection {
+    /// The model an agent uses unless its owner chooses another: `provider/model`.
+    pub default_model: Option<String>,
+    /// `[overlay.providers.NAME]`: model providers.
+    pub providers: BTreeMap<String, ProviderSection>,
+    /// `[overlay.sections.NAME]`: further sections of `OpenClaw`'s own configuration, such as `channels`.
+    #[serde(serialize_with = "redact")]
+    pub sections: BTreeMap<String, serde_json::Value>,
+}
+
+/// Channels carry their tokens in settings of `OpenClaw`'s naming: only the sections' names are shown.
+fn redact<S: serde::Serializer>(
+    sections: &BTreeMap<String, serde_json::Value>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(sections.keys().map(|name| (name, "[redacted]")))
+}
+
+/// A model provider.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+pub struct ProviderSection {
+    /// Where it is. For an instance this is also the permission to reach that origin.
+    pub base_url: String,
+    /// Which API it speaks, such as `openai-completions`.
+    #[serde(default = "default_api")]
+    pub api: String,
+    /// Its key. It reaches every instance as a file that the tenant can read: give one of limited worth.
+    #[serde(default)]
+    pub key: Option<Secret>,
+    /// Its models.
+    pub models: Vec<ModelSection>,
+}
+
+fn default_api() -> String {
+    "openai-completions".to_owned()
+}
+
+/// A model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ModelSection {
+    /// The provider's id of it.
+    pub id: String,
+    /// The name to show; the id unless it is set.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether it reasons before it answers.
+    #[serde(default)]
+    pub reasoning: bool,
+    /// How many tokens it takes in all.
+    pub context_window: u64,
+    /// How many tokens it answers at most.
+    pub max_tokens: u64,
+}
+
+/// Sections of the instance's configuration that are ours alone.
+const OURS: [&str; 5] = ["gateway", "update", "models", "secrets", "agents"];
+
+impl OverlaySection {
+    pub(super) fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (name, provider) in &self.providers {
+            let key = format!("overlay.providers.{name}");
+            let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            if name.is_empty() || name.len() > 63 || !name.bytes().all(label) {
+                problems.push(Problem::new(
+                    &key,
+                    "is no name for a provider",
+                    "write 1 to 63 of a-z, 0-9 and -",
+                ));
+            }
+            let url = Url::parse(&provider.base_url).ok();
+            if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+                problems.push(
+                    Problem::new(
+                        format!("{key}.base_url"),
+                        "is not the URL of an API",
+                        "write it as https://api.example.org/v1",
+                    )
+                    .value(format_args!("{:?}", provider.base_url)),
+                );
+            }
+            if provider.models.is_empty() {
+                problems.push(Problem::new(
+                    format!("{key}.models"),
+                    "is empty",
+                    "give at least one model, with id, context_window and max_tokens",
+                ));
+            }
+        }
+        if let Some(model) = &self.default_model
+            && !self.offers(model)
+        {
+            problems.push(
+                Problem::new(
+                    "overlay.default_model",
+                    "is no model of overlay.providers",
+                    "write provider/model with a provider and a model of this overlay",
+                )
+                .value(format_args!("{model:?}")),
+            );
+        }
+        for name in self
+            .sections
+            .keys()
+            .filter(|name| OURS.contains(&name.as_str()))
+        {
+            problems.push(Problem::new(
+                format!("overlay.sections.{name}"),
+                "the section is the server's own",
+                "use overlay.providers and overlay.default_model for models; the rest cannot be set",
+            ));
+        }
+        problems
+    }
+
+    fn offers(&self, name: &str) -> bool {
+        name.split_once('/').is_some_and(|(provider, model)| {
+            self.providers
+                .get(provider)
+                .is_some_and(|provider| provider.models.iter().any(|known| known.id == model))
+        })
+    }
+
+    /// The overlay as instances are given it.
+    #[must_use]
+    pub fn overlay(&self) -> Overlay {
+        let providers = self.providers.iter().map(|(name, provider)| {
+            let models = provider
+                .models
+                .iter()
+                .map(|model| Model {
+                    id: model.id.clone(),
+                    name: model.name.clone().unwrap_or_else(|| model.id.clone()),
+                    reasoning: model.reasoning,
+                    context_window: model.context_window,
+                    max_tokens: model.max_tokens,
+                })
+                .collect();
+            let provider = ModelProvider {
+                base_url: provider.base_url.clone(),
+                api: provider.api.clone(),
+                key: provider.key.as_ref().map(|key| key.inner().clone()),
+                models,
+            };
+            (name.clone(), provider)
+        });
+        Overlay {
+            providers: providers.collect(),
+            default_model: self.default_model.clone(),
+            sections: self.sections.clone(),
+        }
+    }
+}
