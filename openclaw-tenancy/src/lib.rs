@@ -3,6 +3,8 @@
 pub mod access;
 pub mod backend;
 pub mod clock;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod container;
 pub mod error;
 pub mod event;
