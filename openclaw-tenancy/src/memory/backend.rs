@@ -16,7 +16,7 @@ use crate::container::{
     VolumeSpec,
 };
 use crate::host::HostFacts;
-use crate::id::{HostId, TenantId};
+use crate::id::{Generation, HostId, TenantId};
 use crate::labels::{LabelKeys, Role};
 use crate::plan::Limits;
 use crate::probe::{InstanceProbe, Readiness};
@@ -190,6 +190,25 @@ impl MemoryBackend {
             .chain(engine.volumes.keys().cloned())
             .chain(networks)
             .collect()
+    }
+
+    /// Removes a volume by name, whosever it is: what a careless adapter does.
+    pub fn remove_anything_like(&self, host: &HostId, volume: &str) {
+        self.with(host, |engine| {
+            engine.volumes.remove(volume);
+        });
+    }
+
+    /// Whose running instance has this address on a host.
+    #[must_use]
+    pub fn occupant(&self, host: &HostId, at: std::net::IpAddr) -> Option<(TenantId, Generation)> {
+        let engines = self.engines();
+        let mut containers = engines.get(host)?.containers.values();
+        let found = containers.find(|c| c.address.is_some_and(|address| at == address))?;
+        found
+            .spec
+            .as_ref()
+            .map(|spec| (spec.tenant, spec.generation))
     }
 
     /// The files of a volume.

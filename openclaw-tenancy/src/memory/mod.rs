@@ -5,6 +5,7 @@
 mod access;
 mod backend;
 mod engine;
+mod faults;
 mod identity;
 mod state;
 mod store;
@@ -12,5 +13,6 @@ mod store;
 pub use access::MemoryAccess;
 pub use backend::{MemoryBackend, Reachable};
 pub use engine::{Behavior, Process, StartOutcome};
+pub use faults::{Fault, Faults, Faulty};
 pub use identity::MemoryIdentity;
 pub use store::MemoryStore;

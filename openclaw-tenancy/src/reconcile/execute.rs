@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
@@ -20,8 +21,8 @@ use crate::tenant::{
 };
 
 use super::observe::{PassMemory, Seen, absorb, look};
-use super::plan::{Situation, Step, plan};
-use super::{Context, Pace};
+use super::plan::{Situation, Step};
+use super::{Blueprint, Context, Pace};
 
 /// The most steps of one pass: far more than any tenant needs, so that an error in the plan cannot spin.
 const MOST_STEPS: usize = 64;
@@ -65,6 +66,7 @@ struct Pass<'a> {
     memory: PassMemory,
     events: Vec<NewEvent>,
     pin: Option<String>,
+    files: Option<Arc<InstanceFiles>>,
 }
 
 /// Makes what is wanted of a claimed tenant so, as far as it goes now, and settles.
@@ -85,6 +87,7 @@ pub async fn pass(
         memory: PassMemory::default(),
         events: Vec::new(),
         pin: None,
+        files: None,
     };
     let mut after = After::Rest(Duration::ZERO);
     if let Some(reason) = pass.quarantine().await? {
@@ -146,15 +149,17 @@ impl Pass<'_> {
                 };
             }
         }
-        let blueprint = &self.context.blueprint;
-        let files = instance::files(
-            &self.tenant,
-            location.subnet,
-            &blueprint.origins,
-            &blueprint.overlay,
-        );
+        let files = self.files(location.subnet);
         let step = self.plan(&seen, &files.digest);
         self.act(step, &seen, Some(files)).await
+    }
+
+    /// The instance's files: the same throughout a pass.
+    fn files(&mut self, subnet: ipnet::Ipv4Net) -> Arc<InstanceFiles> {
+        let Blueprint { origins, overlay, .. } = &self.context.blueprint;
+        let tenant = &self.tenant;
+        let render = || Arc::new(instance::files(tenant, subnet, origins, overlay));
+        Arc::clone(self.files.get_or_insert_with(render))
     }
 
     fn plan(&self, seen: &Seen, config: &str) -> Step {
@@ -162,7 +167,7 @@ impl Pass<'_> {
             pass: self.memory.clone(),
             ..seen.clone()
         };
-        plan(&Situation {
+        (self.context.planner)(&Situation {
             tenant: &self.tenant,
             seen: &seen,
             blueprint: &self.context.blueprint,
@@ -187,14 +192,14 @@ impl Pass<'_> {
         &mut self,
         step: Step,
         seen: &Seen,
-        files: Option<InstanceFiles>,
+        files: Option<Arc<InstanceFiles>>,
     ) -> Result<After, PassError> {
         let done = match step {
             Step::Place => return self.place().await,
             Step::Prepare => self.prepare().await?,
             Step::Make(spec) => self.make(spec).await?,
             Step::Seed(id) => {
-                let seed = files.map(|files| files.seed).unwrap_or_default();
+                let seed = files.map(|files| files.seed.clone()).unwrap_or_default();
                 let host = self.host()?;
                 let backend = &self.context.backend;
                 let seeding = async {
@@ -212,10 +217,11 @@ impl Pass<'_> {
                     return Ok(After::Again);
                 };
                 let host = self.host()?;
+                let config = files.config.clone();
                 let putting = self
                     .context
                     .backend
-                    .put_files(&host, &id, CONFIG_PATH, files.config);
+                    .put_files(&host, &id, CONFIG_PATH, config);
                 let done = self.call(self.pace().call, putting).await?;
                 if done.is_ok() {
                     self.record(|record| record.config = Some(files.digest.clone()));

@@ -91,7 +91,7 @@ pub struct Blueprint {
 }
 
 /// Everything a pass works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// The engines.
     pub backend: Arc<dyn ContainerBackend>,
@@ -113,4 +113,9 @@ pub struct Context {
     pub blueprint: Blueprint,
     /// How the loop works.
     pub pace: Pace,
+    /// Names the next step: [`plan::plan`]. A simulation plants its bugs here.
+    pub planner: Planner,
 }
+
+/// Names the next step.
+pub type Planner = fn(&plan::Situation<'_>) -> plan::Step;

@@ -167,6 +167,7 @@ impl TenancyBuilder {
                 deadlines: self.deadlines,
             },
             pace: self.pace,
+            planner: crate::reconcile::plan::plan,
             clock,
             entropy,
         };

@@ -1,0 +1,205 @@
+//! What must hold after every step, seen from the engines' own state and the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use openclaw_tenancy::id::{HostId, TenantId};
+use openclaw_tenancy::routes::Upstream;
+use openclaw_tenancy::store::TenantStore as _;
+use openclaw_tenancy::tenant::{Power, Tenant};
+
+use crate::world::{World, now};
+
+/// What the checker remembers between steps.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// Data volumes that have been written to, by host, with their tenant.
+    written: BTreeMap<(HostId, String), TenantId>,
+    /// Tenants whose deletion was asked for: the durable decision I6 speaks of.
+    pub(crate) deleted: BTreeSet<TenantId>,
+    /// Tenants whose creation was acknowledged.
+    pub(crate) acknowledged: BTreeSet<TenantId>,
+}
+
+fn rows(world: &World) -> Vec<Tenant> {
+    now(world.store.list(None, 100)).unwrap().tenants
+}
+
+/// Checks everything that must hold at every instant.
+pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
+    let rows = rows(world);
+    one_writer(world)?;
+    data_is_kept(world, memory)?;
+    capacity(world, &rows)?;
+    routes(world, &rows)?;
+    foreign_untouched(world)?;
+    nothing_orphaned(world, &rows, memory)?;
+    for tenant in &memory.acknowledged {
+        let there = rows.iter().any(|row| row.id == *tenant);
+        if !there && !memory.deleted.contains(tenant) {
+            return Err(format!("I3/I4: acknowledged tenant {tenant} has no row"));
+        }
+    }
+    Ok(())
+}
+
+/// I1: one live process per tenant, one writer per volume, whatever the engines say.
+fn one_writer(world: &World) -> Result<(), String> {
+    if world.backend.most_writers() > 1 {
+        return Err("I1: two processes wrote to one volume".to_owned());
+    }
+    let mut live = BTreeMap::new();
+    for process in world.backend.processes() {
+        if let Some(other) = live.insert(process.tenant, process.clone()) {
+            return Err(format!(
+                "I1: two live processes of one tenant: {other:?} and {process:?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// I6: a data volume that was written to goes only after a deletion was asked for.
+fn data_is_kept(world: &World, memory: &mut Memory) -> Result<(), String> {
+    for host in &world.hosts {
+        let names = world.backend.names(host);
+        for ((at, volume), tenant) in &memory.written {
+            if at == host && !names.contains(volume) && !memory.deleted.contains(tenant) {
+                return Err(format!("I6: data volume {volume} of {tenant} is gone"));
+            }
+        }
+        memory
+            .written
+            .retain(|(at, volume), _| at != host || names.contains(volume));
+        for process in world.backend.processes() {
+            if names.contains(&process.volume) {
+                memory
+                    .written
+                    .insert((host.clone(), process.volume.clone()), process.tenant);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I7: what is reserved on a host fits it, and subnets are distinct.
+fn capacity(world: &World, rows: &[Tenant]) -> Result<(), String> {
+    let overcommit = &world.tenancy.context().blueprint.overcommit;
+    for host in now(world.store.hosts()).unwrap() {
+        let Some(facts) = &host.facts else { continue };
+        let capacity = overcommit.capacity(facts);
+        let here: Vec<_> = rows
+            .iter()
+            .flat_map(|row| &row.observed.locations)
+            .filter(|location| location.host == host.id)
+            .collect();
+        let memory: u64 = here.iter().map(|location| location.granted.memory.0).sum();
+        if memory > capacity.memory.0 {
+            return Err(format!(
+                "I7: {memory} bytes granted on {}, it has {}",
+                host.id, capacity.memory
+            ));
+        }
+        if host.reserved.memory.0 > capacity.memory.0 {
+            return Err(format!(
+                "I7: {} reserved on {}",
+                host.reserved.memory, host.id
+            ));
+        }
+        let subnets: BTreeSet<_> = here.iter().map(|location| location.subnet).collect();
+        if subnets.len() != here.len() {
+            return Err(format!("I7: one subnet was given twice on {}", host.id));
+        }
+    }
+    Ok(())
+}
+
+/// I9: a route leads to the current generation of the right tenant, or to nothing.
+fn routes(world: &World, rows: &[Tenant]) -> Result<(), String> {
+    for row in rows {
+        let route = world.tenancy.route(row);
+        let (Some(Upstream::Direct(at)), Some(location)) =
+            (route.upstream, row.observed.location())
+        else {
+            continue;
+        };
+        for host in &world.hosts {
+            if *host != location.host {
+                continue;
+            }
+            if let Some((tenant, generation)) = world.backend.occupant(host, at.ip())
+                && (tenant != row.id || generation != location.generation)
+            {
+                return Err(format!(
+                    "I9: the route of {} leads to {tenant} g{generation}",
+                    row.id
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I13: what is not ours is as it was.
+fn foreign_untouched(world: &World) -> Result<(), String> {
+    let names = world.backend.names(&world.hosts[0]);
+    let foreign = names
+        .iter()
+        .filter(|name| name.starts_with("oct-d1-foreign-"))
+        .count();
+    if foreign == 3 {
+        Ok(())
+    } else {
+        Err(format!("I13: {foreign} of 3 foreign objects are left"))
+    }
+}
+
+/// I2: every object of ours has a row.
+fn nothing_orphaned(world: &World, rows: &[Tenant], memory: &Memory) -> Result<(), String> {
+    let known: Vec<String> = rows.iter().map(|row| row.id.simple()).collect();
+    for host in &world.hosts {
+        for name in world.backend.names(host) {
+            let ours = name.starts_with("oct-d1-")
+                && !name.starts_with("oct-d1-foreign-")
+                && !name.starts_with("oct-d1-host-");
+            // A call of a paused process may land late; what it makes is reported by the host's next list.
+            if ours && !known.iter().any(|id| name.contains(id)) && world.paused.is_empty() {
+                let late = memory.deleted.iter().any(|id| name.contains(&id.simple()));
+                return Err(format!("I2: {name} on {host} has no row (deleted: {late})"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// I14: when faults have stopped, every tenant has converged or is in a named hold.
+pub(crate) fn converged(world: &World) -> Result<(), String> {
+    for row in rows(world) {
+        if row.observed.hold.is_some() {
+            continue;
+        }
+        let running = row.observed.location().is_some_and(|location| {
+            location
+                .container
+                .as_ref()
+                .is_some_and(|c| c.ready_at.is_some())
+        });
+        let live = world
+            .backend
+            .processes()
+            .iter()
+            .filter(|p| p.tenant == row.id)
+            .count();
+        let so = match row.desired.power {
+            Power::Running => (running && live == 1) || row.observed.queued.is_some(),
+            Power::Suspended => live == 0,
+            Power::Deleted => false,
+        };
+        if !so {
+            return Err(format!(
+                "I14: {} wants {:?} and is {:?}, {live} processes",
+                row.id, row.desired.power, row.observed
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! Stories: one life with chosen faults, and random ones from a seed.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use openclaw_tenancy::clock::SeededEntropy;
+use openclaw_tenancy::memory::{Behavior, Fault, Reachable, StartOutcome};
+use openclaw_tenancy::tenant::Power;
+use openclaw_tenancy::{CreateRequest, TenancyError};
+
+use crate::bugs::Bug;
+use crate::invariants::{Memory, check, converged};
+use crate::world::World;
+
+/// Asks for an instance as a client does: again with the same key until it is answered.
+fn ask(world: &mut World, memory: &mut Memory, who: usize, key: &str) -> Result<(), String> {
+    let account = world.accounts[who].clone();
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        match request(world, |w| {
+            let (tenancy, account, key) = (w.tenancy.clone(), account.clone(), key.to_owned());
+            async move {
+                tenancy
+                    .create(&account, CreateRequest::default(), Some(key))
+                    .await
+            }
+        }) {
+            Some(Ok(made)) => answers.push(made.view.tenant.id),
+            // The server died, or its database did not answer: ask again.
+            None | Some(Err(TenancyError::Store(_))) => continue,
+            Some(Err(error)) => return Err(format!("create: {error}")),
+        }
+    }
+    answers.dedup();
+    match answers.as_slice() {
+        [] => Ok(()),
+        [one] => {
+            memory.acknowledged.insert(*one);
+            Ok(())
+        }
+        [..] => Err(format!("I5: one key made {answers:?}")),
+    }
+}
+
+/// Runs a request of a server that may die in it; `None` when it did.
+fn request<T: 'static, F>(world: &mut World, begin: impl FnOnce(&World) -> F) -> Option<T>
+where
+    F: Future<Output = T> + 'static,
+{
+    let slot = std::rc::Rc::new(std::cell::Cell::new(None));
+    let (work, filled) = (begin(world), std::rc::Rc::clone(&slot));
+    world.begin(Box::pin(async move { filled.set(Some(work.await)) }));
+    slot.take()
+}
+
+fn set_power(world: &mut World, memory: &mut Memory, who: usize, power: Power) {
+    let account = world.accounts[who].id;
+    let wanted = crate::world::now(openclaw_tenancy::store::TenantStore::find_by_owner(
+        &*world.store,
+        account,
+    ));
+    if power == Power::Deleted
+        && let Ok(Some(tenant)) = wanted
+    {
+        // From the request on: its effect may be durable although the answer is lost.
+        memory.deleted.insert(tenant.id);
+    }
+    let _answer = request(world, |w| {
+        let tenancy = w.tenancy.clone();
+        async move { tenancy.set_power(account, power).await }
+    });
+}
+
+/// Passes of both replicas while the clock goes on.
+fn settle(
+    world: &mut World,
+    memory: &mut Memory,
+    rounds: usize,
+    by: Duration,
+) -> Result<(), String> {
+    for round in 0..rounds {
+        world.pass_hosts(round % 2);
+        check(world, memory)?;
+        world.pass_tenants(round % 2);
+        check(world, memory)?;
+        world.advance(by);
+        check(world, memory)?;
+    }
+    Ok(())
+}
+
+/// One instance is asked for, used, suspended, resumed and deleted, with `faults` at those calls.
+///
+/// Returns the number of calls.
+pub(crate) fn life(faults: &[(u64, Fault)], bug: Option<Bug>) -> Result<u64, String> {
+    let mut world = World::new(1, bug);
+    let mut memory = Memory::default();
+    let begin = world.faults.calls();
+    for (call, fault) in faults {
+        world.faults.at(begin + call, *fault);
+    }
+    // A lease and a little more: what a dead process held is taken over.
+    let second = Duration::from_secs(21);
+    settle(&mut world, &mut memory, 1, second)?;
+    ask(&mut world, &mut memory, 0, "k")?;
+    settle(&mut world, &mut memory, 4, second)?;
+    for power in [Power::Suspended, Power::Running, Power::Deleted] {
+        set_power(&mut world, &mut memory, 0, power);
+        settle(&mut world, &mut memory, 3, second)?;
+    }
+    let calls = world.faults.calls() - begin;
+    finish(&mut world, &mut memory)?;
+    Ok(calls)
+}
+
+/// Faults stop; everything converges.
+fn finish(world: &mut World, memory: &mut Memory) -> Result<(), String> {
+    for host in world.hosts.clone() {
+        world.backend.set_reachable(&host, Reachable::Yes);
+    }
+    settle(world, memory, 2, Duration::from_secs(70))?;
+    settle(world, memory, 12, Duration::from_secs(310))?;
+    converged(world)
+}
+
+/// A random story.
+pub(crate) fn random(seed: u64, bug: Option<Bug>, aloud: bool) -> Result<String, String> {
+    let dice = SeededEntropy::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0xa5a5);
+    let roll = |sides: u64| dice.next_u64() % sides;
+    let mut world = World::new(seed, bug);
+    let mut memory = Memory::default();
+    let mut story = String::new();
+    if aloud {
+        world.faults.trace();
+    }
+    settle(&mut world, &mut memory, 1, Duration::from_secs(1))?;
+    for turn in 0..12 + roll(20) {
+        let who = usize::try_from(roll(5)).unwrap();
+        let host = world.hosts[usize::try_from(roll(2)).unwrap()].clone();
+        let act = roll(20);
+        match act {
+            0..=3 => ask(&mut world, &mut memory, who, &format!("k{turn}")).or_else(|error| {
+                // Having one already is an answer, not a violation.
+                if error.starts_with("I5") {
+                    Err(error)
+                } else {
+                    Ok(())
+                }
+            })?,
+            4 | 5 => set_power(&mut world, &mut memory, who, Power::Deleted),
+            6 => set_power(&mut world, &mut memory, who, Power::Suspended),
+            7 => set_power(&mut world, &mut memory, who, Power::Running),
+            8 => {
+                let account = world.accounts[who].id;
+                let _answer = request(&mut world, |w| {
+                    let tenancy = w.tenancy.clone();
+                    async move { tenancy.restart(account).await }
+                });
+            }
+            9 => world.backend.set_next_start(&host, StartOutcome::Ghost),
+            10 => world.backend.set_next_start(&host, StartOutcome::Broken),
+            11 => world.backend.set_reachable(&host, Reachable::No),
+            12 => world.backend.set_reachable(&host, Reachable::Yes),
+            13..=16 => {
+                let fault = match roll(6) {
+                    0 => Fault::Fail,
+                    1 => Fault::LoseAnswer,
+                    2 => Fault::HangBefore,
+                    3 => Fault::HangAfter,
+                    // Longer than a call may take, and than a lease: a process that was paused.
+                    4 => Fault::Delay(Duration::from_secs(30)),
+                    _ => Fault::Delay(Duration::from_secs(90)),
+                };
+                world.faults.at(world.faults.calls() + roll(25), fault);
+            }
+            17 => misbehave(&world, &host, who, roll(3)),
+            _ => {}
+        }
+        check(&world, &mut memory)?;
+        let replica = usize::try_from(roll(2)).unwrap();
+        world.pass_hosts(replica);
+        check(&world, &mut memory)?;
+        world.pass_tenants(replica);
+        check(&world, &mut memory)?;
+        let pause = [1, 1, 2, 10, 25, 61][usize::try_from(roll(6)).unwrap()];
+        world.advance(Duration::from_secs(pause));
+        check(&world, &mut memory)?;
+        if aloud {
+            let calls = world.faults.traced().len();
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                story,
+                "turn {turn}: act {act} by {who} on {host}, {calls} calls so far"
+            );
+        }
+    }
+    for host in world.hosts.clone() {
+        for who in 0..world.accounts.len() {
+            misbehave(&world, &host, who, 2);
+        }
+    }
+    finish(&mut world, &mut memory)?;
+    if aloud {
+        let _ = writeln!(story, "calls: {}", world.faults.traced().join(" "));
+    }
+    Ok(story)
+}
+
+fn misbehave(world: &World, host: &openclaw_tenancy::id::HostId, who: usize, how: u64) {
+    let owner = world.accounts[who].id;
+    let found = openclaw_tenancy::store::TenantStore::find_by_owner(&*world.store, owner);
+    let Ok(Some(tenant)) = crate::world::now(found) else {
+        return;
+    };
+    match how {
+        0 => world.backend.crash(host, tenant.id, 1),
+        1 => world.backend.set_behavior(
+            host,
+            tenant.id,
+            Behavior {
+                ignores_terminate: true,
+                ..Behavior::default()
+            },
+        ),
+        _ => world
+            .backend
+            .set_behavior(host, tenant.id, Behavior::default()),
+    }
+}
+
+/// The story of a seed, for a person.
+pub(crate) fn tell(seed: u64) -> String {
+    random(seed, None, true).unwrap_or_else(|violation| format!("violation: {violation}"))
+}

@@ -1,0 +1,206 @@
+//! The simulated deployment: two replicas of the control plane over two engines.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Task, Poll, Waker};
+use std::time::Duration;
+
+use openclaw_tenancy::Tenancy;
+use openclaw_tenancy::access::{Account, Rights};
+use openclaw_tenancy::backend::ContainerBackend;
+use openclaw_tenancy::clock::{Clock, ManualClock, SeededEntropy, Timestamp};
+use openclaw_tenancy::id::{AccountId, DeploymentId, HostId, WorkerId};
+use openclaw_tenancy::identity::Subject;
+use openclaw_tenancy::instance::OriginTemplate;
+use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role};
+use openclaw_tenancy::memory::{Faults, Faulty, MemoryBackend, MemoryStore};
+use openclaw_tenancy::quantity::Bytes;
+use openclaw_tenancy::reconcile::{Context, execute, host};
+use openclaw_tenancy::store::{ClaimRequest, TenantStore};
+
+use crate::bugs::{Bug, BuggyBackend, BuggyStore};
+
+pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
+
+/// A pass that has not ended: it sleeps, or it hangs for ever and is as good as killed.
+pub(crate) type Paused = Pin<Box<dyn Future<Output = ()>>>;
+
+pub(crate) struct World {
+    pub(crate) clock: ManualClock,
+    pub(crate) faults: Faults,
+    pub(crate) backend: MemoryBackend,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) tenancy: Tenancy,
+    pub(crate) replicas: [Arc<Context>; 2],
+    pub(crate) hosts: [HostId; 2],
+    pub(crate) accounts: Vec<Account>,
+    /// Passes of a replica that was paused in mid-step.
+    pub(crate) paused: Vec<Paused>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let clock = ManualClock::new(Timestamp::from_seconds(1_800_000_000));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let deployment = DeploymentId::new("d1").unwrap();
+        let keys = Arc::new(LabelKeys::new(deployment.clone(), "k1", [1; 32]));
+        let hosts = ["h1", "h2"].map(|host| HostId::new(host).unwrap());
+        let mut backend = MemoryBackend::new(Arc::clone(&keys), Arc::clone(&shared));
+        for host in &hosts {
+            backend = backend.with_host(host.clone(), IMAGE);
+            // Two basic instances fit a host, a third does not.
+            backend.set_facts(host, |facts| facts.memory = Bytes::mib(3 * 1024 + 512));
+        }
+        plant_foreign(&backend, &hosts[0], &keys);
+        let store = Arc::new(MemoryStore::new(Arc::clone(&shared)));
+        let faults = Faults::new(Arc::clone(&shared));
+        let inner: Arc<dyn ContainerBackend> = match bug {
+            Some(bug) => Arc::new(BuggyBackend {
+                inner: backend.clone(),
+                bug,
+            }),
+            None => Arc::new(backend.clone()),
+        };
+        let inner_store: Arc<dyn TenantStore> = match bug {
+            Some(bug) => Arc::new(BuggyStore::new(Arc::clone(&store), bug)),
+            None => Arc::clone(&store) as Arc<dyn TenantStore>,
+        };
+        let tenancy = Tenancy::builder()
+            .backend(Arc::new(Faulty::new(inner, faults.clone())))
+            .probe(Arc::new(Faulty::new(
+                Arc::new(backend.clone()),
+                faults.clone(),
+            )))
+            .store(Arc::new(Faulty::new(inner_store, faults.clone())))
+            .clock(shared)
+            .entropy(Arc::new(SeededEntropy::new(seed)))
+            .deployment(deployment)
+            .origins(OriginTemplate::new("http://{slug}.localhost:8080").unwrap())
+            .image(IMAGE, Bytes::gib(1))
+            .build()
+            .unwrap();
+        let replica = |name: &str| {
+            let mut context = Context::clone(tenancy.context());
+            context.worker = WorkerId::new(name).unwrap();
+            if let Some(bug) = bug {
+                context.planner = bug.planner();
+            }
+            Arc::new(context)
+        };
+        let replicas = [replica("r1"), replica("r2")];
+        let accounts = (0..5).map(|n| account(&clock, n)).collect();
+        let world = Self {
+            clock,
+            faults,
+            backend,
+            store,
+            tenancy,
+            replicas,
+            hosts,
+            accounts,
+            paused: Vec::new(),
+        };
+        now(world.tenancy.register_hosts()).unwrap();
+        world
+    }
+
+    fn claim(&self, replica: usize) -> ClaimRequest {
+        let context = &self.replicas[replica];
+        ClaimRequest {
+            worker: context.worker.clone(),
+            limit: 4,
+            lease: context.pace.lease,
+        }
+    }
+
+    /// One replica looks at every host that is due.
+    pub(crate) fn pass_hosts(&mut self, replica: usize) {
+        let context = Arc::clone(&self.replicas[replica]);
+        let request = self.claim(replica);
+        self.begin(Box::pin(async move {
+            for claim in context.store.claim_hosts(request).await.unwrap_or_default() {
+                let _ended = host::pass(&context, &claim).await;
+            }
+        }));
+    }
+
+    /// One replica passes over every tenant that is due.
+    pub(crate) fn pass_tenants(&mut self, replica: usize) {
+        let context = Arc::clone(&self.replicas[replica]);
+        let request = self.claim(replica);
+        self.begin(Box::pin(async move {
+            for claim in context
+                .store
+                .claim_tenants(request)
+                .await
+                .unwrap_or_default()
+            {
+                let _ended = execute::pass(&context, &claim, &|| false).await;
+            }
+        }));
+    }
+
+    /// Polls work until it ends, sleeps or hangs. What hangs is a process that was killed: it is dropped there.
+    pub(crate) fn begin(&mut self, mut work: Paused) {
+        let pending = work
+            .as_mut()
+            .poll(&mut Task::from_waker(Waker::noop()))
+            .is_pending();
+        if pending && !self.faults.take_hung() {
+            self.paused.push(work);
+        }
+    }
+
+    /// Moves the clock, and wakes what slept.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.clock.advance(by);
+        for work in std::mem::take(&mut self.paused) {
+            self.begin(work);
+        }
+    }
+}
+
+fn account(clock: &ManualClock, n: u64) -> Account {
+    Account {
+        id: AccountId::generate(clock, &SeededEntropy::new(n + 1)),
+        who: Subject {
+            issuer: "test".to_owned(),
+            subject: n.to_string(),
+        },
+        email: None,
+        name: None,
+        rights: Rights::default(),
+        created_at: clock.now(),
+    }
+}
+
+/// Objects that look like ours and are not.
+fn plant_foreign(backend: &MemoryBackend, host: &HostId, keys: &LabelKeys) {
+    let labels = keys.sign(
+        "somewhere-else",
+        &ObjectLabels {
+            role: Role::Instance,
+            tenant: None,
+            generation: openclaw_tenancy::id::Generation(1),
+            spec: "x".to_owned(),
+        },
+    );
+    for role in [Role::Instance, Role::Data, Role::Network] {
+        backend.add_foreign(
+            host,
+            role,
+            &format!("oct-d1-foreign-{}", role.as_str()),
+            labels.clone(),
+        );
+    }
+}
+
+/// Polls a future that must end at once.
+pub(crate) fn now<T>(work: impl Future<Output = T>) -> T {
+    let work = std::pin::pin!(work);
+    match work.poll(&mut Task::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("the call did not end at once"),
+    }
+}
