@@ -1,0 +1,137 @@
+//! Our cookies at an instance's host, and nobody else's by their names.
+//!
+//! All have the `__Host-` prefix (RFC 6265bis §4.1.3.2): a browser takes them only from this very host, so that
+//! another instance's page, which shares the base domain, cannot set them. What it can do is send a second one
+//! through an old browser; two of a name therefore count as none.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// The browser's session with one instance.
+pub(super) const INSTANCE: &str = "__Host-oct-instance";
+/// Ties a hand-over to the browser that asked for it.
+pub(super) const PRE: &str = "__Host-oct-pre";
+const PREFIX: &str = "__Host-oct-";
+
+/// The value of the only cookie of this name, if it is a secret of ours by its form: 256 bits in base64url.
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut found = pairs(headers).filter(|pair| pair.0 == name).map(|pair| pair.1);
+    match (found.next(), found.next()) {
+        (Some(value), None) => is_secret(value).then_some(value),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
+fn is_secret(value: &str) -> bool {
+    value.len() == 43 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// The cookies that are the instance's own; `None` when there is none.
+pub(super) fn without_ours(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut rest = String::new();
+    for (name, value) in pairs(headers).filter(|pair| !is_ours(pair.0) && !is_ours(pair.1)) {
+        if !rest.is_empty() {
+            rest.push_str("; ");
+        }
+        if !name.is_empty() {
+            rest.push_str(name);
+            rest.push('=');
+        }
+        rest.push_str(value);
+    }
+    if rest.is_empty() { None } else { HeaderValue::try_from(rest).ok() }
+}
+
+/// Name and value of each cookie sent. One without `=` has no name (RFC 6265bis §5.6).
+///
+/// A header that is not ASCII is left out: we cannot say what is in it.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(split)
+}
+
+fn split(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let space = |c| c == ' ' || c == '\t';
+    text.split(';').map(move |pair| pair.trim_matches(space)).filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+        (name.trim_end_matches(space), value.trim_start_matches(space))
+    })
+}
+
+/// Whether a cookie name is one of ours in any spelling that some browser may take for it.
+pub(super) fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// A `Set-Cookie` of ours. Without `lasts` it ends with the browser's session.
+///
+/// `Lax`, not `Strict`: a person arrives here by a link from the console, which is another site.
+pub(super) fn set(name: &str, value: &str, lasts: Option<Duration>) -> Option<HeaderValue> {
+    let age = lasts.map(|lasts| format!("; Max-Age={}", lasts.as_secs())).unwrap_or_default();
+    let mut cookie =
+        HeaderValue::try_from(format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{age}")).ok()?;
+    cookie.set_sensitive(true);
+    Some(cookie)
+}
+
+/// Ends cookies that made a request too large: those whose names stand in the part of its head that was read.
+///
+/// Another instance's page can set cookies for the whole base domain, until every request is refused for its
+/// size. What it set that way is ended here, so that the person gets in again.
+pub(super) fn end_tossed(head: &[u8], base: &str) -> Vec<HeaderValue> {
+    const AT_MOST: usize = 64;
+    let text = String::from_utf8_lossy(head);
+    text.split("\r\n")
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"))
+        .flat_map(|(_, value)| split(value))
+        .map(|(name, _)| name)
+        .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b','))
+        .take(AT_MOST)
+        .flat_map(|name| {
+            let ended = format!("{name}=; Path=/; Max-Age=0; Secure");
+            [format!("{ended}; Domain={base}"), ended]
+        })
+        .filter_map(|cookie| HeaderValue::try_from(cookie).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        lines.iter().map(|line| (header::COOKIE, HeaderValue::from_str(line).unwrap())).collect()
+    }
+
+    #[test]
+    fn a16_two_cookies_of_one_name_are_none() {
+        let one = "A".repeat(43);
+        let two = "B".repeat(43);
+        let of = |lines: &[String]| {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            only(&headers(&lines), INSTANCE).map(str::to_owned)
+        };
+        assert_eq!(of(&[format!("x=1; {INSTANCE}={one}; y=2")]), Some(one.clone()));
+        assert_eq!(of(&[format!("{INSTANCE}={one}; {INSTANCE}={two}")]), None);
+        assert_eq!(of(&[format!("{INSTANCE}={one}"), format!("{INSTANCE}={one}")]), None);
+        assert_eq!(of(&[format!("{INSTANCE}=\"{one}\"")]), None);
+        assert_eq!(of(&[format!("__host-oct-instance={one}")]), None);
+        assert_eq!(of(&[format!("{INSTANCE}={one}x")]), None);
+    }
+
+    #[test]
+    fn the_instance_gets_its_own_cookies_alone() {
+        let of = |lines: &[&str]| {
+            without_ours(&headers(lines)).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(of(&["a=1; __Host-oct-instance=x; b=2", "c=3"]).as_deref(), Some("a=1; b=2; c=3"));
+        assert_eq!(of(&["__HOST-OCT-instance=x;__Host-oct-anything=y"]), None);
+        assert_eq!(of(&["=__Host-oct-instance=x; bare"]).as_deref(), Some("bare"));
+        assert_eq!(of(&["__Host-oct-pre = x; a = 1"]).as_deref(), Some("a=1"));
+    }
+}

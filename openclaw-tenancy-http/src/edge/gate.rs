@@ -1,0 +1,170 @@
+//! Who may pass: the session of a browser with one instance.
+//!
+//! What the store said of a session holds for [`FRESH`]; then it is asked again, by one request for all. While the
+//! store does not answer, sessions that it knew stay: nobody can sign out meanwhile either, so nothing is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use openclaw_tenancy::access::{AccessStore, Grant, GrantKind, SecretHash};
+use openclaw_tenancy::clock::{Clock, Timestamp};
+use openclaw_tenancy::error::chain;
+use openclaw_tenancy::id::{AccountId, Generation, TenantId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::routes::Site;
+
+/// What was answered holds for so long: a sign-out shows at the latest then.
+const FRESH: Duration = Duration::from_millis(1500);
+/// A store that is slower than this counts as not answering.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A store that did not answer is left alone for so long.
+const LEFT_ALONE: Duration = Duration::from_secs(2);
+/// A session that the store last confirmed longer ago than this does not pass while it is down.
+const GRACE: Duration = Duration::from_secs(3600);
+/// Sessions remembered at once.
+const REMEMBERED: u64 = 100_000;
+
+/// What an instance session is good for: the data of its grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Audience {
+    pub(super) tenant: TenantId,
+    pub(super) generation: Generation,
+}
+
+/// A session that the store knows, or knew when last asked.
+#[derive(Debug)]
+pub(super) struct Session {
+    secret: SecretHash,
+    account: AccountId,
+    audience: Audience,
+    expires_at: Timestamp,
+    checked_at: AtomicI64,
+    /// Held by the one who asks the store again.
+    asking: Mutex<()>,
+}
+
+/// The store does not answer, and nothing is known of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unavailable;
+
+/// Looks sessions up.
+#[derive(Debug)]
+pub(super) struct Gate {
+    access: Arc<dyn AccessStore>,
+    clock: Arc<dyn Clock>,
+    known: moka::sync::Cache<SecretHash, Arc<Session>>,
+    left_alone_until: AtomicI64,
+}
+
+impl Gate {
+    pub(super) fn new(access: Arc<dyn AccessStore>, clock: Arc<dyn Clock>) -> Self {
+        let known = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_idle(GRACE).build();
+        Self { access, clock, known, left_alone_until: AtomicI64::new(0) }
+    }
+
+    /// The session of this secret, if it is one for `site`.
+    ///
+    /// The store is asked before the site is looked at, so that the time it takes does not tell whether there is
+    /// such a site.
+    pub(super) async fn session(
+        &self,
+        secret: &str,
+        site: Option<&Arc<Site>>,
+    ) -> Result<Option<Arc<Session>>, Unavailable> {
+        let secret = SecretHash::of(secret);
+        let session = match self.known.get(&secret) {
+            Some(session) => self.still_good(&session).await.then_some(session),
+            None => self.look_up(secret).await?,
+        };
+        Ok(session.filter(|session| site.is_some_and(|site| session.is_for(site))))
+    }
+
+    /// Whether the store still knows the session, as far as can be told.
+    pub(super) async fn still_good(&self, session: &Arc<Session>) -> bool {
+        if let Some(good) = self.known_good(session) {
+            return good;
+        }
+        let _asking = session.asking.lock().await;
+        // Another may have asked while this one waited.
+        if let Some(good) = self.known_good(session) {
+            return good;
+        }
+        match self.ask(session.secret).await {
+            Ok(Some(_)) => {
+                session.checked_at.store(self.clock.now().as_millis(), Ordering::Relaxed);
+                true
+            }
+            Ok(None) => {
+                self.known.invalidate(&session.secret);
+                false
+            }
+            Err(Unavailable) => self.known_good(session).unwrap_or(false),
+        }
+    }
+
+    /// What can be said without asking the store.
+    fn known_good(&self, session: &Session) -> Option<bool> {
+        let now = self.clock.now();
+        if now >= session.expires_at {
+            return Some(false);
+        }
+        let age = now.since(Timestamp::from_millis(session.checked_at.load(Ordering::Relaxed)));
+        let left_alone = now.as_millis() < self.left_alone_until.load(Ordering::Relaxed);
+        if age < FRESH || (left_alone && age < GRACE) { Some(true) } else { None }
+    }
+
+    async fn look_up(&self, secret: SecretHash) -> Result<Option<Arc<Session>>, Unavailable> {
+        let Some(grant) = self.ask(secret).await? else { return Ok(None) };
+        let Some(session) = Session::of(grant, self.clock.now()).map(Arc::new) else { return Ok(None) };
+        self.known.insert(secret, Arc::clone(&session));
+        Ok(Some(session))
+    }
+
+    async fn ask(&self, secret: SecretHash) -> Result<Option<Grant>, Unavailable> {
+        let now = self.clock.now();
+        let asked = self.access.grant(GrantKind::InstanceSession, secret, now);
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(grant)) => Ok(grant),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %chain(&error), "sessions cannot be looked up");
+                self.leave_alone(now);
+                Err(Unavailable)
+            }
+            Err(_elapsed) => {
+                tracing::warn!("sessions cannot be looked up: the store is too slow");
+                self.leave_alone(now);
+                Err(Unavailable)
+            }
+        }
+    }
+
+    fn leave_alone(&self, now: Timestamp) {
+        let until = now.plus(LEFT_ALONE).as_millis();
+        self.left_alone_until.store(until, Ordering::Relaxed);
+    }
+}
+
+impl Session {
+    fn of(grant: Grant, now: Timestamp) -> Option<Self> {
+        Some(Self {
+            secret: grant.secret,
+            account: grant.account?,
+            audience: serde_json::from_str(&grant.data).ok()?,
+            expires_at: grant.expires_at,
+            checked_at: AtomicI64::new(now.as_millis()),
+            asking: Mutex::new(()),
+        })
+    }
+
+    /// Whether it is its owner's, with this making of this instance. A later making than ours is one that this
+    /// replica has not heard of yet.
+    fn is_for(&self, site: &Site) -> bool {
+        self.account == site.route.owner
+            && self.audience.tenant == site.route.tenant
+            && self.audience.generation >= site.route.generation
+    }
+}

@@ -1,0 +1,87 @@
+//! From the browser to the instance.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use openclaw_tenancy::instance::{PROXY_HEADER, RESERVED_HEADER_PREFIXES, USER_HEADER};
+
+use super::remove_hop_by_hop;
+use crate::edge::cookies;
+use crate::edge::routes::Site;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const USER: HeaderName = HeaderName::from_static(USER_HEADER);
+const PROXY: HeaderName = HeaderName::from_static(PROXY_HEADER);
+
+/// Names by which proxies tell a server who somebody is or where a request comes from, by their beginnings. An
+/// instance may be set to believe any of them; only the edge says such things here.
+const TOLD_BY_PROXIES: [&str; 16] = [
+    "forwarded",
+    "x-forwarded",
+    "x-real-",
+    "x-client-",
+    "x-cluster-",
+    "true-client-",
+    "fastly-",
+    "cf-",
+    "tailscale-",
+    "x-auth-",
+    "x-remote-",
+    "remote-",
+    "x-goog-",
+    "x-original-",
+    "x-rewrite-",
+    "x-http-method",
+];
+
+/// What the edge says of a request towards an instance.
+#[derive(Debug, Clone)]
+pub(in crate::edge) struct Forwarding {
+    /// The client's address.
+    pub(in crate::edge) client: HeaderValue,
+    /// `http` or `https`, as the browser sees it.
+    pub(in crate::edge) scheme: HeaderValue,
+}
+
+/// Makes a request's headers those that an instance may see.
+pub(in crate::edge) fn to_instance(headers: &mut HeaderMap, site: &Site, forwarding: &Forwarding) {
+    let own_cookies = headers.contains_key(header::COOKIE).then(|| cookies::without_ours(headers)).flatten();
+    remove_hop_by_hop(headers);
+    remove_untrusted(headers);
+    if let Some(cookies) = own_cookies {
+        headers.insert(header::COOKIE, cookies);
+    }
+    headers.insert(header::HOST, site.host.clone());
+    headers.insert(X_FORWARDED_HOST, site.host.clone());
+    headers.insert(X_FORWARDED_FOR, forwarding.client.clone());
+    headers.insert(X_FORWARDED_PROTO, forwarding.scheme.clone());
+    headers.insert(USER, site.user.clone());
+    headers.insert(PROXY, HeaderValue::from_static("1"));
+}
+
+/// As [`to_instance`], for a request to become a WebSocket, which has been checked to be one.
+pub(in crate::edge) fn upgrade_to_instance(headers: &mut HeaderMap, site: &Site, forwarding: &Forwarding) {
+    to_instance(headers, site, forwarding);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+fn remove_untrusted(headers: &mut HeaderMap) {
+    // Collected: a map cannot be changed while it is walked. An ordinary request has two or three of them.
+    let removed: Vec<HeaderName> = headers.keys().filter(|name| is_untrusted(name)).cloned().collect();
+    for name in removed {
+        headers.remove(name);
+    }
+}
+
+fn is_untrusted(name: &HeaderName) -> bool {
+    // Credentials are ours alone, and the bridge to an instance needs none; hyper has answered `Expect`.
+    if *name == header::COOKIE || *name == header::AUTHORIZATION || *name == header::EXPECT {
+        return true;
+    }
+    let name = name.as_str();
+    // Some servers read `_` and other signs as `-`: no spelling but the plain one passes.
+    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let begins = |prefix: &&str| name.starts_with(prefix);
+    !plain || name == "http2-settings" || TOLD_BY_PROXIES.iter().any(begins) || RESERVED_HEADER_PREFIXES.iter().any(begins)
+}

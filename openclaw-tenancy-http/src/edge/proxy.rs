@@ -1,0 +1,287 @@
+//! What happens to a request, from its host name to the instance's answer.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::{Body as _, Incoming};
+use openclaw_tenancy::error::chain;
+use tokio::time::timeout;
+
+use super::answer::{AnswerBody, Asked, Notice, Report, X_REQUEST_ID, report};
+use super::connection::{Client, Exchange, Pass};
+use super::gate::Unavailable;
+use super::host::{HostError, Label};
+use super::routes::Site;
+use super::upstream::{Backend, BodyFault, DialError, RequestBody, SendError};
+use super::wire::{FAULT_METHOD, Fault};
+use super::{Inner, OWN_PATHS, cookies, headers, origin, tunnel};
+
+/// What is known of a request that is let through.
+pub(super) struct Admitted {
+    pub(super) site: Arc<Site>,
+    pub(super) pass: Pass,
+}
+
+impl Inner {
+    /// Answers a request.
+    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, client: Arc<Client>) -> Response<AnswerBody> {
+        let exchange = Exchange::begin(&client);
+        let asked = Asked::of(request.method(), request.headers(), self.ids.next());
+        let response = match self.handle(request, &client, &asked).await {
+            Ok(response) => response,
+            Err(notice) => self.refuse(notice, &client, &asked),
+        };
+        self.metrics.answered(response.status());
+        response.map(|body| body.during(exchange))
+    }
+
+    async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        client: &Arc<Client>,
+        asked: &Asked,
+    ) -> Result<Response<AnswerBody>, Notice> {
+        if request.method().as_str() == FAULT_METHOD {
+            return Err(fault_notice(client));
+        }
+        let (parts, body) = request.into_parts();
+        let label = self.rules.hosts.label(&parts, client.listener).map_err(host_notice)?;
+        let own_page = check_target(&parts)?;
+        let site = self.table.get(label.as_str());
+        if site.is_none() && !*self.synced.borrow() {
+            return Err(Notice::Syncing);
+        }
+        match own_page {
+            Some("handover") if parts.method == Method::GET => {
+                let origin = self.rules.origin_of(label.as_str());
+                if !origin::may_pass(&parts.method, &parts.headers, &origin) {
+                    return Err(Notice::CrossSite);
+                }
+                return self.redeem(site.as_ref(), &parts.uri, &parts.headers, asked).await;
+            }
+            Some("status") | None => {}
+            Some(_) => return Err(Notice::NoSuchPage),
+        }
+        let Some(session) = self.session(&parts.headers, site.as_ref()).await? else {
+            return self.offer_sign_in(&label, &parts, own_page, asked);
+        };
+        // A session is one for a site: there is one.
+        let site = site.ok_or(Notice::SignInNeeded)?;
+        if own_page.is_some() {
+            return Ok(report(&self.report(&site, asked).await, asked));
+        }
+        let wants_tunnel = tunnel::is_asked_for(&parts.headers);
+        let same_origin = if wants_tunnel {
+            origin::may_tunnel(&parts.headers, &site.origin)
+        } else {
+            origin::may_pass(&parts.method, &parts.headers, &site.origin)
+        };
+        if !same_origin {
+            return Err(Notice::CrossSite);
+        }
+        let Some(backend) = site.backend.clone() else {
+            self.hint.notify_one();
+            return Ok(self.answers.waiting(&self.report(&site, asked).await, asked, &self.nonce()));
+        };
+        let pass = Pass { session, backend };
+        client.set_pass(Some(pass.clone()));
+        let admitted = Admitted { site, pass };
+        if wants_tunnel {
+            let request = Request::from_parts(parts, body);
+            return tunnel::open(self, request, client, &admitted, asked).await;
+        }
+        self.forward(parts, body, client, &admitted, asked).await
+    }
+
+    async fn session(
+        &self,
+        headers: &HeaderMap,
+        site: Option<&Arc<Site>>,
+    ) -> Result<Option<Arc<super::gate::Session>>, Notice> {
+        match cookies::only(headers, cookies::INSTANCE) {
+            Some(secret) => {
+                self.gate.session(secret, site).await.map_err(|Unavailable| Notice::StoreUnavailable)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn offer_sign_in(
+        &self,
+        label: &Label,
+        parts: &Parts,
+        own_page: Option<&str>,
+        asked: &Asked,
+    ) -> Result<Response<AnswerBody>, Notice> {
+        if asked.is_navigation() && own_page.is_none() && !tunnel::is_asked_for(&parts.headers) {
+            Ok(self.begin_sign_in(label, &parts.uri, &parts.headers, asked))
+        } else {
+            Err(Notice::SignInNeeded)
+        }
+    }
+
+    async fn report(&self, site: &Site, asked: &Asked) -> Report {
+        let position = match site.status.phase {
+            // A page without the number is better than none.
+            openclaw_tenancy::status::Phase::Queued => {
+                self.store.queue_position(site.route.tenant).await.unwrap_or_default()
+            }
+            _ => None,
+        };
+        Report::of(&site.status, site.backend.is_some(), position, asked.lang())
+    }
+
+    /// Sends the request to the instance and gives its answer back as it comes.
+    async fn forward(
+        &self,
+        mut parts: Parts,
+        body: Incoming,
+        client: &Client,
+        admitted: &Admitted,
+        asked: &Asked,
+    ) -> Result<Response<AnswerBody>, Notice> {
+        let body = self.request_body(&parts.headers, body)?;
+        let forwarding = self.forwarding(client, &parts.headers);
+        headers::to_instance(&mut parts.headers, &admitted.site, &forwarding);
+        let request = instance_request(parts, body, asked);
+        let sent = self.send(&admitted.pass.backend, request);
+        let mut response = timeout(self.config.limits.upstream.first_byte, sent)
+            .await
+            .map_err(|_| Notice::Slow)?
+            .map_err(|failure| self.explain(&failure, client))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Notice::BadAnswer);
+        }
+        headers::to_browser(response.headers_mut());
+        response.headers_mut().insert(X_REQUEST_ID, asked.id.clone());
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response.map(AnswerBody::relayed))
+    }
+
+    /// A connection that was used before may have been closed meanwhile: then the next one is tried, as long as
+    /// nothing of the request was sent.
+    async fn send(
+        &self,
+        backend: &Arc<Backend>,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<super::upstream::RelayedBody>, Failure> {
+        loop {
+            let lease = backend.lease(&self.config.limits.upstream).await.map_err(Failure::Dial)?;
+            let reused = lease.is_reused();
+            match lease.send(request).await {
+                Ok(response) => return Ok(response),
+                Err(SendError::NotSent(again)) if reused => request = *again,
+                Err(SendError::NotSent(_)) => return Err(Failure::Dial(DialError::Refused)),
+                Err(SendError::Broken(error)) => return Err(Failure::Broken(error)),
+            }
+        }
+    }
+
+    fn request_body(&self, headers: &HeaderMap, body: Incoming) -> Result<RequestBody, Notice> {
+        let limit = self.config.limits.upstream.upload;
+        if body.is_end_stream() {
+            return Ok(RequestBody::Empty);
+        }
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if announced.is_some_and(|length: u64| length > limit) {
+            return Err(Notice::UploadTooLarge(limit));
+        }
+        Ok(RequestBody::Upload { body, left: limit })
+    }
+
+    fn explain(&self, failure: &Failure, client: &Client) -> Notice {
+        match failure {
+            Failure::Dial(error) => self.dial_notice(*error),
+            Failure::Broken(error) => match body_fault(error) {
+                Some(BodyFault::TooLarge) => Notice::UploadTooLarge(self.config.limits.upstream.upload),
+                Some(BodyFault::Client(_)) => fault_notice(client),
+                None => {
+                    tracing::debug!(error = %chain(error), "an instance broke off");
+                    Notice::BadAnswer
+                }
+            },
+        }
+    }
+
+    /// Says why a request was not let through.
+    fn refuse(&self, notice: Notice, client: &Client, asked: &Asked) -> Response<AnswerBody> {
+        tracing::debug!(notice = notice.slug(), request_id = ?asked.id, peer = %client.peer, "refused");
+        let mut response = self.answers.notice(notice, asked, &self.nonce());
+        let headers = response.headers_mut();
+        match notice {
+            Notice::HeadTooLarge => {
+                let head = client.link.fault().map_or(&[][..], |(_, head)| head);
+                for cookie in cookies::end_tossed(head, self.rules.hosts.base()) {
+                    headers.append(header::SET_COOKIE, cookie);
+                }
+            }
+            Notice::Malformed(_) | Notice::UploadTooLarge(_) | Notice::MethodNotAllowed => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// Why an instance gave no answer.
+enum Failure {
+    Dial(DialError),
+    Broken(hyper::Error),
+}
+
+fn body_fault(error: &hyper::Error) -> Option<&BodyFault> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(fault) = error.downcast_ref() {
+            return Some(fault);
+        }
+        source = error.source();
+    }
+    None
+}
+
+fn fault_notice(client: &Client) -> Notice {
+    match client.link.fault() {
+        Some((Fault::Malformed(what), _)) => Notice::Malformed(what),
+        Some((Fault::HeadTooLong | Fault::TooManyHeaders, _)) => Notice::HeadTooLarge,
+        Some((Fault::HeadTimeout, _)) => Notice::HeadTimeout,
+        None => Notice::Malformed("the body broke off"),
+    }
+}
+
+const fn host_notice(error: HostError) -> Notice {
+    match error {
+        HostError::Malformed(what) => Notice::Malformed(what),
+        HostError::Foreign => Notice::ForeignHost,
+    }
+}
+
+/// The name of the edge's own page that is asked for, if it is one. What no instance may be asked is refused.
+fn check_target(parts: &Parts) -> Result<Option<&str>, Notice> {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(Notice::MethodNotAllowed);
+    }
+    let path = parts.uri.path();
+    if !path.starts_with('/') {
+        return Err(Notice::Malformed("the request target is not a path"));
+    }
+    Ok(path.strip_prefix(OWN_PATHS).and_then(|rest| match rest {
+        "" => Some(""),
+        _ => rest.strip_prefix('/'),
+    }))
+}
+
+/// The request as it goes to the instance: the path alone, byte for byte, and its own version.
+pub(super) fn instance_request<B>(parts: Parts, body: B, asked: &Asked) -> Request<B> {
+    let path = parts.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = Uri::from(path);
+    *request.headers_mut() = parts.headers;
+    request.headers_mut().insert(X_REQUEST_ID, asked.id.clone());
+    request
+}

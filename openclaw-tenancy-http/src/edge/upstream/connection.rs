@@ -1,0 +1,123 @@
+//! One HTTP/1.1 connection to an instance, driven by whoever uses it.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::{Backend, DialError, Place, RelayedBody, RequestBody};
+use std::sync::Arc;
+
+/// An answer's head may be this large.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// A connection and what moves it.
+pub(super) struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    /// `None` once it has ended.
+    driver: Option<http1::Connection<TokioIo<TcpStream>, RequestBody>>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("open", &self.driver.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    pub(super) async fn open(stream: TcpStream) -> Result<Self, DialError> {
+        let (sender, driver) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|_| DialError::Refused)?;
+        Ok(Self { sender, driver: Some(driver) })
+    }
+
+    /// Lets the connection do what it can.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if let Some(driver) = &mut self.driver
+            && Pin::new(driver).poll(cx).is_ready()
+        {
+            self.driver = None;
+        }
+    }
+
+    /// Whether the other side has not closed it, nor sent what nobody asked for.
+    pub(super) fn still_usable(mut self: Box<Self>) -> Option<Box<Self>> {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        (self.driver.is_some() && self.sender.is_ready()).then_some(self)
+    }
+}
+
+/// A connection while one request is under way on it.
+#[derive(Debug)]
+pub(in crate::edge) struct Lease {
+    connection: Box<Connection>,
+    place: Place,
+    reused: bool,
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(in crate::edge) enum SendError {
+    /// Nothing of it was sent: here it is again. Boxed: it is large and rare.
+    NotSent(Box<Request<RequestBody>>),
+    /// It may have been sent.
+    Broken(hyper::Error),
+}
+
+impl Lease {
+    pub(super) fn new(connection: Box<Connection>, place: Place, reused: bool) -> Self {
+        Self { connection, place, reused }
+    }
+
+    /// Whether the connection had served before: then it may have been closed under the request.
+    pub(in crate::edge) const fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends the request; the answer's body keeps the connection.
+    pub(in crate::edge) async fn send(
+        mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<RelayedBody>, SendError> {
+        let mut answer = pin!(self.connection.sender.try_send_request(request));
+        let answer = poll_fn(|cx| {
+            self.connection.drive(cx);
+            answer.as_mut().poll(cx)
+        })
+        .await;
+        match answer {
+            Ok(response) => Ok(response.map(|body| RelayedBody::new(body, self))),
+            Err(mut failed) => Err(match failed.take_message() {
+                Some(request) => SendError::NotSent(Box::new(request)),
+                None => SendError::Broken(failed.into_error()),
+            }),
+        }
+    }
+
+    /// The body, moved on by the connection first.
+    pub(super) fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, hyper::Error>>> {
+        self.connection.drive(cx);
+        hyper::body::Body::poll_frame(Pin::new(body), cx)
+    }
+
+    /// The answer has been read to its end: the connection may serve again.
+    pub(super) fn finish(self) {
+        let backend: &Arc<Backend> = &self.place.0;
+        if let Some(connection) = self.connection.still_usable() {
+            backend.keep(connection);
+        }
+    }
+}
