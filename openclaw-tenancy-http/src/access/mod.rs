@@ -1,0 +1,21 @@
+//! Who is asking, and whether they may: sessions, bearers, rights, cross-site writes and how often.
+//!
+//! - [`session`]: the browser's session, an opaque secret in a cookie and its hash in the store;
+//! - [`token`]: bearers of our own, each with a session of its own so that it can be revoked;
+//! - [`caller`]: one credential of a request to one [`Caller`](caller::Caller);
+//! - [`csrf`]: which writes a cookie may make;
+//! - [`rights`]: what configuration and a provider's groups add to an account;
+//! - [`claim`]: how the first administrator is made under an external provider;
+//! - [`limit`]: how often a caller or an address may try;
+//! - [`address`]: which address that is;
+//! - [`cookie`]: the cookies, all of them `__Host-`.
+
+pub mod address;
+pub mod caller;
+pub mod claim;
+pub mod cookie;
+pub mod csrf;
+pub mod limit;
+pub mod rights;
+pub mod session;
+pub mod token;

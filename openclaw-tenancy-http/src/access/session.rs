@@ -1,0 +1,178 @@
+//! Sessions: an opaque secret of 256 bits whose hash the store keeps.
+//!
+//! A browser holds the secret in a cookie. A bearer of ours has a session too, whose secret nobody holds: it
+//! is there to be revoked. What ends a session ends it on every replica at the next request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openclaw_tenancy::access::{AccessStore, Grant, GrantKind, Rights, SecretHash};
+use openclaw_tenancy::clock::{Clock, Entropy, Timestamp};
+use openclaw_tenancy::id::AccountId;
+use openclaw_tenancy::store::StoreError;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::identity::secret;
+
+/// What a session is held by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionUse {
+    /// A browser's cookie.
+    Browser,
+    /// A bearer token of ours, by this session's hash.
+    Token,
+}
+
+/// A session just begun.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// What the browser keeps. Shown once.
+    pub secret: SecretString,
+    /// What the store keeps.
+    pub hash: SecretHash,
+    /// How long it lasts.
+    pub lifetime: Duration,
+}
+
+/// A session that is open now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The hash of its secret: its name everywhere but in the cookie.
+    pub hash: SecretHash,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What configuration and the provider's groups added when it began.
+    pub granted: Rights,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// What the store keeps of a session beside its owner.
+#[derive(Serialize, Deserialize)]
+struct SessionData {
+    used_by: SessionUse,
+    granted: Rights,
+}
+
+/// Begins, finds and ends sessions.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    store: Arc<dyn AccessStore>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Sessions {
+    /// Sessions kept in `store`.
+    #[must_use]
+    pub const fn new(
+        store: Arc<dyn AccessStore>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            entropy,
+        }
+    }
+
+    /// Begins a session: always one with a new secret, so that no planted one is ever taken over.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn begin(
+        &self,
+        account: AccountId,
+        granted: Rights,
+        used_by: SessionUse,
+        lifetime: Duration,
+    ) -> Result<NewSession, StoreError> {
+        let secret = secret::random(&*self.entropy);
+        let hash = SecretHash::of(secret.expose_secret());
+        let now = self.clock.now();
+        let data = serde_json::to_string(&SessionData { used_by, granted }).map_err(|error| {
+            StoreError::Corrupt {
+                what: "session",
+                source: Some(error.into()),
+            }
+        })?;
+        self.store
+            .put_grant(Grant {
+                kind: GrantKind::Session,
+                secret: hash,
+                account: Some(account),
+                data,
+                created_at: now,
+                expires_at: now.plus(lifetime),
+            })
+            .await?;
+        Ok(NewSession {
+            secret,
+            hash,
+            lifetime,
+        })
+    }
+
+    /// The open session of `hash`, if it is used as `used_by`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn find(
+        &self,
+        hash: SecretHash,
+        used_by: SessionUse,
+    ) -> Result<Option<Session>, StoreError> {
+        let grant = self
+            .store
+            .grant(GrantKind::Session, hash, self.clock.now())
+            .await?;
+        Ok(grant.and_then(|grant| session(&grant, used_by)))
+    }
+
+    /// Ends one session, with the sessions at instances that its account has: which of them came from this
+    /// browser is not kept, and the next visit hands over anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn end(&self, hash: SecretHash) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let ended = self.store.take_grant(GrantKind::Session, hash, now).await?;
+        match ended.and_then(|grant| grant.account) {
+            Some(account) => self.end_at_instances(account).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends every session of an account: browsers, bearers of ours, and sessions at instances.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub async fn end_everywhere(&self, account: AccountId) -> Result<(), StoreError> {
+        self.store
+            .revoke_grants(GrantKind::Session, account)
+            .await?;
+        self.end_at_instances(account).await
+    }
+
+    async fn end_at_instances(&self, account: AccountId) -> Result<(), StoreError> {
+        for kind in [GrantKind::HandOver, GrantKind::InstanceSession] {
+            self.store.revoke_grants(kind, account).await?;
+        }
+        Ok(())
+    }
+}
+
+fn session(grant: &Grant, used_by: SessionUse) -> Option<Session> {
+    // What another version wrote is no session: its owner signs in anew.
+    let data: SessionData = serde_json::from_str(&grant.data).ok()?;
+    let account = grant.account.filter(|_| data.used_by == used_by)?;
+    Some(Session {
+        hash: grant.secret,
+        account,
+        granted: data.granted,
+        expires_at: grant.expires_at,
+    })
+}

@@ -1,0 +1,45 @@
+//! Where a provider sends the browser back to.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::HeaderMap;
+use openclaw_tenancy::identity::LoginAnswer;
+use secrecy::SecretString;
+
+use super::super::problem::{Kind, Missing, Problem};
+use super::super::query::PathText;
+use super::super::state::ApiState;
+use super::{OWN_PATHS, establish, with_cookies};
+use crate::access::cookie;
+use crate::identity::return_path::{self, HOME};
+
+/// `GET /api/auth/callback/{provider}`: a path for each provider, so that one's answer is never another's.
+pub(in crate::api) async fn finish(
+    State(state): State<ApiState>,
+    PathText(id): PathText,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut providers = state.providers().external.iter();
+    let external = providers
+        .find(|external| external.id == id)
+        .ok_or(Kind::NotFound(Missing::Provider))?;
+    let browser = cookie::read(&headers, cookie::LOGIN).ok_or(Kind::SignInRefused {
+        reason: "the browser sent no pre-login cookie",
+    })?;
+    let answer = LoginAnswer::Callback {
+        query: query.unwrap_or_default(),
+        browser: SecretString::from(browser),
+    };
+    let logged_in = external.provider.finish(answer).await;
+    let logged_in = logged_in
+        .map_err(|error| Problem::of_provider(error, |reason| Kind::SignInRefused { reason }))?;
+    let signed_in = establish(&state, &headers, logged_in.identity).await?;
+    // It was checked when the sign-in began; what is sent passes the same test again.
+    let return_to = logged_in
+        .return_to
+        .and_then(|path| return_path::checked(&path, state.public_url(), OWN_PATHS))
+        .unwrap_or_else(|| HOME.to_owned());
+    let redirect = Redirect::to(&return_to).into_response();
+    Ok(with_cookies(redirect, signed_in.cookies))
+}

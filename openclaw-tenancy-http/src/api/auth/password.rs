@@ -1,0 +1,115 @@
+//! Signing in by name and password: a program's JSON, or the form of our page.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::{FromRequest as _, Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::HeaderMap;
+use http::header::ORIGIN;
+use openclaw_tenancy::identity::{Identity, LoginAnswer};
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::super::answer::RequestId;
+use super::super::fields::{Fields, JsonOrForm};
+use super::super::lang::Lang;
+use super::super::problem::{Kind, Missing, Problem};
+use super::super::state::ApiState;
+use super::{OWN_PATHS, establish, me, with_cookies};
+use crate::access::csrf;
+use crate::identity::return_path::{self, HOME};
+use crate::pages;
+
+/// `POST /api/auth/password`.
+///
+/// A form has to come from our own page: otherwise another site could sign a browser in as somebody of its own
+/// (login CSRF). JSON cannot be sent across sites without being asked for, so a program needs no `Origin`; one
+/// that is there has to be ours all the same.
+pub(in crate::api) async fn sign_in(
+    State(state): State<ApiState>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let address = state.proxies().client(request.extensions(), &headers);
+    let lang = request.extensions().get::<Lang>().copied().unwrap_or_default();
+    let id = request.extensions().get::<RequestId>().cloned();
+    match JsonOrForm::from_request(request, &()).await? {
+        JsonOrForm::Json(fields) => {
+            from_our_page_or_program(&headers, &state)?;
+            let (username, password) = credentials(fields)?;
+            let identity = check(&state, username, password, address).await?;
+            let signed_in = establish(&state, &headers, identity).await?;
+            let lifetime = signed_in.session.lifetime.as_secs();
+            let body = json!({
+                "account": me::AccountJson::from(&signed_in.account),
+                "csrf_token": csrf::token(&signed_in.session.secret),
+                "expires_in": lifetime,
+            });
+            Ok(with_cookies(Json(body).into_response(), signed_in.cookies))
+        }
+        JsonOrForm::Form(mut fields) => {
+            csrf::same_origin(&headers, state.public_url())?;
+            let return_to = fields
+                .text("return_to")
+                .and_then(|path| return_path::checked(&path, state.public_url(), OWN_PATHS))
+                .unwrap_or_else(|| HOME.to_owned());
+            let shown_name = fields.peek("username");
+            let identity = match credentials(fields) {
+                Ok((username, password)) => check(&state, username, password, address).await,
+                Err(problem) => Err(problem),
+            };
+            match identity {
+                Ok(identity) => {
+                    let signed_in = establish(&state, &headers, identity).await?;
+                    let to = pages::login::onward_to(&return_to);
+                    Ok(with_cookies(Redirect::to(&to).into_response(), signed_in.cookies))
+                }
+                Err(problem) => {
+                    let id = id.map(|RequestId(id)| id).unwrap_or_default();
+                    Ok(pages::login::again(&state, lang, &problem, &id, &shown_name, &return_to))
+                }
+            }
+        }
+    }
+}
+
+/// The name and the password of a body that may hold nothing else.
+pub(super) fn credentials(mut fields: Fields) -> Result<(String, SecretString), Problem> {
+    let username = fields.text("username");
+    let password = fields.secret("password");
+    if username.is_none() {
+        fields.missing("username");
+    }
+    if password.is_none() {
+        fields.missing("password");
+    }
+    fields.finish(&["password", "username"])?;
+    username.zip(password).ok_or_else(|| Kind::Internal.into())
+}
+
+/// Whose the name and the password are, tried no oftener than the buckets allow.
+pub(super) async fn check(
+    state: &ApiState,
+    username: String,
+    password: SecretString,
+    address: IpAddr,
+) -> Result<Identity, Problem> {
+    let local = state.providers().local.as_ref();
+    let local = local.ok_or(Kind::NotFound(Missing::Provider))?;
+    state.limits().password(&username, address)?;
+    let answer = LoginAnswer::Password { username, password };
+    match local.finish(answer).await {
+        Ok(logged_in) => Ok(logged_in.identity),
+        Err(error) => Err(Problem::of_provider(error, |reason| Kind::PasswordRefused { reason })),
+    }
+}
+
+/// A browser names its origin with every POST; a program has none to name.
+pub(super) fn from_our_page_or_program(headers: &HeaderMap, state: &ApiState) -> Result<(), Problem> {
+    let by_browser = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
+    if by_browser {
+        csrf::same_origin(headers, state.public_url())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Who may use a route: decided before its handler, by the route table.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+use super::problem::{Kind, Missing, Problem};
+use super::rates::too_many;
+use super::state::ApiState;
+use crate::access::caller::{Caller, Credential};
+use crate::access::csrf;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Anybody; the handler checks what has to be.
+    Public,
+    /// Whoever is signed in; what they get is their own.
+    Account,
+    /// As [`Self::Account`], in a browser: others are sent to sign in.
+    Browser,
+    /// Administrators; others are told so.
+    Administrator,
+    /// Administrators; to others what the path names does not exist.
+    AdministratorHidden,
+}
+
+/// Lets a request pass to its handler, with its [`Caller`], or answers instead.
+pub(super) async fn guard(
+    State((state, access)): State<(ApiState, Access)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    // Apart, because a body may not be shared between threads and a head may.
+    let (mut head, body) = request.into_parts();
+    let caller = match access {
+        Access::Public => None,
+        Access::Browser => match browser(&state, &head).await? {
+            Some(caller) => Some(caller),
+            None => return Ok(to_sign_in(&head)),
+        },
+        Access::Account | Access::Administrator | Access::AdministratorHidden => {
+            Some(authenticated(&state, &head).await?)
+        }
+    };
+    if let Some(caller) = caller {
+        let admin = caller.account.rights.admin;
+        match access {
+            Access::Administrator if !admin => return Err(Kind::AdministratorsOnly.into()),
+            Access::AdministratorHidden if !admin => {
+                return Err(Kind::NotFound(Missing::Instance).into());
+            }
+            Access::Public
+            | Access::Account
+            | Access::Browser
+            | Access::Administrator
+            | Access::AdministratorHidden => {}
+        }
+        state.limits().account.take(caller.account.id).map_err(too_many)?;
+        head.extensions.insert(caller);
+    }
+    Ok(next.run(Request::from_parts(head, body)).await)
+}
+
+/// Whoever sent the request, by bearer or by cookie; a write by cookie also has to come from our own pages.
+pub(super) async fn authenticated(state: &ApiState, head: &Parts) -> Result<Caller, Problem> {
+    let caller = find(state, head).await?.ok_or(Kind::Unauthenticated)?;
+    if let Credential::Cookie { secret, .. } = &caller.credential
+        && is_write(&head.method)
+    {
+        csrf::same_origin(&head.headers, state.public_url())?;
+        csrf::check_token(secret, csrf_token(&head.headers))?;
+    }
+    Ok(caller)
+}
+
+/// Whoever's cookie the request has; a navigation carries no bearer.
+async fn browser(state: &ApiState, head: &Parts) -> Result<Option<Caller>, Problem> {
+    let caller = find(state, head).await?;
+    Ok(caller.filter(|caller| matches!(caller.credential, Credential::Cookie { .. })))
+}
+
+async fn find(state: &ApiState, head: &Parts) -> Result<Option<Caller>, Problem> {
+    let found = state.authenticator().caller(&head.headers).await;
+    found.map_err(|error| {
+        let address = state.proxies().client(&head.extensions, &head.headers);
+        // Guessing is slowed down; somebody whose token has expired hardly notices.
+        match state.limits().refused.take(address) {
+            Ok(()) => error.into(),
+            Err(wait) => too_many(wait),
+        }
+    })
+}
+
+fn csrf_token(headers: &HeaderMap) -> Option<&str> {
+    let mut tokens = headers.get_all(csrf::HEADER).iter();
+    match (tokens.next(), tokens.next()) {
+        (Some(token), None) => token.to_str().ok(),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
+/// RFC 9110 §9.2.1: what is not safe writes.
+fn is_write(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+fn to_sign_in(head: &Parts) -> Response {
+    let here = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    if here == "/" {
+        return Redirect::to("/login").into_response();
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("return_to", here)
+        .finish();
+    Redirect::to(&format!("/login?{query}")).into_response()
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    /// The caller that the guard found. A route whose table entry asks for none has none: that is a fault of ours.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Kind::Internal.into())
+    }
+}

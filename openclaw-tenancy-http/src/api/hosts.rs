@@ -1,0 +1,139 @@
+//! The hosts, for administrators.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use openclaw_tenancy::host::{Host, HostFacts, HostState, Reserved, StorageQuota};
+use openclaw_tenancy::id::HostId;
+use openclaw_tenancy::quantity::Bytes;
+use openclaw_tenancy::store::Cordon;
+use serde::Serialize;
+
+use super::audit;
+use super::fields::NoFields;
+use super::problem::{Kind, Missing, Problem};
+use super::query::PathText;
+use super::state::ApiState;
+use crate::access::caller::Caller;
+
+#[derive(Serialize)]
+struct Hosts {
+    hosts: Vec<HostJson>,
+}
+
+#[derive(Serialize)]
+struct HostJson {
+    id: HostId,
+    labels: BTreeMap<String, String>,
+    cordoned: bool,
+    #[serde(flatten)]
+    state: HostState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<FactsJson>,
+    reserved: ReservedJson,
+}
+
+/// What the engine says of its host.
+#[derive(Serialize)]
+struct FactsJson {
+    cpu_millis: u64,
+    memory_bytes: Bytes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swap_bytes: Option<Bytes>,
+    swap_limit: bool,
+    storage_quota: StorageQuota,
+    engine_version: String,
+    api_version: String,
+    operating_system: String,
+}
+
+/// What its instances may use together.
+#[derive(Serialize)]
+struct ReservedJson {
+    cpu_millis: u64,
+    memory_bytes: Bytes,
+    swap_bytes: Bytes,
+    instances: u64,
+}
+
+/// `GET /api/hosts`.
+pub(super) async fn list(State(state): State<ApiState>) -> Result<Response, Problem> {
+    let hosts = state.tenancy().hosts().await?;
+    let hosts = hosts.into_iter().map(HostJson::from).collect();
+    Ok(Json(Hosts { hosts }).into_response())
+}
+
+/// `POST /api/hosts/{id}/cordon`: no new instances on it.
+pub(super) async fn cordon(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathText(id): PathText,
+    NoFields: NoFields,
+) -> Result<StatusCode, Problem> {
+    set(&state, &caller, &id, Cordon::Closed, "host.cordon").await
+}
+
+/// `POST /api/hosts/{id}/uncordon`: new instances on it again.
+pub(super) async fn uncordon(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathText(id): PathText,
+    NoFields: NoFields,
+) -> Result<StatusCode, Problem> {
+    set(&state, &caller, &id, Cordon::Open, "host.uncordon").await
+}
+
+async fn set(
+    state: &ApiState,
+    caller: &Caller,
+    id: &str,
+    cordon: Cordon,
+    action: &'static str,
+) -> Result<StatusCode, Problem> {
+    let id = HostId::new(id).map_err(|_| Kind::NotFound(Missing::Host))?;
+    state.tenancy().cordon(id.clone(), cordon).await?;
+    audit::done(action, caller.account.id, id.as_str());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<Host> for HostJson {
+    fn from(host: Host) -> Self {
+        Self {
+            id: host.id,
+            labels: host.labels,
+            cordoned: host.cordoned,
+            state: host.state,
+            facts: host.facts.map(FactsJson::from),
+            reserved: host.reserved.into(),
+        }
+    }
+}
+
+impl From<HostFacts> for FactsJson {
+    fn from(facts: HostFacts) -> Self {
+        Self {
+            cpu_millis: facts.cpu.0,
+            memory_bytes: facts.memory,
+            swap_bytes: facts.swap,
+            swap_limit: facts.swap_limit,
+            storage_quota: facts.storage_quota,
+            engine_version: facts.engine_version,
+            api_version: facts.api_version,
+            operating_system: facts.operating_system,
+        }
+    }
+}
+
+impl From<Reserved> for ReservedJson {
+    fn from(reserved: Reserved) -> Self {
+        Self {
+            cpu_millis: reserved.cpu.0,
+            memory_bytes: reserved.memory,
+            swap_bytes: reserved.swap,
+            instances: reserved.instances,
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The REST API: one table of routes, strict bodies, one form of error.
+//!
+//! ```text
+//! request ─► answer (id, deadline, headers, problems) ─► guard (who, cross-site, how often) ─► handler ─► Tenancy
+//! ```
+//!
+//! [`router`] is the whole of it, pages included; [`routes`] lists what it serves and who may use it.
+
+mod answer;
+mod audit;
+mod auth;
+mod edge_authorize;
+mod fields;
+mod guard;
+mod health;
+mod hosts;
+pub mod lang;
+pub(crate) mod plans;
+pub mod problem;
+pub(crate) mod query;
+mod rates;
+mod routes;
+mod state;
+mod strict_json;
+pub(crate) mod tenant_json;
+mod tenants;
+mod tenants_admin;
+
+pub(crate) use auth::OWN_PATHS;
+pub use guard::Access;
+pub use rates::Rates;
+pub use routes::{RouteInfo, router, routes};
+pub use state::{
+    ApiState, ApiStateBuilder, ExternalProvider, InvalidState, Providers, SESSION_LIFETIME,
+    TOKEN_LIFETIME,
+};

@@ -1,0 +1,228 @@
+//! Problems in English.
+
+use openclaw_tenancy::host::Shortage;
+
+use super::kind::{BodyFault, Kind, Missing};
+use super::{Fault, Words};
+use crate::access::csrf::CrossSite;
+use crate::api::lang::Lang;
+
+pub(super) fn words(kind: &Kind) -> Words {
+    let (title, detail, fix) = match kind {
+        Kind::InvalidBody(fault) => ("The body is not acceptable JSON", body(fault), SEND_JSON.into()),
+        Kind::UnsupportedMediaType { found } => (
+            "Unsupported media type",
+            match found {
+                Some(found) => format!("A body of type `{found}` is not read here."),
+                None => "The body has no Content-Type.".into(),
+            },
+            "send `Content-Type: application/json` without a Content-Encoding".into(),
+        ),
+        Kind::BodyTooLarge { limit } => (
+            "The body is too large",
+            format!("At most {limit} bytes are read."),
+            "send less".into(),
+        ),
+        Kind::InvalidFields(faults) => match faults.as_slice() {
+            [one] => {
+                let (detail, fix) = one.words(Lang::En);
+                let title = if matches!(one.fault, Fault::Unknown { .. }) {
+                    "Unknown field"
+                } else {
+                    "A field is not valid"
+                };
+                (title, detail, fix)
+            }
+            several => (
+                "Fields are not valid",
+                format!("{} fields are not valid.", several.len()),
+                "see `errors`".into(),
+            ),
+        },
+        Kind::InvalidParameter { name, rule, .. } => (
+            "A parameter is not valid",
+            format!("`{name}` is missing or not valid."),
+            format!("give {rule}"),
+        ),
+        Kind::Unauthenticated => (
+            "Sign in first",
+            "The request has no credential, or its session has ended.".into(),
+            "send `Authorization: Bearer …` with a token from POST /api/auth/token, or sign in".into(),
+        ),
+        Kind::BearerRefused { reason } => (
+            "The bearer token was refused",
+            format!("The token was refused: {reason}."),
+            "get a new token, such as by POST /api/auth/token".into(),
+        ),
+        Kind::PasswordRefused { reason } => (
+            "Sign-in failed",
+            format!("Sign-in failed: {reason}."),
+            "check both and try again".into(),
+        ),
+        Kind::SignInRefused { reason } => (
+            "Sign-in failed",
+            format!("Sign-in failed: {reason}."),
+            "begin the sign-in again".into(),
+        ),
+        Kind::ClaimRefused => (
+            "This link does not work",
+            "The link has been used, is older than a day, or there is an administrator already.".into(),
+            "if there is none, restart the server: it prints a new link".into(),
+        ),
+        Kind::AdministratorsOnly => (
+            "For administrators",
+            "This account does not administer the deployment.".into(),
+            "ask an administrator".into(),
+        ),
+        Kind::CrossSite(fault) => (
+            "Cross-site request",
+            match fault {
+                CrossSite::NoOrigin => "A write with a session cookie needs an Origin header.",
+                CrossSite::ForeignOrigin => "The request comes from another origin.",
+                CrossSite::FetchSite => "The browser says that another site made the request.",
+                CrossSite::Token => "The CSRF token is missing or of another session.",
+            }
+            .into(),
+            "use our own pages, or send a bearer token instead of the cookie".into(),
+        ),
+        Kind::NotFound(missing) => (
+            "Not found",
+            match missing {
+                Missing::Path => "There is nothing at this path.",
+                Missing::OwnInstance => "You have no instance.",
+                Missing::Instance => "There is no such instance.",
+                Missing::Host => "There is no such host.",
+                Missing::Provider => "There is no such identity provider.",
+            }
+            .into(),
+            match missing {
+                Missing::Path => "check the address",
+                Missing::OwnInstance => "create one by POST /api/tenants",
+                Missing::Instance => "check the id or host name, and which account you are signed in as",
+                Missing::Host => "GET /api/hosts lists them",
+                Missing::Provider => "begin the sign-in again",
+            }
+            .into(),
+        ),
+        Kind::MethodNotAllowed => (
+            "Method not allowed",
+            "The path does not have this method.".into(),
+            "see the Allow header".into(),
+        ),
+        Kind::AlreadyHasInstance { existing } => (
+            "You have an instance already",
+            format!("The account has instance {existing}, and can have one."),
+            "use it (GET /api/tenants/me), or delete it first and wait until it is gone".into(),
+        ),
+        Kind::NameTaken { name } => (
+            "The name is taken",
+            format!("The name `{name}` is in use, or was until less than 30 days ago."),
+            "choose another name, or leave it out to be given one".into(),
+        ),
+        Kind::SeatsTaken { seats } => (
+            "The plan is full",
+            format!("Every seat of the plan is taken ({seats})."),
+            "choose another plan".into(),
+        ),
+        Kind::Deleting => (
+            "The instance is being deleted",
+            "What is being deleted cannot be changed.".into(),
+            "wait until it is gone, then create a new one".into(),
+        ),
+        Kind::Changed => (
+            "Changed meanwhile",
+            "Somebody else has changed the instance meanwhile.".into(),
+            "look again and repeat".into(),
+        ),
+        Kind::IdempotencyMismatch => (
+            "The idempotency key was used before",
+            "The key was used for a request with another body.".into(),
+            "use a new key for a new request".into(),
+        ),
+        Kind::PlanUnknown { plan, known } => (
+            "There is no such plan",
+            format!("There is no plan `{plan}`."),
+            format!("the plans are: {known}"),
+        ),
+        Kind::PlanNotEntitled { plan, allowed } => (
+            "The plan is above your entitlement",
+            format!("Plan `{plan}` is above what this account may have."),
+            match &**allowed {
+                "" => "ask an administrator for a plan".into(),
+                allowed => format!("choose one of: {allowed}; or ask an administrator"),
+            },
+        ),
+        Kind::PlanDoesNotFit { plan, shortages } => (
+            "The plan fits no host",
+            format!("Plan `{plan}` fits no host: {}.", join(shortages)),
+            "choose a smaller plan".into(),
+        ),
+        Kind::PlanBelowImageFloor {
+            plan,
+            needed,
+            available,
+        } => (
+            "The plan is too small for the image",
+            format!(
+                "The image needs {needed} of memory and swap together; plan `{plan}` gives {available} here."
+            ),
+            "choose a larger plan, or ask an administrator for swap on the hosts".into(),
+        ),
+        Kind::TooManyRequests { retry_after } => (
+            "Too many requests",
+            "This was tried too often.".into(),
+            format!("wait {} s", retry_after.as_secs().max(1)),
+        ),
+        Kind::ProviderUnavailable => (
+            "The identity provider does not answer",
+            "The identity provider does not answer, or not as it must.".into(),
+            "try again in a moment".into(),
+        ),
+        Kind::StoreUnavailable => (
+            "The database does not answer",
+            "The database does not answer. A write may have happened.".into(),
+            "look, then try again in a moment, with the same Idempotency-Key if there was one".into(),
+        ),
+        Kind::TimedOut => (
+            "It took too long",
+            "The request was given up. A write may have happened.".into(),
+            "look, then try again in a moment, with the same Idempotency-Key if there was one".into(),
+        ),
+        Kind::Internal => (
+            "A fault of the server",
+            "The server has made a mistake.".into(),
+            "give the request id to an administrator".into(),
+        ),
+    };
+    Words {
+        title,
+        detail,
+        fix: Some(fix),
+    }
+}
+
+const SEND_JSON: &str = "send one JSON object in UTF-8, each key once, such as {\"plan\": \"basic\"}";
+
+fn body(fault: &BodyFault) -> String {
+    match fault {
+        BodyFault::Empty => "The body is empty.".into(),
+        BodyFault::NotUtf8 { offset } => format!("The body is not UTF-8 at byte {offset}."),
+        BodyFault::Syntax { detail } => format!("The body is not JSON: {detail}."),
+        BodyFault::TrailingData => "Something follows the JSON object.".into(),
+        BodyFault::NotAnObject => "The body is not a JSON object.".into(),
+        BodyFault::DuplicateKey { key } => format!("The key `{key}` stands twice in one object."),
+        BodyFault::Nul => "A key or a text contains NUL.".into(),
+        BodyFault::TooDeep { limit } => format!("The body is nested deeper than {limit} levels."),
+        BodyFault::Number => "A number is too large to be kept exactly.".into(),
+    }
+}
+
+fn join(shortages: &[Shortage]) -> String {
+    let mut texts: Vec<String> = shortages.iter().map(ToString::to_string).collect();
+    texts.sort();
+    texts.dedup();
+    if texts.is_empty() {
+        return "no host is ready".into();
+    }
+    texts.join("; ")
+}

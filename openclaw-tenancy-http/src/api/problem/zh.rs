@@ -1,0 +1,339 @@
+//! Problems in Simplified Chinese.
+
+use openclaw_tenancy::host::Shortage;
+
+use super::kind::{BodyFault, Kind, Missing};
+use super::{Fault, Words};
+use crate::access::csrf::CrossSite;
+use crate::api::lang::Lang;
+
+pub(super) fn words(kind: &Kind) -> Words {
+    let (title, detail, fix) = match kind {
+        Kind::InvalidBody(fault) => ("请求体不是可接受的 JSON", body(fault), SEND_JSON.into()),
+        Kind::UnsupportedMediaType { found } => (
+            "不支持的媒体类型",
+            match found {
+                Some(found) => format!("此处不接受类型为 `{found}` 的请求体。"),
+                None => "请求体没有 Content-Type。".into(),
+            },
+            "请发送 `Content-Type: application/json`，且不要使用 Content-Encoding".into(),
+        ),
+        Kind::BodyTooLarge { limit } => (
+            "请求体过大",
+            format!("最多读取 {limit} 字节。"),
+            "请减小请求体".into(),
+        ),
+        Kind::InvalidFields(faults) => match faults.as_slice() {
+            [one] => {
+                let (detail, fix) = one.words(Lang::ZhCn);
+                let title = if matches!(one.fault, Fault::Unknown { .. }) {
+                    "未知字段"
+                } else {
+                    "字段无效"
+                };
+                (title, detail, fix)
+            }
+            several => (
+                "多个字段无效",
+                format!("有 {} 个字段无效。", several.len()),
+                "请查看 `errors`".into(),
+            ),
+        },
+        Kind::InvalidParameter { name, rule, .. } => (
+            "参数无效",
+            format!("`{name}` 缺失或无效。"),
+            format!("要求：{}", phrase(rule)),
+        ),
+        Kind::Unauthenticated => (
+            "请先登录",
+            "请求没有凭证，或会话已结束。".into(),
+            "请登录，或使用 POST /api/auth/token 取得的令牌发送 `Authorization: Bearer …`".into(),
+        ),
+        Kind::BearerRefused { reason } => (
+            "令牌被拒绝",
+            format!("令牌被拒绝：{}。", phrase(reason)),
+            "请获取新令牌，例如通过 POST /api/auth/token".into(),
+        ),
+        Kind::PasswordRefused { reason } => (
+            "登录失败",
+            format!("登录失败：{}。", phrase(reason)),
+            "请检查后重试".into(),
+        ),
+        Kind::SignInRefused { reason } => (
+            "登录失败",
+            format!("登录失败：{}。", phrase(reason)),
+            "请重新开始登录".into(),
+        ),
+        Kind::ClaimRefused => (
+            "此链接无效",
+            "链接已被使用、已超过一天，或已经有管理员。".into(),
+            "如果还没有管理员，请重启服务器，它会打印新的链接".into(),
+        ),
+        Kind::AdministratorsOnly => (
+            "仅限管理员",
+            "此账户不是本部署的管理员。".into(),
+            "请联系管理员".into(),
+        ),
+        Kind::CrossSite(fault) => (
+            "跨站请求",
+            match fault {
+                CrossSite::NoOrigin => "使用会话 Cookie 的写操作需要 Origin 请求头。",
+                CrossSite::ForeignOrigin => "请求来自其他源。",
+                CrossSite::FetchSite => "浏览器表明请求由其他站点发起。",
+                CrossSite::Token => "CSRF 令牌缺失，或属于其他会话。",
+            }
+            .into(),
+            "请使用我们自己的页面，或以令牌代替 Cookie".into(),
+        ),
+        Kind::NotFound(missing) => (
+            "未找到",
+            match missing {
+                Missing::Path => "此路径不存在。",
+                Missing::OwnInstance => "您还没有实例。",
+                Missing::Instance => "没有这个实例。",
+                Missing::Host => "没有这台主机。",
+                Missing::Provider => "没有这个身份提供方。",
+            }
+            .into(),
+            match missing {
+                Missing::Path => "请检查地址",
+                Missing::OwnInstance => "请通过 POST /api/tenants 创建",
+                Missing::Instance => "请检查标识或主机名，以及当前登录的账户",
+                Missing::Host => "GET /api/hosts 可列出所有主机",
+                Missing::Provider => "请重新开始登录",
+            }
+            .into(),
+        ),
+        Kind::MethodNotAllowed => (
+            "不支持的方法",
+            "此路径不支持该方法。".into(),
+            "请查看 Allow 响应头".into(),
+        ),
+        Kind::AlreadyHasInstance { existing } => (
+            "您已有一个实例",
+            format!("此账户已有实例 {existing}，且只能有一个。"),
+            "请使用它（GET /api/tenants/me），或先删除并等待删除完成".into(),
+        ),
+        Kind::NameTaken { name } => (
+            "名称已被占用",
+            format!("名称 `{name}` 正在使用，或停用不足 30 天。"),
+            "请换一个名称，或留空由系统分配".into(),
+        ),
+        Kind::SeatsTaken { seats } => (
+            "套餐名额已满",
+            format!("该套餐的全部名额（{seats}）已被占用。"),
+            "请选择其他套餐".into(),
+        ),
+        Kind::Deleting => (
+            "实例正在删除",
+            "正在删除的实例不能更改。".into(),
+            "请等待删除完成后再创建".into(),
+        ),
+        Kind::Changed => (
+            "内容已变更",
+            "其他人同时更改了此实例。".into(),
+            "请刷新后重试".into(),
+        ),
+        Kind::IdempotencyMismatch => (
+            "幂等键已被使用",
+            "此键曾用于内容不同的请求。".into(),
+            "新请求请使用新的键".into(),
+        ),
+        Kind::PlanUnknown { plan, known } => (
+            "没有这个套餐",
+            format!("没有名为 `{plan}` 的套餐。"),
+            format!("可用套餐：{known}"),
+        ),
+        Kind::PlanNotEntitled { plan, allowed } => (
+            "套餐超出您的权限",
+            format!("套餐 `{plan}` 超出此账户的权限。"),
+            match &**allowed {
+                "" => "请联系管理员获取套餐".into(),
+                allowed => format!("请选择：{allowed}；或联系管理员"),
+            },
+        ),
+        Kind::PlanDoesNotFit { plan, shortages } => (
+            "没有主机能容纳该套餐",
+            format!("没有主机能容纳套餐 `{plan}`：{}。", join(shortages)),
+            "请选择较小的套餐".into(),
+        ),
+        Kind::PlanBelowImageFloor {
+            plan,
+            needed,
+            available,
+        } => (
+            "套餐不足以运行镜像",
+            format!("镜像共需要 {needed} 内存与交换空间；套餐 `{plan}` 在此提供 {available}。"),
+            "请选择更大的套餐，或请管理员为主机启用交换空间".into(),
+        ),
+        Kind::TooManyRequests { retry_after } => (
+            "请求过于频繁",
+            "尝试次数过多。".into(),
+            format!("请等待 {} 秒", retry_after.as_secs().max(1)),
+        ),
+        Kind::ProviderUnavailable => (
+            "身份提供方无响应",
+            "身份提供方无响应，或响应不符合要求。".into(),
+            "请稍后重试".into(),
+        ),
+        Kind::StoreUnavailable => (
+            "数据库无响应",
+            "数据库无响应。写入可能已经发生。".into(),
+            "请先查看，再稍后重试；若使用了 Idempotency-Key，请沿用同一个".into(),
+        ),
+        Kind::TimedOut => (
+            "处理超时",
+            "请求已被放弃。写入可能已经发生。".into(),
+            "请先查看，再稍后重试；若使用了 Idempotency-Key，请沿用同一个".into(),
+        ),
+        Kind::Internal => (
+            "服务器错误",
+            "服务器发生错误。".into(),
+            "请将请求编号提供给管理员".into(),
+        ),
+    };
+    Words {
+        title,
+        detail,
+        fix: Some(fix),
+    }
+}
+
+const SEND_JSON: &str = "请以 UTF-8 发送一个 JSON 对象，每个键只出现一次，例如 {\"plan\": \"basic\"}";
+
+fn body(fault: &BodyFault) -> String {
+    match fault {
+        BodyFault::Empty => "请求体为空。".into(),
+        BodyFault::NotUtf8 { offset } => format!("请求体在第 {offset} 字节处不是 UTF-8。"),
+        BodyFault::Syntax { detail } => format!("请求体不是 JSON：{detail}。"),
+        BodyFault::TrailingData => "JSON 对象之后还有其他内容。".into(),
+        BodyFault::NotAnObject => "请求体不是 JSON 对象。".into(),
+        BodyFault::DuplicateKey { key } => format!("键 `{key}` 在同一对象中出现了两次。"),
+        BodyFault::Nul => "键或文本中包含 NUL。".into(),
+        BodyFault::TooDeep { limit } => format!("请求体嵌套超过 {limit} 层。"),
+        BodyFault::Number => "数字过大，无法精确保存。".into(),
+    }
+}
+
+fn join(shortages: &[Shortage]) -> String {
+    let mut texts: Vec<String> = shortages.iter().map(shortage).collect();
+    texts.sort();
+    texts.dedup();
+    if texts.is_empty() {
+        return "没有就绪的主机".into();
+    }
+    texts.join("；")
+}
+
+fn shortage(shortage: &Shortage) -> String {
+    match shortage {
+        Shortage::CpuPerInstance { needed, available } => {
+            format!("单个实例需要 {needed}，主机共有 {available}")
+        }
+        Shortage::Cpu { needed, available } => format!("需要 {needed}，剩余 {available}"),
+        Shortage::Memory { needed, available } => format!("需要 {needed} 内存，剩余 {available}"),
+        Shortage::ImageFloor { needed, available } => {
+            format!("镜像共需要 {needed} 内存与交换空间，此处套餐提供 {available}")
+        }
+        Shortage::NotTaking { .. } => "主机暂不接受新实例".into(),
+    }
+}
+
+/// The Chinese of a stable phrase of the core's or of the token verifier's; the phrase itself if it is none.
+pub(super) fn phrase(english: &'static str) -> &'static str {
+    PHRASES
+        .iter()
+        .find(|(known, _)| *known == english)
+        .map_or(english, |(_, chinese)| chinese)
+}
+
+const PHRASES: &[(&str, &str)] = &[
+    ("the token is not a signed JWT in compact form", "令牌不是紧凑格式的签名 JWT"),
+    ("the token's header is not acceptable", "令牌头不可接受"),
+    ("the token's algorithm is not acceptable", "令牌的算法不可接受"),
+    ("the token requires an extension that is not supported", "令牌要求不受支持的扩展"),
+    ("the token is of another type", "令牌属于其他类型"),
+    ("the token's key is unknown", "令牌的密钥未知"),
+    ("the token does not say which key signed it", "令牌未说明由哪个密钥签名"),
+    ("the token's signature is not valid", "令牌签名无效"),
+    ("the token's claims are not acceptable", "令牌的声明不可接受"),
+    ("the token is from another issuer", "令牌来自其他签发方"),
+    ("the token is for another audience", "令牌面向其他受众"),
+    ("the token was issued to another client", "令牌签发给了其他客户端"),
+    ("the token has no usable subject", "令牌没有可用的主体"),
+    ("the token has no expiry or has expired", "令牌没有有效期或已过期"),
+    ("the token has no issue time or one in the future", "令牌没有签发时间，或签发时间在未来"),
+    ("the token is not valid yet", "令牌尚未生效"),
+    ("the token belongs to another sign-in", "令牌属于另一次登录"),
+    ("the token belongs to another access token", "令牌属于另一个访问令牌"),
+    ("an ID token is not a bearer token", "ID 令牌不能用作访问令牌"),
+    ("the token is bound to something else", "令牌绑定于其他对象"),
+    ("the token was revoked", "令牌已被撤销"),
+    ("the Authorization header is not one bearer token", "Authorization 请求头不是单个 Bearer 令牌"),
+    ("a bearer token does not get another", "令牌不能换取新令牌"),
+    ("the provider does not offer this way to sign in", "提供方不支持这种登录方式"),
+    ("the name or the password is wrong", "用户名或密码错误"),
+    (
+        "the sign-in is unknown, already used or older than ten minutes",
+        "此次登录不存在、已被使用或已超过十分钟",
+    ),
+    ("the sign-in was begun by another version of this server", "此次登录由服务器的其他版本发起"),
+    ("the sign-in was begun at another provider", "此次登录在其他提供方发起"),
+    ("the sign-in was begun in another browser", "此次登录在其他浏览器发起"),
+    ("the browser sent no pre-login cookie", "浏览器未发送登录前 Cookie"),
+    ("the provider's answer is too long", "提供方的响应过长"),
+    ("the provider's answer repeats a parameter", "提供方的响应包含重复参数"),
+    ("the provider's answer has no state", "提供方的响应缺少 state"),
+    ("the provider's answer has no code", "提供方的响应缺少 code"),
+    ("the answer is from another provider", "响应来自其他提供方"),
+    ("the answer does not name its provider", "响应未注明其提供方"),
+    ("the sign-in was cancelled at the provider", "登录已在提供方取消"),
+    ("the provider refused the sign-in", "提供方拒绝了登录"),
+    (
+        "3 to 40 of a-z, 0-9 and single -, beginning with a letter and not ending with -",
+        "3 到 40 个字符，仅限 a-z、0-9 和单个 -，以字母开头且不以 - 结尾",
+    ),
+    ("this name is reserved, choose another", "此名称已保留，请换一个"),
+    ("a UUID such as 0198c6a2-7c3e-7000-8000-000000000001", "UUID，例如 0198c6a2-7c3e-7000-8000-000000000001"),
+    ("an address such as name@example.org, at most 254 bytes", "形如 name@example.org 的地址，最多 254 字节"),
+    ("a name of the tz database such as Asia/Shanghai", "tz 数据库中的名称，例如 Asia/Shanghai"),
+    ("1 to 255 visible ASCII characters", "1 到 255 个可见 ASCII 字符"),
+    ("a number from 1 to 200", "1 到 200 的数字"),
+    ("the id that `next` of the page before gave", "上一页 `next` 给出的标识"),
+    ("43 characters of base64url, the SHA-256 of the browser's secret", "43 个 base64url 字符，即浏览器密钥的 SHA-256"),
+    ("each parameter once", "每个参数只出现一次"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::jwt::JwtError;
+
+    #[test]
+    fn every_reason_of_the_token_verifier_is_translated() {
+        for error in [
+            JwtError::Malformed,
+            JwtError::Header,
+            JwtError::Algorithm,
+            JwtError::Critical,
+            JwtError::Type,
+            JwtError::UnknownKey,
+            JwtError::AmbiguousKey,
+            JwtError::Signature,
+            JwtError::Claims,
+            JwtError::Issuer,
+            JwtError::Audience,
+            JwtError::AuthorizedParty,
+            JwtError::Subject,
+            JwtError::Expired,
+            JwtError::IssuedAt,
+            JwtError::NotYetValid,
+            JwtError::Nonce,
+            JwtError::AccessTokenHash,
+            JwtError::IdTokenAsBearer,
+            JwtError::Binding,
+        ] {
+            assert!(!phrase(error.reason()).is_ascii(), "{error}");
+        }
+    }
+}

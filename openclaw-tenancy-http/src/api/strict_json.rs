@@ -1,0 +1,220 @@
+//! One JSON object in a body, read so that no two readers can see two documents.
+//!
+//! `serde_json` keeps the last of two equal keys and turns a large integer into a float without a word; here
+//! both are refused, with a body that is not UTF-8, goes on after the object, contains NUL, or is nested deeper
+//! than anything we read.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::problem::{BodyFault, echo};
+
+/// The most levels of objects and arrays.
+const MAX_DEPTH: u8 = 32;
+
+/// From here on not every integer is a float: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The object that `bytes` are.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BodyFault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| BodyFault::NotUtf8 {
+        offset: error.valid_up_to(),
+    })?;
+    if text.trim_ascii().is_empty() {
+        return Err(BodyFault::Empty);
+    }
+    let found = RefCell::new(None);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let strict = Strict {
+        levels: MAX_DEPTH,
+        found: &found,
+    };
+    let value = match strict.deserialize(&mut deserializer) {
+        Ok(value) => value,
+        Err(error) => {
+            return Err(found.take().unwrap_or_else(|| BodyFault::Syntax {
+                detail: error.to_string(),
+            }));
+        }
+    };
+    deserializer.end().map_err(|_| BodyFault::TrailingData)?;
+    match value {
+        Value::Object(map) => Ok(map),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(BodyFault::NotAnObject)
+        }
+    }
+}
+
+/// Builds a [`Value`], and notes what a serde error could only say in words.
+#[derive(Clone, Copy)]
+struct Strict<'f> {
+    /// How many more may be opened.
+    levels: u8,
+    found: &'f RefCell<Option<BodyFault>>,
+}
+
+impl Strict<'_> {
+    fn refuse<T, E: de::Error>(self, fault: BodyFault) -> Result<T, E> {
+        self.found.replace(Some(fault));
+        Err(E::custom("refused"))
+    }
+
+    fn deeper<E: de::Error>(self) -> Result<Self, E> {
+        match self.levels.checked_sub(1) {
+            Some(levels) => Ok(Self { levels, ..self }),
+            None => self.refuse(BodyFault::TooDeep { limit: MAX_DEPTH }),
+        }
+    }
+
+    fn text<E: de::Error>(self, text: String) -> Result<String, E> {
+        if text.contains('\0') {
+            return self.refuse(BodyFault::Nul);
+        }
+        Ok(text)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        match Number::from_f64(value).filter(|_| value.abs() < EXACT) {
+            Some(number) => Ok(Value::Number(number)),
+            None => self.refuse(BodyFault::Number),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+        self.visit_string(value.to_owned())
+    }
+
+    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
+        self.text(value).map(Value::String)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut values = Vec::new();
+        while let Some(value) = access.next_element_seed(inner)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut map = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            let key = self.text(key)?;
+            if map.contains_key(&key) {
+                return self.refuse(BodyFault::DuplicateKey { key: echo(&key) });
+            }
+            map.insert(key, access.next_value_seed(inner)?);
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_object_reads_as_serde_json_reads_it() {
+        let text = r#"{"a":1,"b":[true,null,-2,1.5,"\u00e9"],"c":{"d":{}},"e":18446744073709551615}"#;
+        let plain: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), plain);
+    }
+
+    #[test]
+    fn a33_json_tricks_are_refused_by_name() {
+        let duplicate = |key: &str| BodyFault::DuplicateKey { key: key.to_owned() };
+        let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        for (body, fault) in [
+            ("", BodyFault::Empty),
+            (" \r\n\t", BodyFault::Empty),
+            (r#"{"plan":"a","plan":"b"}"#, duplicate("plan")),
+            (r#"{"plan":"a","pl\u0061n":"b"}"#, duplicate("plan")),
+            (r#"{"x":[{"y":1,"y":1}]}"#, duplicate("y")),
+            ("{} {}", BodyFault::TrailingData),
+            ("{}x", BodyFault::TrailingData),
+            ("{},", BodyFault::TrailingData),
+            (r#"{"a":"\u0000"}"#, BodyFault::Nul),
+            (r#"{"a\u0000b":1}"#, BodyFault::Nul),
+            ("[]", BodyFault::NotAnObject),
+            ("null", BodyFault::NotAnObject),
+            ("\"x\"", BodyFault::NotAnObject),
+            (r#"{"a":18446744073709551616}"#, BodyFault::Number),
+            (r#"{"a":-9223372036854775809}"#, BodyFault::Number),
+            (r#"{"a":1e300}"#, BodyFault::Number),
+            (&deep(32), BodyFault::TooDeep { limit: 32 }),
+            (&deep(60_000), BodyFault::TooDeep { limit: 32 }),
+        ] {
+            assert_eq!(object(body.as_bytes()), Err(fault), "{body:.60}");
+        }
+        assert!(object(deep(31).as_bytes()).is_ok());
+        let not_utf8 = |body: &[u8]| object(body) == Err(BodyFault::NotUtf8 { offset: 6 });
+        assert!(not_utf8(b"{\"a\":\"\xff\"}"), "no lead byte");
+        assert!(not_utf8(b"{\"a\":\"\xc0\xaf\"}"), "overlong");
+        assert!(not_utf8(b"{\"a\":\"\xed\xa0\x80\"}"), "a surrogate");
+    }
+
+    #[test]
+    fn a33_json_tricks_what_is_not_json_is_refused() {
+        for body in [
+            "{",
+            "{'a':1}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "{\"a\":NaN}",
+            "{\"a\":01}",
+            "{\"a\":+1}",
+            "{\"a\":.5}",
+            "{\"a\":1e999}",
+            "{\"a\":0x10}",
+            "{\"a\":\"\n\"}",
+            "{/**/}",
+            "\u{feff}{}",
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":"\udc00\ud800"}"#,
+            r#"{"a":"\x41"}"#,
+            r#"{"\ud800":1}"#,
+            "plan=basic",
+        ] {
+            let fault = object(body.as_bytes()).unwrap_err();
+            assert!(matches!(fault, BodyFault::Syntax { .. }), "{body}: {fault:?}");
+        }
+    }
+}

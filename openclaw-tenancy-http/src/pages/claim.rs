@@ -1,0 +1,31 @@
+//! The first administrator's link.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::header::SET_COOKIE;
+
+use crate::access::cookie;
+use crate::api::ApiState;
+use crate::api::problem::{Kind, Problem};
+use crate::api::query;
+use std::time::Duration;
+
+/// How long the sign-in after the link may take.
+const COOKIE_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// `GET /claim?code=`: takes the code out of the address and into a cookie, and goes on to sign in.
+///
+/// Nothing is redeemed yet: a link that a chat program looked into still works.
+pub(crate) async fn show(
+    State(state): State<ApiState>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Problem> {
+    let code = query::one(raw.as_deref(), "code")?.unwrap_or_default();
+    if !state.claims().is_open(&code).await? {
+        return Err(Kind::ClaimRefused.into());
+    }
+    let cookie = cookie::set(cookie::CLAIM, &code, COOKIE_LIFETIME).ok_or(Kind::ClaimRefused)?;
+    let mut response = Redirect::to("/login").into_response();
+    response.headers_mut().append(SET_COOKIE, cookie);
+    Ok(response)
+}

@@ -1,0 +1,308 @@
+//! What the page says of an instance.
+
+use std::time::Duration;
+
+use openclaw_tenancy::clock::Timestamp;
+use openclaw_tenancy::id::Revision;
+use openclaw_tenancy::plan::PlanCatalog;
+use openclaw_tenancy::status::Phase;
+use openclaw_tenancy::tenancy::TenantView;
+use openclaw_tenancy::tenant::{FailureReason, HoldReason};
+
+use super::figures;
+use super::words::Words;
+use crate::api::problem::{Kind, Problem};
+use crate::api::tenant_json::TenantJson;
+
+/// An instance, ready to be shown.
+pub(super) struct Instance {
+    /// The JSON that this was made from, to the letter: the script compares it with what it polls.
+    pub(super) state: String,
+    pub(super) name: String,
+    pub(super) url: String,
+    /// The URL as people write it.
+    pub(super) address: String,
+    /// `good`, `busy`, `calm` or `bad`: a class of the style sheet.
+    pub(super) tone: &'static str,
+    pub(super) badge: &'static str,
+    pub(super) title: &'static str,
+    pub(super) text: String,
+    /// What the reconciler says in its own words.
+    pub(super) message: Option<String>,
+    /// Since when it has been on its way.
+    pub(super) since: Option<Timestamp>,
+    pub(super) retry_at: Option<Timestamp>,
+    pub(super) steps: Vec<Step>,
+    pub(super) can: Can,
+    pub(super) restart_label: &'static str,
+    pub(super) plan: String,
+    pub(super) cpu: String,
+    pub(super) memory: String,
+    pub(super) storage: String,
+    pub(super) sandboxes: String,
+    pub(super) created_at: Timestamp,
+}
+
+/// A step on the way to a running instance.
+pub(super) struct Step {
+    pub(super) label: &'static str,
+    /// `done`, `current` or `todo`: a class of the style sheet.
+    pub(super) state: &'static str,
+    /// How long it took.
+    pub(super) took: Option<String>,
+}
+
+/// What its owner can do now.
+#[derive(Default)]
+pub(super) struct Can {
+    pub(super) open: bool,
+    pub(super) resume: bool,
+    pub(super) restart: bool,
+    pub(super) suspend: bool,
+    pub(super) delete: bool,
+}
+
+/// What a phase looks like.
+struct Look {
+    tone: &'static str,
+    badge: &'static str,
+    title: &'static str,
+    text: &'static str,
+    /// Which step it is at, on the way to running.
+    step: Option<usize>,
+    can: Can,
+}
+
+impl Instance {
+    /// # Errors
+    /// [`Kind::Internal`] when it cannot be written as JSON.
+    pub(super) fn new(
+        view: TenantView,
+        catalog: &PlanCatalog,
+        words: &Words,
+    ) -> Result<Self, Problem> {
+        let Look {
+            tone,
+            badge,
+            title,
+            text,
+            step,
+            can,
+        } = look(&view.status.phase, words);
+        // Never changed since it was asked for: then its first start began there.
+        let first = view.tenant.revision <= Revision(1) && view.tenant.observed.generation.0 <= 1;
+        let json = TenantJson::new(view, catalog);
+        let began = if first { Some(json.created_at) } else { json.started_at };
+        let text = match json.status.queue_position {
+            Some(before) if before > 0 => format!("{} {before}. {text}", words.queued_before),
+            Some(_) | None => text.to_owned(),
+        };
+        let restart_label = if json.status.retry_at.is_some() || json.status.reason.is_some() {
+            words.try_again
+        } else {
+            words.restart
+        };
+        let address = json.url.split_once("://").map_or(&*json.url, |(_, rest)| rest);
+        let state = serde_json::to_string(&json)
+            .map_err(|error| Problem::new(Kind::Internal).caused_by(error))?;
+        Ok(Self {
+            address: address.trim_end_matches('/').to_owned(),
+            since: began.filter(|_| step.is_some_and(|step| step < READY)),
+            steps: steps(step, began, &json, words),
+            cpu: figures::cpu(json.limits.cpu),
+            memory: figures::bytes(json.limits.memory_bytes),
+            storage: figures::bytes(json.limits.storage_bytes),
+            sandboxes: figures::sandboxes(json.limits.sandboxes, words),
+            state,
+            name: json.name,
+            url: json.url,
+            tone,
+            badge,
+            title,
+            text,
+            message: json.status.message,
+            retry_at: json.status.retry_at,
+            can,
+            restart_label,
+            plan: json.plan,
+            created_at: json.created_at,
+        })
+    }
+}
+
+/// The step at which it is ready.
+const READY: usize = 3;
+
+fn steps(at: Option<usize>, began: Option<Timestamp>, json: &TenantJson, words: &Words) -> Vec<Step> {
+    let Some(at) = at else { return Vec::new() };
+    let took = |from: Option<Timestamp>, to: Option<Timestamp>| {
+        from.zip(to)
+            .map(|(from, to)| to.since(from))
+            .filter(|took| !took.is_zero())
+            .map(seconds)
+    };
+    let labels = [
+        words.step_place,
+        words.step_prepare,
+        words.step_start,
+        words.step_ready,
+    ];
+    let times = [
+        None,
+        took(began, json.started_at),
+        took(json.started_at, json.ready_at),
+        None,
+    ];
+    labels
+        .into_iter()
+        .zip(times)
+        .enumerate()
+        .map(|(index, (label, took))| Step {
+            label,
+            state: if index < at || at == READY {
+                "done"
+            } else if index == at {
+                "current"
+            } else {
+                "todo"
+            },
+            took: took.filter(|_| index < at),
+        })
+        .collect()
+}
+
+fn seconds(took: Duration) -> String {
+    let tenths = took.as_millis() / 100;
+    format!("{}.{} s", tenths / 10, tenths % 10)
+}
+
+fn look(phase: &Phase, words: &Words) -> Look {
+    let deletable = Can {
+        delete: true,
+        ..Can::default()
+    };
+    let retryable = Can {
+        restart: true,
+        delete: true,
+        ..Can::default()
+    };
+    match phase {
+        Phase::Queued => Look {
+            tone: "busy",
+            badge: words.queued,
+            title: words.queued_title,
+            text: words.queued_text,
+            step: Some(0),
+            can: deletable,
+        },
+        Phase::Provisioning => Look {
+            tone: "busy",
+            badge: words.provisioning,
+            title: words.provisioning_title,
+            text: words.provisioning_text,
+            step: Some(1),
+            can: deletable,
+        },
+        Phase::Starting => Look {
+            tone: "busy",
+            badge: words.starting,
+            title: words.starting_title,
+            text: words.starting_text,
+            step: Some(2),
+            can: deletable,
+        },
+        Phase::Running => Look {
+            tone: "good",
+            badge: words.running,
+            title: words.running_title,
+            text: words.running_text,
+            step: Some(READY),
+            can: Can {
+                open: true,
+                restart: true,
+                suspend: true,
+                delete: true,
+                ..Can::default()
+            },
+        },
+        Phase::Stopping => Look {
+            tone: "busy",
+            badge: words.stopping,
+            title: words.stopping_title,
+            text: words.stopping_text,
+            step: None,
+            can: deletable,
+        },
+        Phase::Suspended => Look {
+            tone: "calm",
+            badge: words.suspended,
+            title: words.suspended_title,
+            text: words.suspended_text,
+            step: None,
+            can: Can {
+                resume: true,
+                delete: true,
+                ..Can::default()
+            },
+        },
+        Phase::Deleting => Look {
+            tone: "busy",
+            badge: words.deleting,
+            title: words.deleting_title,
+            text: words.deleting_text,
+            step: None,
+            can: Can::default(),
+        },
+        Phase::Failed { reason, .. } => {
+            let (title, text) = failure(*reason, words);
+            Look {
+                tone: "bad",
+                badge: words.failed,
+                title,
+                text,
+                step: None,
+                can: retryable,
+            }
+        }
+        Phase::HostLost { .. } => Look {
+            tone: "bad",
+            badge: words.host_lost,
+            title: words.host_lost_title,
+            text: words.host_lost_text,
+            step: None,
+            can: deletable,
+        },
+        Phase::Held { reason } => Look {
+            tone: "bad",
+            badge: words.held,
+            title: words.held_title,
+            text: match reason {
+                HoldReason::Configuration => words.held_configuration_text,
+                HoldReason::GhostSuspected | HoldReason::HostQuarantined | HoldReason::Conflict => {
+                    words.held_operator_text
+                }
+            },
+            step: None,
+            can: match reason {
+                HoldReason::Configuration => retryable,
+                HoldReason::GhostSuspected | HoldReason::HostQuarantined | HoldReason::Conflict => {
+                    deletable
+                }
+            },
+        },
+    }
+}
+
+fn failure(reason: FailureReason, words: &Words) -> (&'static str, &'static str) {
+    match reason {
+        FailureReason::OutOfMemory => (words.out_of_memory_title, words.out_of_memory_text),
+        FailureReason::StartTimeout => (words.start_timeout_title, words.failed_text),
+        FailureReason::HostUnreachable => (words.host_lost_title, words.failed_text),
+        FailureReason::Engine
+        | FailureReason::Image
+        | FailureReason::Capacity
+        | FailureReason::Storage
+        | FailureReason::Crashed
+        | FailureReason::Configuration => (words.failed_title, words.failed_text),
+    }
+}

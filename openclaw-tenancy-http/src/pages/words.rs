@@ -1,0 +1,127 @@
+//! The words of the pages: one struct, so that no language can lack one.
+
+use crate::api::lang::Lang;
+
+macro_rules! words {
+    ($($name:ident: $en:literal, $zh:literal;)*) => {
+        /// What the pages say in one language.
+        #[derive(Debug)]
+        pub(crate) struct Words {
+            $(pub(crate) $name: &'static str,)*
+        }
+
+        const EN: Words = Words { $($name: $en,)* };
+        const ZH_CN: Words = Words { $($name: $zh,)* };
+    };
+}
+
+impl Words {
+    /// The words of `lang`.
+    pub(crate) const fn of(lang: Lang) -> &'static Self {
+        match lang {
+            Lang::En => &EN,
+            Lang::ZhCn => &ZH_CN,
+        }
+    }
+}
+
+words! {
+    product: "OpenClaw", "OpenClaw";
+    skip_to_content: "Skip to content", "跳到正文";
+    menu: "Menu", "菜单";
+    account: "Account", "账户";
+    administrator: "Administrator", "管理员";
+    appearance: "Appearance", "外观";
+    theme_auto: "Auto", "自动";
+    theme_light: "Light", "浅色";
+    theme_dark: "Dark", "深色";
+    sign_out: "Sign out", "退出登录";
+    sign_out_everywhere: "Sign out everywhere", "在所有设备上退出";
+    needs_javascript: "This page needs JavaScript.", "此页面需要 JavaScript。";
+
+    sign_in: "Sign in", "登录";
+    sign_in_title: "Your own OpenClaw", "属于您的 OpenClaw";
+    sign_in_lede: "Sign in to create it, or to open it again.", "登录后即可创建，或再次打开。";
+    sign_in_with: "Continue with", "使用以下方式继续：";
+    or: "or", "或";
+    username: "Name", "用户名";
+    password: "Password", "密码";
+    no_sign_in: "No way to sign in is configured. Ask the operator.", "尚未配置登录方式，请联系运维人员。";
+    claim_note: "Whoever signs in now becomes the administrator.", "现在登录的人将成为管理员。";
+    signed_in: "You are signed in", "您已登录";
+    opening_instance: "Your OpenClaw is opening.", "正在打开您的 OpenClaw。";
+    continue_: "Continue", "继续";
+
+    to_start: "To the start page", "返回首页";
+    request_id: "Request", "请求编号";
+
+    create_title: "Create your OpenClaw", "创建您的 OpenClaw";
+    create_lede: "It runs in a container of its own, and nobody else can open it.", "它运行在独立的容器中，只有您能打开。";
+    choose_plan: "Choose a plan", "选择套餐";
+    memory: "Memory", "内存";
+    storage: "Storage", "存储";
+    sandboxes: "Sandboxes", "沙箱";
+    unlimited: "Unlimited", "不限";
+    ask_administrator: "Ask an administrator", "请联系管理员";
+    name: "Name", "名称";
+    optional: "optional", "选填";
+    name_placeholder: "a random one", "随机生成";
+    name_hint: "Its address. Lower-case letters, digits and hyphens; it cannot be changed later.", "即访问地址。可用小写字母、数字和连字符，之后不能更改。";
+    create: "Create", "创建";
+
+    open: "Open", "打开";
+    resume: "Resume", "恢复运行";
+    restart: "Restart", "重启";
+    try_again: "Try again now", "立即重试";
+    suspend: "Suspend", "暂停";
+    delete: "Delete", "删除";
+    delete_title: "Delete your OpenClaw?", "删除您的 OpenClaw？";
+    delete_warning: "Its container and everything stored in it are removed: conversations, settings, files. This cannot be undone.", "容器及其中的所有内容都将被移除，包括对话、设置和文件。此操作无法撤销。";
+    delete_confirm: "Delete everything", "全部删除";
+    cancel: "Cancel", "取消";
+    plan: "Plan", "套餐";
+    created: "Created", "创建于";
+    not_enforced: "not enforced yet", "暂未强制";
+    next_try: "Next try", "下次尝试";
+
+    step_place: "Find a place", "分配主机";
+    step_prepare: "Prepare", "准备";
+    step_start: "Start OpenClaw", "启动 OpenClaw";
+    step_ready: "Ready", "就绪";
+
+    queued: "Waiting", "等待中";
+    queued_title: "Waiting for a place", "正在等待主机";
+    queued_text: "It starts by itself as soon as a host has room.", "一旦有主机空出，它会自动启动。";
+    queued_before: "Waiting before you:", "您前面还有：";
+    provisioning: "Preparing", "准备中";
+    provisioning_title: "Preparing your OpenClaw", "正在准备您的 OpenClaw";
+    provisioning_text: "Its container, its disk and its network are being made.", "正在创建容器、磁盘和网络。";
+    starting: "Starting", "启动中";
+    starting_title: "Starting OpenClaw", "正在启动 OpenClaw";
+    starting_text: "This usually takes less than a minute.", "通常不到一分钟。";
+    running: "Running", "运行中";
+    running_title: "Your OpenClaw is ready", "您的 OpenClaw 已就绪";
+    running_text: "Open it in a new tab; you are signed in there already.", "在新标签页中打开，无需再次登录。";
+    stopping: "Stopping", "正在停止";
+    stopping_title: "Stopping", "正在停止";
+    stopping_text: "OpenClaw gets a moment to save its work.", "OpenClaw 有片刻时间保存数据。";
+    suspended: "Suspended", "已暂停";
+    suspended_title: "Suspended", "已暂停";
+    suspended_text: "It uses no CPU and no memory. Everything in it is kept.", "不占用 CPU 和内存，所有内容均已保留。";
+    deleting: "Deleting", "删除中";
+    deleting_title: "Deleting", "正在删除";
+    deleting_text: "Everything of it is being removed.", "正在移除所有内容。";
+    failed: "Failed", "失败";
+    failed_title: "It did not work", "未能成功";
+    failed_text: "It is tried again by itself.", "系统会自动重试。";
+    out_of_memory_title: "It ran out of memory", "内存不足";
+    out_of_memory_text: "The kernel ended it. A larger plan helps.", "系统内核终止了它。更大的套餐可以解决。";
+    start_timeout_title: "It did not become ready in time", "未能及时就绪";
+    host_lost: "Host unreachable", "主机无响应";
+    host_lost_title: "Its host does not answer", "所在主机没有响应";
+    host_lost_text: "Nothing of it is lost or moved because of that. It goes on when the host answers.", "不会因此丢失或迁移任何内容，主机恢复后将继续。";
+    held: "Needs attention", "需要处理";
+    held_title: "It needs somebody's attention", "需要人工处理";
+    held_operator_text: "An administrator has to look at it.", "需要管理员查看。";
+    held_configuration_text: "OpenClaw does not start with its configuration. Change it, then try again.", "OpenClaw 无法使用当前配置启动，请修改后重试。";
+}
