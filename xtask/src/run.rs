@@ -2,7 +2,9 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -83,6 +85,35 @@ pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Op
             return None;
         }
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Notices Ctrl-C and SIGTERM instead of ending at once, so that what was started can be ended.
+#[derive(Debug)]
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on, for the rest of the process.
+    pub(crate) fn listen() -> Result<Self> {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&flag))
+                .context("cannot listen for signals")?;
+        }
+        Ok(Self(flag))
+    }
+
+    /// Waits for the end of a child, or for an interruption (then `None`).
+    pub(crate) fn or_end_of(&self, child: &mut Child) -> Result<Option<ExitStatus>> {
+        loop {
+            if self.0.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            if let Some(status) = child.try_wait()? {
+                return Ok(Some(status));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 }
 

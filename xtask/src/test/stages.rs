@@ -73,10 +73,10 @@ pub(super) fn all(long: bool) -> Vec<Stage> {
                 .run()
         }),
         served("examples", examples),
-        served("main job, stand-in", |context| {
+        served("main job (stand-in)", |context| {
             main_job(context, "stand-in")
         }),
-        served("main job, OpenClaw", |context| {
+        served("main job (OpenClaw)", |context| {
             main_job(context, "openclaw")
         }),
         alone("packages", |context| packages(context.long)),

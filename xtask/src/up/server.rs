@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use super::Places;
 use crate::engine::Engine;
 use crate::http::{Address, Request};
+use crate::run::Interrupt;
 use crate::term::Step;
 use crate::{platform, run};
 
@@ -200,19 +200,9 @@ impl Server {
 
     /// Waits for Ctrl-C or SIGTERM, then ends the server; or for the server's own end.
     pub(super) fn run_until_interrupted(mut self) -> Result<()> {
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&interrupted))
-                .context("cannot listen for signals")?;
-        }
-        let status = loop {
-            if interrupted.load(Ordering::Relaxed) {
-                break self.stop()?;
-            }
-            if let Some(status) = self.child.try_wait()? {
-                break status;
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        let status = match Interrupt::listen()?.or_end_of(&mut self.child)? {
+            Some(status) => status,
+            None => self.stop()?,
         };
         if !status.success() {
             bail!("the server ended with {status}");

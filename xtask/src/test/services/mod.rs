@@ -83,7 +83,7 @@ impl Services {
         drop(self.postgres);
     }
 
-    /// Waits until a service ends, which nobody asked it to.
+    /// Keeps everything until this command is interrupted.
     pub(super) fn wait(mut self) -> Result<()> {
         self.postgres.wait()
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::run::Interrupt;
 use crate::term::Step;
 use crate::{platform, run};
 
@@ -111,10 +112,12 @@ impl Postgres {
         )
     }
 
-    /// Waits for its end.
+    /// Waits for an interruption; its own end before that is an error.
     pub(super) fn wait(&mut self) -> Result<()> {
-        let status = self.child.wait()?;
-        bail!("PostgreSQL ended with {status}")
+        match Interrupt::listen()?.or_end_of(&mut self.child)? {
+            None => Ok(()),
+            Some(status) => bail!("PostgreSQL ended with {status}"),
+        }
     }
 }
 
