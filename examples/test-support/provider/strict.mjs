@@ -10,6 +10,9 @@ import http from 'node:http';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+// Standard output is for the one line, and nobody reads on after it.
+console.log = console.info = console.error;
+
 const [, , folder, configuration] = process.argv;
 const { clientId, clientSecret, redirectUris, users } = JSON.parse(configuration);
 
@@ -53,6 +56,7 @@ const provider = new Provider(issuer, {
     groups: ['groups'],
   },
   pkce: { required: () => true },
+  ttl: { AccessToken: 300, AuthorizationCode: 60, Grant: 600, IdToken: 300, Interaction: 600, Session: 600 },
   features: { devInteractions: { enabled: false } },
   interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
   findAccount: (_context, id) => {
@@ -117,4 +121,4 @@ server.on('request', (request, response) => {
 
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));
-console.log(JSON.stringify({ issuer }));
+process.stdout.write(`${JSON.stringify({ issuer })}\n`);

@@ -1,6 +1,6 @@
 //! Real signature keys, made with aws-lc directly: the code under test is not its own oracle.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 pub enum Pair {
     /// RS256.
-    Rs256(RsaKeyPair),
+    Rs256(Arc<RsaKeyPair>),
     /// PS256.
-    Ps256(RsaKeyPair),
+    Ps256(Arc<RsaKeyPair>),
     /// ES256.
     Es256(EcdsaKeyPair),
     /// `EdDSA` on Ed25519.
@@ -44,6 +44,21 @@ impl SigningKey {
         Self {
             kid: Some(kid.to_owned()),
             pair: Pair::Rs256(rsa()),
+        }
+    }
+
+    /// The `number`th RS256 key of this process, made when first asked for: an RSA key takes a third of a
+    /// second unoptimised, and most tests do not care which one it is.
+    #[must_use]
+    pub fn pooled(kid: &str, number: usize) -> Self {
+        static POOL: Mutex<Vec<Arc<RsaKeyPair>>> = Mutex::new(Vec::new());
+        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+        while pool.len() <= number {
+            pool.push(rsa());
+        }
+        Self {
+            kid: Some(kid.to_owned()),
+            pair: Pair::Rs256(Arc::clone(&pool[number])),
         }
     }
 
@@ -211,6 +226,6 @@ pub fn strangers() -> &'static SigningKey {
     STRANGER.get_or_init(|| SigningKey::rs256("stranger"))
 }
 
-fn rsa() -> RsaKeyPair {
-    RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA key")
+fn rsa() -> Arc<RsaKeyPair> {
+    Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).expect("an RSA key"))
 }

@@ -11,12 +11,15 @@ mod bend;
 mod endpoints;
 pub mod keys;
 pub mod strict;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::serve::Listener;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -24,6 +27,7 @@ use url::Url;
 
 pub use bend::{Bends, Edit, EditPairs, EditText, Endpoint, Fault, Signature, remove, set};
 use keys::SigningKey;
+use tls::TlsListener;
 
 /// The client that the provider knows.
 pub const CLIENT_ID: &str = "tenancy & co:1";
@@ -39,6 +43,7 @@ pub struct Provider {
     shared: Arc<Shared>,
     server: JoinHandle<()>,
     browser: reqwest::Client,
+    certificate_pem: Option<String>,
 }
 
 /// The state behind the endpoints.
@@ -83,19 +88,31 @@ impl Provider {
     /// # Panics
     /// When loopback cannot be bound.
     pub async fn start(now: i64) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback can be bound");
-        let port = listener
-            .local_addr()
-            .expect("a bound listener has an address")
-            .port();
+        let (listener, address) = bind().await;
+        Self::serve(listener, &format!("http://{address}"), now, None)
+    }
+
+    /// Starts it behind TLS, with a certificate of its own ([`Self::certificate_pem`]).
+    ///
+    /// # Panics
+    /// When loopback cannot be bound or no certificate can be made.
+    pub async fn start_tls(now: i64) -> Self {
+        let (listener, address) = bind().await;
+        let (listener, pem) = TlsListener::new(listener);
+        Self::serve(listener, &format!("https://{address}"), now, Some(pem))
+    }
+
+    fn serve<L>(listener: L, issuer: &str, now: i64, certificate_pem: Option<String>) -> Self
+    where
+        L: Listener,
+        L::Addr: std::fmt::Debug,
+    {
         let shared = Arc::new(Shared {
-            issuer: format!("http://127.0.0.1:{port}"),
+            issuer: issuer.to_owned(),
             now: AtomicI64::new(now),
             bends: Mutex::default(),
             keys: Mutex::new(Keys {
-                published: vec![Arc::new(SigningKey::rs256("key-1"))],
+                published: vec![Arc::new(SigningKey::pooled("key-1", 0))],
                 made: 1,
             }),
             counts: Mutex::default(),
@@ -110,6 +127,7 @@ impl Provider {
         });
         let browser = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            .tls_danger_accept_invalid_certs(true)
             .no_proxy()
             .build()
             .expect("a client");
@@ -117,7 +135,19 @@ impl Provider {
             shared,
             server,
             browser,
+            certificate_pem,
         }
+    }
+
+    /// The certificate of [`Self::start_tls`].
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        self.certificate_pem
+            .as_deref()
+            .expect("the provider was started behind TLS")
     }
 
     /// The issuer, which is also the base of every address.
@@ -169,12 +199,13 @@ impl Provider {
         self.shared.now.store(now, Ordering::SeqCst);
     }
 
-    /// Replaces every key by a new RS256 key with a `kid` of its own.
+    /// Replaces every key by another RS256 key with a `kid` of its own.
     pub fn rotate(&self) {
         let mut keys = lock(&self.shared.keys);
+        let number = keys.made;
         keys.made += 1;
         let kid = format!("key-{}", keys.made);
-        keys.published = vec![Arc::new(SigningKey::rs256(&kid))];
+        keys.published = vec![Arc::new(SigningKey::pooled(&kid, number))];
     }
 
     /// Publishes exactly these keys; the first one signs.
@@ -258,6 +289,16 @@ impl Shared {
         }
         claims
     }
+}
+
+async fn bind() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback can be bound");
+    let address = listener
+        .local_addr()
+        .expect("a bound listener has an address");
+    (listener, address)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

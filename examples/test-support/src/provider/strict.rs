@@ -20,7 +20,7 @@ pub const DIR_VARIABLE: &str = "TENANCY_TEST_OIDC_PROVIDER_DIR";
 /// The one client's id.
 pub const CLIENT_ID: &str = "tenancy";
 /// The one client's secret.
-pub const CLIENT_SECRET: &str = "a secret: with + and % and ü";
+pub const CLIENT_SECRET: &str = "a secret: with + and % and &=";
 /// Every user's password.
 pub const PASSWORD: &str = "correct horse battery staple";
 

@@ -235,7 +235,7 @@ mod tests {
             (json!({}), "nothing"),
         ] {
             assert_eq!(
-                parse(&[bad.clone()]).unwrap_err(),
+                parse(std::slice::from_ref(&bad)).unwrap_err(),
                 KeySetError::NoneUsable,
                 "{why}"
             );

@@ -90,18 +90,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn map(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
-    }
-
     fn of(token: Value, userinfo: Value, claim: &str) -> Identity {
-        identity(
-            "https://issuer",
-            "s",
-            &map(token),
-            Some(&map(userinfo)),
-            claim,
-        )
+        let (Value::Object(token), Value::Object(userinfo)) = (token, userinfo) else {
+            panic!("claims are objects");
+        };
+        identity("https://issuer", "s", &token, Some(&userinfo), claim)
     }
 
     #[test]

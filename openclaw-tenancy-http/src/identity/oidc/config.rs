@@ -81,7 +81,13 @@ impl OidcConfig {
 
     /// Checks every field and makes the client that will speak to the provider.
     pub(super) fn checked(&self) -> Result<Fetcher, OidcConfigError> {
-        let fetcher = Fetcher::new(self.plain_http, self.extra_roots_pem.as_deref())?;
+        // A provider behind TLS must not lead us to an address without it.
+        let plain = if self.issuer.starts_with("https:") {
+            PlainHttp::Refused
+        } else {
+            self.plain_http
+        };
+        let fetcher = Fetcher::new(plain, self.extra_roots_pem.as_deref())?;
         let invalid = |field, value: &str, fix| {
             let value = value.chars().take(200).collect();
             Err(OidcConfigError::Invalid { field, value, fix })

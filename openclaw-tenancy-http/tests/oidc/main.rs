@@ -1,0 +1,15 @@
+//! Sign-in against a hostile provider, a strict one, and our own accounts.
+//!
+//! One binary: each module would otherwise link the whole server again.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+mod attacks;
+mod keys;
+mod local;
+mod relying_party;
+mod strict;
+mod support;
