@@ -25,6 +25,7 @@ mod world;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::pki::{PkiError, TestPki};
@@ -52,6 +53,7 @@ struct Shared {
     world: Mutex<World>,
     script: Mutex<Script>,
     events: tokio::sync::broadcast::Sender<String>,
+    connections: AtomicUsize,
 }
 
 impl Shared {
@@ -87,6 +89,7 @@ impl ScriptedEngine {
             world: Mutex::new(World::new(version)),
             script: Mutex::new(Script::default()),
             events,
+            connections: AtomicUsize::new(0),
         });
         let listener = Listener::open(&listen, Arc::clone(&shared)).await?;
         // A port chosen by the system is kept, so that the engine comes back where it was.
@@ -132,6 +135,12 @@ impl ScriptedEngine {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.shared.script().calls().to_vec()
+    }
+
+    /// How many connections were ever opened to it.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// The model, for looking and for arranging. Held only shortly: every request waits for it.

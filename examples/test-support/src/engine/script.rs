@@ -51,6 +51,8 @@ pub enum Fault {
     CutAnswer(usize),
     /// The effect takes place, and something in between answers with HTML.
     Html(u16),
+    /// The effect takes place, and the answer is so many bytes of nothing.
+    Flood(u64),
     /// No effect and no answer, until the caller gives up.
     Silence,
     /// The effect takes place, but no answer comes until the caller gives up.

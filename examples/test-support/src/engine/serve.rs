@@ -135,6 +135,9 @@ async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     shared: Arc<Shared>,
 ) {
+    shared
+        .connections
+        .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { respond(request, &shared).await }
@@ -182,6 +185,7 @@ async fn respond(
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
         Some(
             Fault::LoseAnswer
+            | Fault::Flood(_)
             | Fault::CutAnswer(_)
             | Fault::Html(_)
             | Fault::SilenceAfter
@@ -194,6 +198,7 @@ async fn respond(
         Some(Fault::LoseAnswer) => Err(gone()),
         Some(Fault::SilenceAfter) => std::future::pending().await,
         Some(Fault::CutAnswer(length)) => Ok(cut(answer, length)),
+        Some(Fault::Flood(length)) => Ok(flood(length)),
         Some(Fault::Html(status)) => Ok(http(
             Answer::bytes(status, "text/html", "<html><body>Bad Gateway</body></html>"),
             shared,
@@ -242,6 +247,15 @@ fn cut(answer: Answer, length: usize) -> Response<HttpBody> {
         headers,
         StreamBody::new(frames).boxed_unsync(),
     )
+}
+
+/// White space, which JSON allows before a value, as fast as it is read.
+fn flood(length: u64) -> Response<HttpBody> {
+    const PIECE: u64 = 1 << 16;
+    let pieces =
+        (0..length / PIECE).map(|_| Ok(Frame::data(Bytes::from_static(&[b' '; PIECE as usize]))));
+    let body = StreamBody::new(futures::stream::iter(pieces)).boxed_unsync();
+    assemble(200, "application/json", Vec::new(), body)
 }
 
 fn assemble(

@@ -239,6 +239,7 @@ fn is_refusal(error: &rustls::Error) -> bool {
                     | Alert::CertificateUnknown
                     | Alert::UnknownCA
                     | Alert::AccessDenied
+                    | Alert::DecryptError
                     | Alert::HandshakeFailure
             )
     )

@@ -119,7 +119,10 @@ impl World {
         let Some(place) = self.place(id, path) else {
             return Self::no_container(id);
         };
-        if self.entry(id, &place).is_none_or(|entry| entry.content.is_some()) {
+        if self
+            .entry(id, &place)
+            .is_none_or(|entry| entry.content.is_some())
+        {
             return Self::no_file(id, path);
         }
         let read_only = match place {

@@ -1,0 +1,162 @@
+//! F30: images, present or pulled.
+
+use openclaw_tenancy::backend::BackendError;
+use openclaw_tenancy::container::Image;
+use test_support::engine::{Fault, Rule};
+
+use super::{CALL, bench};
+use crate::common::told;
+
+fn named(reference: &str) -> Image {
+    Image {
+        reference: reference.to_owned(),
+        digest: None,
+    }
+}
+
+#[tokio::test]
+async fn a_reference_is_pinned_to_its_content() {
+    let (engine, tenancy) = bench().await;
+    let digest = engine.world().add_image("a/b:1");
+    let prepared = tenancy
+        .backend
+        .prepare(&tenancy.host, &named("a/b:1"))
+        .await
+        .unwrap();
+    assert_eq!(prepared.image.digest.as_deref(), Some(digest.as_str()));
+    assert!(prepared.size.0 > 0);
+    assert!(
+        engine
+            .calls()
+            .iter()
+            .all(|call| call.path != "/images/create"),
+        "pulled although it is there"
+    );
+    // Pinned, the tag does not matter any more.
+    let moved = Image {
+        reference: "gone:2".into(),
+        digest: Some(digest.clone()),
+    };
+    assert_eq!(
+        tenancy
+            .backend
+            .prepare(&tenancy.host, &moved)
+            .await
+            .unwrap()
+            .image,
+        moved
+    );
+}
+
+#[tokio::test]
+async fn f30_what_is_missing_is_pulled_with_one_tag() {
+    let (engine, tenancy) = bench().await;
+    for (reference, from, tag) in [
+        ("127.0.0.1:5000/a/b", "127.0.0.1:5000/a/b", "latest"),
+        ("a/b:2026.9.6", "a/b", "2026.9.6"),
+    ] {
+        let offered = if reference.ends_with("/b") {
+            format!("{reference}:latest")
+        } else {
+            reference.to_owned()
+        };
+        engine.world().offer_image(&offered);
+        let image = named(&offered);
+        tenancy
+            .backend
+            .prepare(&tenancy.host, &image)
+            .await
+            .unwrap();
+        let pull = engine
+            .calls()
+            .into_iter()
+            .rfind(|call| call.path == "/images/create")
+            .unwrap();
+        assert!(
+            pull.query.contains(&("fromImage".into(), from.into())),
+            "{pull:?}"
+        );
+        assert!(pull.query.contains(&("tag".into(), tag.into())), "{pull:?}");
+    }
+}
+
+#[tokio::test]
+async fn f30_an_error_inside_a_stream_that_began_well_is_shown() {
+    let (_engine, tenancy) = bench().await;
+    let missing = tenancy
+        .backend
+        .prepare(&tenancy.host, &named("nobody/has:it"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(missing, BackendError::ImageMissing { .. }),
+        "{missing:?}"
+    );
+    assert!(
+        told(&missing).contains("manifest unknown"),
+        "{}",
+        told(&missing)
+    );
+    assert!(!missing.to_string().contains("manifest"));
+}
+
+#[tokio::test]
+async fn f30_content_that_is_not_what_was_pinned_is_missing() {
+    let (engine, tenancy) = bench().await;
+    engine.world().offer_image("a/b:1");
+    let pinned = Image {
+        reference: "a/b:1".into(),
+        digest: Some(format!("sha256:{}", "0f".repeat(32))),
+    };
+    let missing = tenancy
+        .backend
+        .prepare(&tenancy.host, &pinned)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(missing, BackendError::ImageMissing { .. }),
+        "{missing:?}"
+    );
+    assert!(
+        told(&missing).contains("other content"),
+        "{}",
+        told(&missing)
+    );
+}
+
+#[tokio::test]
+async fn f30_a_pull_outlives_its_callers_and_there_is_one() {
+    let (engine, tenancy) = bench().await;
+    engine.world().offer_image("a/b:1");
+    engine.on(Rule::call("POST", "/images/create").fault(Fault::Delay(CALL + CALL / 2)));
+    let image = named("a/b:1");
+    let prepare = || tenancy.backend.prepare(&tenancy.host, &image);
+    let (a, b, c) = tokio::join!(prepare(), prepare(), prepare());
+    for busy in [a, b, c] {
+        assert!(matches!(busy, Err(BackendError::Busy { .. })), "{busy:?}");
+    }
+    prepare().await.unwrap();
+    let pulls = engine
+        .calls()
+        .iter()
+        .filter(|call| call.path == "/images/create")
+        .count();
+    assert_eq!(pulls, 1);
+}
+
+#[tokio::test]
+async fn a_reference_that_leaves_its_place_in_the_path_is_refused() {
+    let (engine, tenancy) = bench().await;
+    for reference in ["../containers/json?", "a b", "", "-x", "a/../../info"] {
+        let refused = tenancy
+            .backend
+            .prepare(&tenancy.host, &named(reference))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(refused, BackendError::Refused { .. }),
+            "{reference}: {refused:?}"
+        );
+    }
+    assert!(engine.calls().is_empty());
+}
