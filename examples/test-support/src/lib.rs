@@ -1,1 +1,4 @@
 //! Doubles and service pools for the tests.
+
+pub mod engine;
+pub mod provider;
