@@ -39,12 +39,25 @@ fn arguments() -> Result<Arguments, Error> {
         }
     }
     let client = [198, 51, 100, 7].into();
-    let target = Target { address, origin, client, user_header, user, required };
-    Ok(Arguments { target, gateway, stop })
+    let target = Target {
+        address,
+        origin,
+        client,
+        user_header,
+        user,
+        required,
+    };
+    Ok(Arguments {
+        target,
+        gateway,
+        stop,
+    })
 }
 
 fn pair(word: &str) -> Result<(String, String), Error> {
-    let (name, value) = word.split_once('=').ok_or(format!("`{word}` is not NAME=VALUE"))?;
+    let (name, value) = word
+        .split_once('=')
+        .ok_or(format!("`{word}` is not NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -86,5 +99,9 @@ async fn main() -> Result<ExitCode, Error> {
     }
     let kept = claims.iter().filter(|claim| claim.ok).count();
     println!("{kept} of {} claims kept", claims.len());
-    Ok(if kept == claims.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if kept == claims.len() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

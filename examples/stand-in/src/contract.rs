@@ -54,7 +54,9 @@ pub struct Target {
 
 impl Target {
     fn host(&self) -> &str {
-        self.origin.split_once("://").map_or(self.origin.as_str(), |(_, authority)| authority)
+        self.origin
+            .split_once("://")
+            .map_or(self.origin.as_str(), |(_, authority)| authority)
     }
 }
 
@@ -104,7 +106,10 @@ pub async fn check(target: &Target) -> Vec<Claim> {
 }
 
 /// Fails with both sides when they differ.
-#[expect(clippy::needless_pass_by_value, reason = "claims are literals, which read best unborrowed")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "claims are literals, which read best unborrowed"
+)]
 fn expect_eq<T: PartialEq + fmt::Debug>(what: &str, expected: T, seen: T) -> Outcome {
     if expected == seen {
         Ok(())

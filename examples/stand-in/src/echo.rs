@@ -1,8 +1,8 @@
 //! `/whoami` and `/echo`: who answered, and what it was sent. Stand-in only.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
-use http_body_util::BodyExt as _;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
@@ -12,22 +12,27 @@ use crate::auth::Identity;
 use crate::query::Query;
 use crate::reply::{self, Reply};
 
+/// The most of a body that `/whoami` reads.
+const MAX_READ: usize = 16 * 1024 * 1024;
 /// The most that `/echo?bytes=` makes up.
 const MAX_FILLER: usize = 64 * 1024 * 1024;
 
-/// The instance and the request as it arrived, header by header in order.
-pub(crate) fn whoami(
+/// The instance and the request as it arrived: headers one by one, the length of the body, its trailers.
+pub(crate) async fn whoami(
     app: &App,
     connection: Connection,
     client: Client,
     identity: Result<Identity, String>,
-    request: &Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Reply {
-    let headers: Vec<Value> = request
-        .headers()
-        .iter()
-        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
-        .collect();
+    let (head, body) = request.into_parts();
+    let (body_bytes, trailers) = match Limited::new(body, MAX_READ).collect().await {
+        Ok(collected) => {
+            let trailers = collected.trailers().map(listed);
+            (json!(collected.to_bytes().len()), trailers)
+        }
+        Err(error) => (json!(error.to_string()), None),
+    };
     let identity = match identity {
         Ok(identity) => json!({ "method": identity.method, "user": identity.user }),
         Err(reason) => json!({ "refused": reason }),
@@ -41,16 +46,26 @@ pub(crate) fn whoami(
         "uptimeMs": app.uptime.elapsed_ms(),
         "volume": app.volume.record,
         "request": {
-            "method": request.method().as_str(),
-            "uri": request.uri().to_string(),
-            "version": format!("{:?}", request.version()),
-            "headers": headers,
+            "method": head.method.as_str(),
+            "uri": head.uri.to_string(),
+            "version": format!("{:?}", head.version),
+            "headers": listed(&head.headers),
+            "bodyBytes": body_bytes,
+            "trailers": trailers,
         },
         "source": connection.peer.to_string(),
         "client": client.address.to_string(),
         "identity": identity,
     });
     reply::json(StatusCode::OK, &body)
+}
+
+/// Names and values as pairs, since one name may come several times.
+fn listed(headers: &HeaderMap) -> Value {
+    headers
+        .iter()
+        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
+        .collect()
 }
 
 /// Sends a request's body back, or `?bytes=` bytes where it has none to send.

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use http::{HeaderName, HeaderValue, StatusCode};
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde_json::json;
 
@@ -156,12 +156,14 @@ fn with_headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Result
 /// Announces a length and ends the connection before it.
 fn cut(bytes: usize) -> Reply {
     let half = Bytes::from(vec![b'x'; bytes / 2]);
-    let frames = stream::iter([
-        Ok(Frame::data(half)),
-        Err(std::io::Error::other("cut by the hostile path")),
-    ]);
+    let broken = stream::once(async {
+        // While this is pending the first half goes out; an error at once would take its place.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::other("cut by the hostile path"))
+    });
+    let frames = stream::iter([Ok(Frame::data(half))]).chain(broken);
     let mut reply = reply::text(StatusCode::OK, "");
-    *reply.body_mut() = StreamBody::new(frames).boxed();
+    *reply.body_mut() = BodyExt::boxed(StreamBody::new(frames));
     reply
         .headers_mut()
         .insert(http::header::CONTENT_LENGTH, HeaderValue::from(bytes));

@@ -41,7 +41,9 @@ pub(crate) fn check(
 /// Whether a page was loaded from the very host that it now speaks to.
 pub(crate) fn is_of_host(origin: Option<&str>, host: Option<&str>) -> bool {
     let host = host.unwrap_or_default().trim().to_ascii_lowercase();
-    origin.and_then(parse).is_some_and(|(_, authority)| authority == host)
+    origin
+        .and_then(parse)
+        .is_some_and(|(_, authority)| authority == host)
 }
 
 /// Scheme and authority only, lower case; the default port is left out as a URL parser does.

@@ -77,7 +77,7 @@ async fn route(app: Arc<App>, connection: Connection, mut request: Request<Incom
     match path.as_str() {
         "/whoami" => {
             let identity = auth::authorize_http(&config, client, connection, headers);
-            echo::whoami(&app, connection, client, identity, &request)
+            echo::whoami(&app, connection, client, identity, request).await
         }
         "/echo" => echo::echo(request),
         _ => {

@@ -139,7 +139,8 @@ fn accepts_html(headers: &HeaderMap) -> bool {
 
 fn page(base: &str, name: &str) -> String {
     PAGE.replace("{base}", &escape(base))
-        .replace("{build}", BUILD_ID).replace("{name}", &escape(name))
+        .replace("{build}", BUILD_ID)
+        .replace("{name}", &escape(name))
 }
 
 fn escape(text: &str) -> String {

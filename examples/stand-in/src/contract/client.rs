@@ -73,7 +73,10 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn json(&self) -> Value {
@@ -87,8 +90,9 @@ pub(super) struct Plain(http1::SendRequest<Empty<Bytes>>);
 impl Plain {
     pub(super) async fn open(target: &Target) -> Result<Self, String> {
         let stream = dial(target).await?;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
         // Ends by itself when the sender is dropped.
         tokio::spawn(connection);
         Ok(Self(sender))
@@ -108,7 +112,11 @@ impl Plain {
             self.0.ready().await?;
             let (head, body) = self.0.send_request(request).await?.into_parts();
             let body = body.collect().await?.to_bytes();
-            Ok::<_, hyper::Error>(Answer { status: head.status, headers: head.headers, body })
+            Ok::<_, hyper::Error>(Answer {
+                status: head.status,
+                headers: head.headers,
+                body,
+            })
         };
         timeout(PATIENCE, exchange)
             .await
@@ -199,7 +207,9 @@ impl Socket {
         match socket.next().await.map_err(NotOpened::Failed)? {
             Seen::Frame(frame)
                 if frame["event"] == "connect.challenge"
-                    && frame["payload"]["nonce"].as_str().is_some_and(|nonce| 16 <= nonce.len())
+                    && frame["payload"]["nonce"]
+                        .as_str()
+                        .is_some_and(|nonce| 16 <= nonce.len())
                     && frame["payload"]["ts"].is_u64() =>
             {
                 Ok(socket)
@@ -232,7 +242,10 @@ impl Socket {
     }
 
     pub(super) async fn send_text(&mut self, text: String) -> Result<(), String> {
-        self.0.send(Message::text(text)).await.map_err(|error| format!("cannot send: {error}"))
+        self.0
+            .send(Message::text(text))
+            .await
+            .map_err(|error| format!("cannot send: {error}"))
     }
 
     pub(super) async fn next(&mut self) -> Result<Seen, String> {
@@ -276,7 +289,12 @@ impl Socket {
 
 /// `connect` of the page that the instance serves: it names the build that it was served with.
 async fn page(target: &Target) -> Result<Value, String> {
-    let answer = get(target, "/control-ui-config.json", Headers::identified(target)).await?;
+    let answer = get(
+        target,
+        "/control-ui-config.json",
+        Headers::identified(target),
+    )
+    .await?;
     let mut frame = connect(json!({}));
     frame["params"]["client"]["buildId"] = answer.json()["serverBuildId"].clone();
     Ok(frame)

@@ -8,30 +8,53 @@ use super::{Claim, Outcome, Target, expect_eq};
 
 pub(super) async fn check(target: &Target) -> Vec<Claim> {
     vec![
-        Claim::new("healthz_is_live_without_attribution", healthz(target, "/healthz").await),
-        Claim::new("health_is_the_same_as_healthz", healthz(target, "/health").await),
+        Claim::new(
+            "healthz_is_live_without_attribution",
+            healthz(target, "/healthz").await,
+        ),
+        Claim::new(
+            "health_is_the_same_as_healthz",
+            healthz(target, "/health").await,
+        ),
         Claim::new("healthz_answers_head_without_a_body", head(target).await),
         Claim::new("healthz_refuses_post", post(target).await),
         Claim::new("startupz_says_started", startupz(target).await),
         Claim::new("readyz_says_ready", readyz(target).await),
         Claim::new("startupz_tells_the_identified_more", details(target).await),
         Claim::new("below_a_probe_is_nothing", below_a_probe(target).await),
-        Claim::new("a_loopback_client_is_no_attribution", unattributable(target).await),
+        Claim::new(
+            "a_loopback_client_is_no_attribution",
+            unattributable(target).await,
+        ),
         Claim::new("a_proxy_without_a_client_is_refused", unnamed(target).await),
         Claim::new("unknown_paths_are_the_page", page(target).await),
         Claim::new("only_pages_fall_back_to_the_page", no_page(target).await),
-        Claim::new("configuration_needs_the_identity", configuration(target).await),
+        Claim::new(
+            "configuration_needs_the_identity",
+            configuration(target).await,
+        ),
         Claim::new("a_foreign_upgrade_is_400", foreign_upgrade(target).await),
-        Claim::new("a_connection_carries_several_requests", keep_alive(target).await),
+        Claim::new(
+            "a_connection_carries_several_requests",
+            keep_alive(target).await,
+        ),
     ]
 }
 
 async fn healthz(target: &Target, path: &str) -> Outcome {
     let answer = get(target, path, Headers::bare(target)).await?;
     expect_eq("status", StatusCode::OK, answer.status)?;
-    expect_eq("body", json!({ "ok": true, "status": "live" }), answer.json())?;
+    expect_eq(
+        "body",
+        json!({ "ok": true, "status": "live" }),
+        answer.json(),
+    )?;
     expect_eq("cache-control", "no-store", answer.header("cache-control"))?;
-    expect_eq("content-type", "application/json; charset=utf-8", answer.header("content-type"))
+    expect_eq(
+        "content-type",
+        "application/json; charset=utf-8",
+        answer.header("content-type"),
+    )
 }
 
 async fn head(target: &Target) -> Outcome {
@@ -50,7 +73,11 @@ async fn startupz(target: &Target) -> Outcome {
     for path in ["/startupz", "/startup"] {
         let answer = get(target, path, Headers::attributed(target)).await?;
         expect_eq("status", StatusCode::OK, answer.status)?;
-        expect_eq("body", json!({ "ok": true, "status": "started" }), answer.json())?;
+        expect_eq(
+            "body",
+            json!({ "ok": true, "status": "started" }),
+            answer.json(),
+        )?;
     }
     Ok(())
 }
@@ -65,7 +92,9 @@ async fn readyz(target: &Target) -> Outcome {
 }
 
 async fn details(target: &Target) -> Outcome {
-    let body = get(target, "/startupz", Headers::identified(target)).await?.json();
+    let body = get(target, "/startupz", Headers::identified(target))
+        .await?
+        .json();
     expect_eq("status", &json!("started"), &body["status"])?;
     expect_eq("version is text", true, body["version"].is_string())?;
     expect_eq("uptimeMs is a number", true, body["uptimeMs"].is_u64())
@@ -81,7 +110,11 @@ async fn below_a_probe(target: &Target) -> Outcome {
 
 fn attribution_required(status: StatusCode, body: &Value) -> Outcome {
     expect_eq("status", StatusCode::FORBIDDEN, status)?;
-    expect_eq("type", &json!("proxy_attribution_required"), &body["error"]["type"])
+    expect_eq(
+        "type",
+        &json!("proxy_attribution_required"),
+        &body["error"]["type"],
+    )
 }
 
 async fn unattributable(target: &Target) -> Outcome {
@@ -111,9 +144,17 @@ async fn page(target: &Target) -> Outcome {
     for path in ["/", "/foo/bar", "/assets/no-such-file"] {
         let answer = get(target, path, Headers::attributed(target)).await?;
         expect_eq(path, StatusCode::OK, answer.status)?;
-        expect_eq("content-type", "text/html; charset=utf-8", answer.header("content-type"))?;
+        expect_eq(
+            "content-type",
+            "text/html; charset=utf-8",
+            answer.header("content-type"),
+        )?;
         let text = String::from_utf8_lossy(&answer.body);
-        expect_eq("title", true, text.contains("<title>OpenClaw Control</title>"))?;
+        expect_eq(
+            "title",
+            true,
+            text.contains("<title>OpenClaw Control</title>"),
+        )?;
     }
     Ok(())
 }
@@ -124,7 +165,12 @@ async fn no_page(target: &Target) -> Outcome {
         let answer = get(target, path, attributed()).await?;
         expect_eq(path, StatusCode::NOT_FOUND, answer.status)?;
     }
-    let answer = get(target, "/foo", attributed().with("accept", "application/json")).await?;
+    let answer = get(
+        target,
+        "/foo",
+        attributed().with("accept", "application/json"),
+    )
+    .await?;
     expect_eq("accept", StatusCode::NOT_FOUND, answer.status)?;
     let answer = request(target, Method::POST, "/foo", attributed()).await?;
     expect_eq("post", StatusCode::NOT_FOUND, answer.status)
@@ -139,15 +185,24 @@ async fn configuration(target: &Target) -> Outcome {
     expect_eq("with a stranger", StatusCode::UNAUTHORIZED, answer.status)?;
     let evil = Headers::identified(target).with("origin", "http://evil.example");
     let answer = get(target, path, evil).await?;
-    expect_eq("from a foreign origin", StatusCode::UNAUTHORIZED, answer.status)?;
+    expect_eq(
+        "from a foreign origin",
+        StatusCode::UNAUTHORIZED,
+        answer.status,
+    )?;
     let answer = get(target, path, Headers::identified(target)).await?;
     expect_eq("with the owner", StatusCode::OK, answer.status)?;
-    expect_eq("serverVersion is text", true, answer.json()["serverVersion"].is_string())
+    expect_eq(
+        "serverVersion is text",
+        true,
+        answer.json()["serverVersion"].is_string(),
+    )
 }
 
 async fn foreign_upgrade(target: &Target) -> Outcome {
-    let headers =
-        Headers::attributed(target).with("connection", "Upgrade").with("upgrade", "chat");
+    let headers = Headers::attributed(target)
+        .with("connection", "Upgrade")
+        .with("upgrade", "chat");
     let answer = get(target, "/", headers).await?;
     expect_eq("status", StatusCode::BAD_REQUEST, answer.status)
 }
@@ -155,7 +210,9 @@ async fn foreign_upgrade(target: &Target) -> Outcome {
 async fn keep_alive(target: &Target) -> Outcome {
     let mut connection = Plain::open(target).await?;
     for _ in 0..3 {
-        let answer = connection.send(Method::GET, "/healthz", Headers::bare(target)).await?;
+        let answer = connection
+            .send(Method::GET, "/healthz", Headers::bare(target))
+            .await?;
         expect_eq("status", StatusCode::OK, answer.status)?;
     }
     Ok(())

@@ -25,7 +25,11 @@ const SUCCESSOR: &str = "u-successor";
 /// `gateway` is the content in force of the file that `write` replaces.
 /// Takes 10 to 60 s; on return the file holds `gateway` again.
 pub async fn check_reload(target: &Target, gateway: &Value, write: &Write) -> Vec<Claim> {
-    let reload = Reload { target, gateway, write };
+    let reload = Reload {
+        target,
+        gateway,
+        write,
+    };
     let mut claims = Vec::new();
     let name = "a_harmless_edit_keeps_sockets";
     reload.add(&mut claims, name, reload.harmless()).await;
@@ -34,9 +38,17 @@ pub async fn check_reload(target: &Target, gateway: &Value, write: &Write) -> Ve
     let name = "a_user_taken_away_closes_all_sockets_4001";
     reload.add(&mut claims, name, reload.user()).await;
     let name = "a_broken_edit_changes_nothing";
-    reload.add(&mut claims, name, reload.broken("{nope".to_owned())).await;
+    reload
+        .add(&mut claims, name, reload.broken("{nope".to_owned()))
+        .await;
     let name = "an_unknown_key_changes_nothing";
-    reload.add(&mut claims, name, reload.broken(reload.with("nonsense", json!(1)))).await;
+    reload
+        .add(
+            &mut claims,
+            name,
+            reload.broken(reload.with("nonsense", json!(1))),
+        )
+        .await;
     claims
 }
 
@@ -55,7 +67,10 @@ impl Reload<'_> {
         outcome: impl Future<Output = Outcome> + Send,
     ) {
         let outcome = outcome.await;
-        let restored = self.restore().await.map_err(|why| format!("cannot be put back: {why}"));
+        let restored = self
+            .restore()
+            .await
+            .map_err(|why| format!("cannot be put back: {why}"));
         claims.push(Claim::new(name, outcome.and(restored)));
     }
 
@@ -86,10 +101,17 @@ impl Reload<'_> {
 
     async fn harmless(&self) -> Outcome {
         let (mut socket, _) = Socket::admitted(self.target).await?;
-        let before = self.terminal_enabled().await?.ok_or("terminalEnabled is not shown")?;
+        let before = self
+            .terminal_enabled()
+            .await?
+            .ok_or("terminalEnabled is not shown")?;
         (self.write)(self.with("terminal/enabled", json!(!before))).await?;
         eventually("terminal.enabled is in force", || async {
-            expect_eq("terminalEnabled", Some(!before), self.terminal_enabled().await?)
+            expect_eq(
+                "terminalEnabled",
+                Some(!before),
+                self.terminal_enabled().await?,
+            )
         })
         .await?;
         let ping = json!({ "type": "req", "id": "p1", "method": "no.such", "params": {} });
@@ -105,7 +127,10 @@ impl Reload<'_> {
         let other = "http://moved.localhost:8080";
         (self.write)(self.with("controlUi/allowedOrigins", json!([other]))).await?;
         closed(&mut socket, 1008, "origin not allowed").await?;
-        let moved = Target { origin: other.to_owned(), ..self.target.clone() };
+        let moved = Target {
+            origin: other.to_owned(),
+            ..self.target.clone()
+        };
         Socket::admitted(&moved).await.map(drop)?;
         match Socket::admitted(self.target).await {
             Ok(_) => Err("the old origin is still admitted".to_owned()),
@@ -117,7 +142,10 @@ impl Reload<'_> {
         let (mut socket, _) = Socket::admitted(self.target).await?;
         (self.write)(self.with("auth/trustedProxy/allowUsers", json!([SUCCESSOR]))).await?;
         closed(&mut socket, 4001, "gateway policy changed").await?;
-        let successor = Target { user: SUCCESSOR.to_owned(), ..self.target.clone() };
+        let successor = Target {
+            user: SUCCESSOR.to_owned(),
+            ..self.target.clone()
+        };
         Socket::admitted(&successor).await.map(drop)
     }
 
@@ -137,9 +165,7 @@ impl Reload<'_> {
 
 async fn closed(socket: &mut Socket, code: u16, reason: &str) -> Outcome {
     match socket.until(|_| false).await? {
-        Seen::Closed(seen, words) => {
-            expect_eq("close", (code, reason), (seen, words.as_str()))
-        }
+        Seen::Closed(seen, words) => expect_eq("close", (code, reason), (seen, words.as_str())),
         Seen::Frame(frame) => Err(format!("was sent {frame}")),
     }
 }
@@ -180,15 +206,16 @@ pub async fn check_shutdown(
     ]
 }
 
-async fn told(
-    target: &Target,
-    stop: impl Future<Output = Result<(), String>> + Send,
-) -> Outcome {
+async fn told(target: &Target, stop: impl Future<Output = Result<(), String>> + Send) -> Outcome {
     let (mut socket, _) = Socket::admitted(target).await?;
     stop.await?;
     match socket.until(|frame| frame["event"] == "shutdown").await? {
         Seen::Frame(frame) => {
-            expect_eq("reason", &json!("gateway stopping"), &frame["payload"]["reason"])?;
+            expect_eq(
+                "reason",
+                &json!("gateway stopping"),
+                &frame["payload"]["reason"],
+            )?;
         }
         Seen::Closed(code, reason) => return Err(format!("closed {code} {reason} untold")),
     }

@@ -17,26 +17,59 @@ pub(super) async fn check(target: &Target) -> Vec<Claim> {
 
 async fn check_protocol(target: &Target) -> Vec<Claim> {
     vec![
-        Claim::new("the_owner_is_admitted_without_token_or_device", admitted(target).await),
+        Claim::new(
+            "the_owner_is_admitted_without_token_or_device",
+            admitted(target).await,
+        ),
         Claim::new("any_path_upgrades", any_path(target).await),
         Claim::new("scopes_are_narrowed_by_the_proxy", narrowed(target).await),
-        Claim::new("an_unknown_method_is_an_error", unknown_method(target).await),
+        Claim::new(
+            "an_unknown_method_is_an_error",
+            unknown_method(target).await,
+        ),
         Claim::new("an_unattributed_upgrade_is_403", unattributed(target).await),
-        Claim::new("a_page_without_identity_must_show_a_device", deviceless(target).await),
+        Claim::new(
+            "a_page_without_identity_must_show_a_device",
+            deviceless(target).await,
+        ),
         Claim::new("a_stranger_is_refused", stranger(target).await),
-        Claim::new("a_missing_required_header_is_named", missing_header(target).await),
-        Claim::new("a_backend_without_credentials_must_pair", unpaired(target).await),
-        Claim::new("a_page_of_another_build_must_reload", another_build(target).await),
+        Claim::new(
+            "a_missing_required_header_is_named",
+            missing_header(target).await,
+        ),
+        Claim::new(
+            "a_backend_without_credentials_must_pair",
+            unpaired(target).await,
+        ),
+        Claim::new(
+            "a_page_of_another_build_must_reload",
+            another_build(target).await,
+        ),
         Claim::new("a_foreign_origin_is_refused", foreign_origin(target).await),
         Claim::new("a_missing_origin_is_refused", missing_origin(target).await),
-        Claim::new("a_backend_s_origin_counts_too", backend_origin(target).await),
+        Claim::new(
+            "a_backend_s_origin_counts_too",
+            backend_origin(target).await,
+        ),
         Claim::new("text_that_is_no_json_is_closed_1000", no_json(target).await),
-        Claim::new("json_that_is_no_request_is_closed_1008", no_request(target).await),
-        Claim::new("the_first_request_must_be_connect", not_connect(target).await),
-        Claim::new("connect_parameters_are_checked", bad_parameters(target).await),
+        Claim::new(
+            "json_that_is_no_request_is_closed_1008",
+            no_request(target).await,
+        ),
+        Claim::new(
+            "the_first_request_must_be_connect",
+            not_connect(target).await,
+        ),
+        Claim::new(
+            "connect_parameters_are_checked",
+            bad_parameters(target).await,
+        ),
         Claim::new("another_protocol_is_closed_1002", protocol(target).await),
         Claim::new("an_unknown_role_is_refused", role(target).await),
-        Claim::new("a_first_frame_past_64_kib_is_closed_1009", oversized(target).await),
+        Claim::new(
+            "a_first_frame_past_64_kib_is_closed_1009",
+            oversized(target).await,
+        ),
     ]
 }
 
@@ -45,12 +78,28 @@ async fn admitted(target: &Target) -> Outcome {
     expect_eq("id", &json!("c1"), &frame["id"])?;
     let payload = &frame["payload"];
     expect_eq("protocol", &json!(4), &payload["protocol"])?;
-    expect_eq("method", &json!("trusted-proxy"), &payload["auth"]["method"])?;
+    expect_eq(
+        "method",
+        &json!("trusted-proxy"),
+        &payload["auth"]["method"],
+    )?;
     expect_eq("role", &json!("operator"), &payload["auth"]["role"])?;
     // Without a device only what the identity itself carries is granted.
-    expect_eq("scopes", &json!(["operator.admin"]), &payload["auth"]["scopes"])?;
-    expect_eq("maxPayload", &json!(26_214_400), &payload["policy"]["maxPayload"])?;
-    expect_eq("tickIntervalMs", &json!(30_000), &payload["policy"]["tickIntervalMs"])
+    expect_eq(
+        "scopes",
+        &json!(["operator.admin"]),
+        &payload["auth"]["scopes"],
+    )?;
+    expect_eq(
+        "maxPayload",
+        &json!(26_214_400),
+        &payload["policy"]["maxPayload"],
+    )?;
+    expect_eq(
+        "tickIntervalMs",
+        &json!(30_000),
+        &payload["policy"]["tickIntervalMs"],
+    )
 }
 
 async fn any_path(target: &Target) -> Outcome {
@@ -63,9 +112,10 @@ async fn any_path(target: &Target) -> Outcome {
 }
 
 async fn narrowed(target: &Target) -> Outcome {
-    for (cap, left) in
-        [("operator.read", json!([])), ("operator.admin, x", json!(["operator.admin"]))]
-    {
+    for (cap, left) in [
+        ("operator.read", json!([])),
+        ("operator.admin, x", json!(["operator.admin"])),
+    ] {
         let headers = Headers::browser(target).with("x-openclaw-scopes", cap);
         let (_, frame) = Socket::admitted_with(target, headers).await?;
         expect_eq(cap, &left, &frame["payload"]["auth"]["scopes"])?;
@@ -75,12 +125,18 @@ async fn narrowed(target: &Target) -> Outcome {
 
 async fn unknown_method(target: &Target) -> Outcome {
     let (mut socket, _) = Socket::admitted(target).await?;
-    socket.send(&json!({ "type": "req", "id": "m1", "method": "no.such", "params": {} })).await?;
+    socket
+        .send(&json!({ "type": "req", "id": "m1", "method": "no.such", "params": {} }))
+        .await?;
     match socket.until(|frame| frame["id"] == "m1").await? {
         Seen::Frame(frame) => {
             expect_eq("ok", &json!(false), &frame["ok"])?;
             expect_eq("code", &json!("INVALID_REQUEST"), &frame["error"]["code"])?;
-            expect_eq("message", &json!("unknown method: no.such"), &frame["error"]["message"])
+            expect_eq(
+                "message",
+                &json!("unknown method: no.such"),
+                &frame["error"]["message"],
+            )
         }
         Seen::Closed(code, reason) => Err(format!("closed {code} {reason}")),
     }
@@ -92,7 +148,11 @@ async fn unattributed(target: &Target) -> Outcome {
         Ok(_) => Err("was upgraded".to_owned()),
         Err(NotOpened::Answered(status, body)) => {
             expect_eq("status", StatusCode::FORBIDDEN, status)?;
-            expect_eq("type", &json!("proxy_attribution_required"), &body["error"]["type"])
+            expect_eq(
+                "type",
+                &json!("proxy_attribution_required"),
+                &body["error"]["type"],
+            )
         }
         Err(NotOpened::Failed(why)) => Err(why),
     }
@@ -104,7 +164,14 @@ async fn deviceless(target: &Target) -> Outcome {
         Headers::browser(target).with(&target.user_header, " "),
         Headers::browser(target).with(&target.user_header, "nobody-knows"),
     ] {
-        refused(target, headers, json!({}), "CONTROL_UI_DEVICE_IDENTITY_REQUIRED", None).await?;
+        refused(
+            target,
+            headers,
+            json!({}),
+            "CONTROL_UI_DEVICE_IDENTITY_REQUIRED",
+            None,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -120,7 +187,14 @@ fn backend() -> Value {
 async fn stranger(target: &Target) -> Outcome {
     let headers = Headers::identified(target).with(&target.user_header, "nobody-knows");
     let reason = "trusted_proxy_user_not_allowed";
-    refused(target, headers, backend(), "AUTH_UNAUTHORIZED", Some(reason)).await
+    refused(
+        target,
+        headers,
+        backend(),
+        "AUTH_UNAUTHORIZED",
+        Some(reason),
+    )
+    .await
 }
 
 async fn missing_header(target: &Target) -> Outcome {
@@ -141,8 +215,7 @@ async fn unpaired(target: &Target) -> Outcome {
 }
 
 async fn another_build(target: &Target) -> Outcome {
-    let (error, close) =
-        exchange(target, Headers::browser(target), &connect(json!({}))).await?;
+    let (error, close) = exchange(target, Headers::browser(target), &connect(json!({}))).await?;
     let details = &error.ok_or("closed without an answer")?["details"];
     expect_eq("code", &json!("PROTOCOL_MISMATCH"), &details["code"])?;
     expect_eq("reloadRequired", &json!(true), &details["reloadRequired"])?;
@@ -153,21 +226,41 @@ async fn foreign_origin(target: &Target) -> Outcome {
     let doubled = format!("{}.evil.example", target.origin);
     for origin in ["http://evil.example", "null", doubled.as_str()] {
         let headers = Headers::browser(target).with("origin", origin);
-        refused(target, headers, json!({}), "CONTROL_UI_ORIGIN_NOT_ALLOWED", None)
-            .await
-            .map_err(|why| format!("{origin}: {why}"))?;
+        refused(
+            target,
+            headers,
+            json!({}),
+            "CONTROL_UI_ORIGIN_NOT_ALLOWED",
+            None,
+        )
+        .await
+        .map_err(|why| format!("{origin}: {why}"))?;
     }
     Ok(())
 }
 
 async fn missing_origin(target: &Target) -> Outcome {
     let headers = Headers::identified(target);
-    refused(target, headers, json!({}), "CONTROL_UI_ORIGIN_NOT_ALLOWED", None).await
+    refused(
+        target,
+        headers,
+        json!({}),
+        "CONTROL_UI_ORIGIN_NOT_ALLOWED",
+        None,
+    )
+    .await
 }
 
 async fn backend_origin(target: &Target) -> Outcome {
     let headers = Headers::browser(target).with("origin", "http://evil.example");
-    refused(target, headers, backend(), "CONTROL_UI_ORIGIN_NOT_ALLOWED", None).await
+    refused(
+        target,
+        headers,
+        backend(),
+        "CONTROL_UI_ORIGIN_NOT_ALLOWED",
+        None,
+    )
+    .await
 }
 
 /// The refusal in its usual form: an error with a code, then 1008 with the same words.
@@ -182,10 +275,18 @@ async fn refused(
     let error = error.ok_or("closed without an answer")?;
     expect_eq("code", &json!(code), &error["details"]["code"])?;
     if let Some(reason) = reason {
-        expect_eq("authReason", &json!(reason), &error["details"]["authReason"])?;
+        expect_eq(
+            "authReason",
+            &json!(reason),
+            &error["details"]["authReason"],
+        )?;
     }
     expect_eq("close", 1008, close.0)?;
-    expect_eq("words of the close", error["message"].as_str(), Some(close.1.as_str()))
+    expect_eq(
+        "words of the close",
+        error["message"].as_str(),
+        Some(close.1.as_str()),
+    )
 }
 
 /// Sends one frame and reads to the close; also the error, if one came.
@@ -211,7 +312,11 @@ async fn exchange(
 async fn no_json(target: &Target) -> Outcome {
     let mut socket = Socket::open(target, "/", Headers::browser(target)).await?;
     socket.send_text("{nope".to_owned()).await?;
-    expect_eq("seen", Seen::Closed(1000, String::new()), socket.next().await?)
+    expect_eq(
+        "seen",
+        Seen::Closed(1000, String::new()),
+        socket.next().await?,
+    )
 }
 
 async fn no_request(target: &Target) -> Outcome {
@@ -222,13 +327,25 @@ async fn no_request(target: &Target) -> Outcome {
 
 async fn not_connect(target: &Target) -> Outcome {
     let frame = json!({ "type": "req", "id": "h1", "method": "health", "params": {} });
-    invalid(target, &frame, "invalid handshake: first request must be connect", 1008).await
+    invalid(
+        target,
+        &frame,
+        "invalid handshake: first request must be connect",
+        1008,
+    )
+    .await
 }
 
 async fn bad_parameters(target: &Target) -> Outcome {
     let frame = json!({ "type": "req", "id": "h1", "method": "connect", "params": {} });
     invalid(target, &frame, "invalid connect params: ", 1008).await?;
-    invalid(target, &connect(json!({ "wat": 1 })), "invalid connect params: ", 1008).await
+    invalid(
+        target,
+        &connect(json!({ "wat": 1 })),
+        "invalid connect params: ",
+        1008,
+    )
+    .await
 }
 
 async fn protocol(target: &Target) -> Outcome {
@@ -237,7 +354,13 @@ async fn protocol(target: &Target) -> Outcome {
 }
 
 async fn role(target: &Target) -> Outcome {
-    invalid(target, &connect(json!({ "role": "king" })), "invalid role", 1008).await
+    invalid(
+        target,
+        &connect(json!({ "role": "king" })),
+        "invalid role",
+        1008,
+    )
+    .await
 }
 
 async fn invalid(target: &Target, frame: &Value, message: &str, code: u16) -> Outcome {
