@@ -7,9 +7,13 @@
     reason = "helpers of tests fail the test that calls them"
 )]
 
-mod attacks;
+mod code;
+mod csrf;
 mod keys;
 mod local;
+mod mix_up;
 mod relying_party;
+mod ssrf;
 mod strict;
 mod support;
+mod tokens;

@@ -13,6 +13,7 @@ use openclaw_tenancy_http::identity::fetch::PlainHttp;
 use openclaw_tenancy_http::identity::oidc::{ClientCredential, OidcConfig, OidcProvider};
 use secrecy::SecretString;
 use test_support::provider::{CLIENT_ID, CLIENT_SECRET, Provider, REDIRECT_URI};
+use url::form_urlencoded;
 
 pub(crate) const NOW: i64 = 1_800_000_000;
 /// What the pre-login cookie of a browser holds.
@@ -179,4 +180,29 @@ pub(crate) fn unavailable<T: std::fmt::Debug>(result: Result<T, IdentityError>) 
         Err(IdentityError::Unavailable { reason, .. }) => reason,
         other => panic!("not unavailable: {other:?}"),
     }
+}
+
+/// `query` with the parameter `name` set to `value`.
+pub(crate) fn with(query: &str, name: &str, value: &str) -> String {
+    let others = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key != name);
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(others)
+        .append_pair(name, value)
+        .finish()
+}
+
+/// `query` without the parameter `name`.
+pub(crate) fn without(query: &str, name: &str) -> String {
+    let others = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key != name);
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(others)
+        .finish()
+}
+
+/// The value of the parameter `name`.
+pub(crate) fn parameter(query: &str, name: &str) -> String {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .unwrap()
 }

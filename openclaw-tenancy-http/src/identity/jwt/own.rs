@@ -104,6 +104,33 @@ pub struct OwnClaims {
 }
 
 /// Signs and verifies our own tokens: HS256 with one secret, and the one before it while they rotate.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use openclaw_tenancy::access::SecretHash;
+/// use openclaw_tenancy::clock::{SystemClock, SystemEntropy};
+/// use openclaw_tenancy::id::AccountId;
+/// use openclaw_tenancy_http::identity::jwt::{OwnTokens, TokenGrant, TokenKind, TokenSecret};
+///
+/// let secret = TokenSecret::new("qvJ0w8m2Tf9sVbXn3LrKz6HdYpGc1EuRa5Ti7OoWjUA=".into())?;
+/// let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+/// let account = AccountId::generate(&*clock, &*entropy);
+/// let tokens = OwnTokens::new("https://tenancy.example", &secret, clock, entropy);
+///
+/// let grant = TokenGrant {
+///     account,
+///     session: SecretHash::of("the session's secret"),
+///     bound_to: None,
+///     lifetime: Duration::from_secs(15 * 60),
+/// };
+/// let token = tokens.issue(TokenKind::Api, &grant)?;
+/// assert_eq!(tokens.verify(TokenKind::Api, &token, None)?.account, account);
+/// assert!(tokens.verify(TokenKind::Refresh, &token, None).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct OwnTokens {
     issuer: String,
     sign: EncodingKey,

@@ -37,6 +37,27 @@ const WRONG: IdentityError = IdentityError::Refused {
 };
 
 /// Accounts with a password.
+///
+/// # Examples
+/// ```
+/// # use std::sync::Arc;
+/// # use openclaw_tenancy::clock::{SystemClock, SystemEntropy};
+/// # use openclaw_tenancy::memory::MemoryAccess;
+/// use openclaw_tenancy_http::identity::local::LocalAccounts;
+/// use secrecy::ExposeSecret as _;
+///
+/// # tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+/// # let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+/// let accounts = LocalAccounts::new(Arc::new(MemoryAccess::new()), clock, entropy)?;
+/// if let Some(first) = accounts.first_administrator(None).await? {
+///     // Show it once, where the one who started the server sees it.
+///     println!("sign in as {} with {}", first.username, first.password.expose_secret());
+/// }
+/// assert!(accounts.first_administrator(None).await?.is_none());
+/// # Ok::<(), openclaw_tenancy::identity::IdentityError>(())
+/// # })?;
+/// # Ok::<(), openclaw_tenancy::identity::IdentityError>(())
+/// ```
 pub struct LocalAccounts {
     store: Arc<dyn AccessStore>,
     clock: Arc<dyn Clock>,
