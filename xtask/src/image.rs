@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::platform;
 use crate::term::Step;
+use crate::{platform, stand_in};
 
 /// The pinned version, of the official image and of the npm package alike.
 pub(crate) const VERSION: &str = "2026.9.6";
@@ -21,11 +21,30 @@ const OFFICIAL: &str = "openclaw/openclaw";
 /// asking the world for twenty seconds.
 const LOCAL: &str = "127.0.0.1:1/openclaw";
 
-/// Which recipe a local image was made by.
-const RECIPE_LABEL: &str = "io.openclaw-tenancy.recipe";
+/// The label of a local image that says which recipe made it.
+pub(crate) const RECIPE_LABEL: &str = "io.openclaw-tenancy.recipe";
 
 /// How long a registry may say nothing before the image is made here.
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(8);
+
+/// What instances run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// The real one.
+    Openclaw,
+    /// A small program that imitates it, for trying things quickly.
+    StandIn,
+}
+
+impl Kind {
+    /// Answers the name of such an image that the engine has, getting or making it first.
+    pub(crate) fn ensure(self, engine: &Engine) -> Result<String> {
+        match self {
+            Self::Openclaw => ensure(engine),
+            Self::StandIn => stand_in::ensure_image(engine),
+        }
+    }
+}
 
 /// Answers the name of an OpenClaw image that the engine has, getting or making it first.
 pub(crate) fn ensure(engine: &Engine) -> Result<String> {
@@ -54,15 +73,6 @@ pub(crate) fn ensure(engine: &Engine) -> Result<String> {
         Err(error) => step.detail(&format!("no registry ({error:#}); making it here")),
     }
     make(engine, &recipe, &step)?;
-    step.done(&format!("{local}, made here"));
-    Ok(local)
-}
-
-/// Makes the local image even where one is there.
-pub(crate) fn rebuild(engine: &Engine) -> Result<String> {
-    let step = Step::begin("OpenClaw image");
-    make(engine, &Recipe::read()?, &step)?;
-    let local = format!("{LOCAL}:{VERSION}");
     step.done(&format!("{local}, made here"));
     Ok(local)
 }
@@ -121,7 +131,8 @@ fn make(engine: &Engine, recipe: &Recipe, step: &Step) -> Result<()> {
     Ok(())
 }
 
-fn made_by(image: &Value) -> Option<&str> {
+/// The recipe that a local image was made by.
+pub(crate) fn made_by(image: &Value) -> Option<&str> {
     image
         .get("Config")?
         .get("Labels")?
@@ -143,7 +154,7 @@ impl Recipe {
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
         };
         let config = read("config")?;
-        let fingerprint = fingerprint(&[VERSION, &config, &read("rootfs.sh")?]);
+        let fingerprint = fingerprint([VERSION, &config, &read("rootfs.sh")?].map(str::as_bytes));
         let mut changes: Vec<_> = config.lines().map(str::to_owned).collect();
         changes.push(format!("LABEL {RECIPE_LABEL}={fingerprint}"));
         Ok(Self {
@@ -154,10 +165,10 @@ impl Recipe {
 }
 
 /// FNV-1a: it only has to notice an edited recipe, the same on every toolchain.
-pub(crate) fn fingerprint(parts: &[&str]) -> String {
+pub(crate) fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in parts.iter().flat_map(|part| part.bytes().chain([0])) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    for byte in parts.into_iter().flat_map(|part| part.iter().chain(&[0])) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     }
     format!("{hash:016x}")
 }
@@ -168,8 +179,9 @@ mod tests {
 
     #[test]
     fn a_fingerprint_tells_recipes_apart() {
-        assert_eq!(fingerprint(&["a", "b"]), fingerprint(&["a", "b"]));
-        assert_ne!(fingerprint(&["a", "b"]), fingerprint(&["ab", ""]));
+        let of = |parts: [&str; 2]| fingerprint(parts.map(str::as_bytes));
+        assert_eq!(of(["a", "b"]), of(["a", "b"]));
+        assert_ne!(of(["a", "b"]), of(["ab", ""]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use image::Kind;
 
 /// Development and first-run commands of openclaw-tenancy.
 #[derive(Debug, Parser)]
@@ -33,11 +34,11 @@ enum Task {
     Up(up::Options),
     /// Set up what the tests need and run everything, skipping nothing.
     Test(test::Options),
-    /// Get the OpenClaw image onto the engine: pulled, or made from public packages.
+    /// Get an image for instances onto the engine: pulled, or made from public packages.
     Image {
-        /// Make the local image even where one is there.
-        #[arg(long)]
-        rebuild: bool,
+        /// Which one.
+        #[arg(value_enum, default_value_t = Kind::Openclaw)]
+        kind: Kind,
     },
 }
 
@@ -59,14 +60,8 @@ fn perform(task: Task) -> Result<()> {
     match task {
         Task::Up(options) => up::perform(&options),
         Task::Test(options) => test::perform(&options),
-        Task::Image { rebuild } => {
-            let engine = engine::ensure()?;
-            let name = if rebuild {
-                image::rebuild(&engine)?
-            } else {
-                image::ensure(&engine)?
-            };
-            println!("{name}");
+        Task::Image { kind } => {
+            println!("{}", kind.ensure(&engine::ensure()?)?);
             Ok(())
         }
     }

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::engine::{self, Engine};
+use crate::engine;
+use crate::image::Kind;
+use crate::platform;
 use crate::term::{heading, note};
-use crate::{image, platform, stand_in};
 use server::{Server, Settings};
 
 /// How to bring everything up.
@@ -26,29 +27,11 @@ pub(crate) struct Options {
     #[arg(long, requires = "check")]
     json: bool,
     /// What instances run.
-    #[arg(long, value_enum, default_value_t = Image::Openclaw)]
-    image: Image,
+    #[arg(long, value_enum, default_value_t = Kind::Openclaw)]
+    image: Kind,
     /// Where the server keeps its data; a file `config.toml` in it is read.
     #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
     data_dir: Option<PathBuf>,
-}
-
-/// What instances run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Image {
-    /// The real one.
-    Openclaw,
-    /// A small program that imitates it, for trying things quickly.
-    StandIn,
-}
-
-impl Image {
-    fn ensure(self, engine: &Engine) -> Result<String> {
-        match self {
-            Self::Openclaw => image::ensure(engine),
-            Self::StandIn => stand_in::ensure_image(engine),
-        }
-    }
 }
 
 /// Ensures engine, image and program, then runs the server until it is interrupted; or checks.
@@ -57,26 +40,20 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
     let engine = engine::ensure()?;
     let image = options.image.ensure(&engine)?;
     let program = server::build()?;
-    if options.check {
-        let floor = (options.image == Image::StandIn).then_some("16 MiB");
-        let settings = Settings {
-            program,
-            engine,
-            image,
-            floor,
-        };
-        return check::perform(&settings, options.json);
-    }
-    let data = match &options.data_dir {
-        Some(folder) => folder.clone(),
-        None => platform::data_dir()?,
-    };
-    let floor = (options.image == Image::StandIn).then_some("16 MiB");
+    // The stand-in runs in far less than OpenClaw, so it may have the smallest plan.
+    let floor = (options.image == Kind::StandIn).then_some("16 MiB");
     let settings = Settings {
         program,
         engine,
         image,
         floor,
+    };
+    if options.check {
+        return check::perform(&settings, options.json);
+    }
+    let data = match &options.data_dir {
+        Some(folder) => folder.clone(),
+        None => platform::data_dir()?,
     };
     serve(&settings, &data)
 }
