@@ -1,1 +1,48 @@
 //! PostgreSQL and SQLite stores for openclaw-tenancy.
+//!
+//! Each is a [`TenantStore`](openclaw_tenancy::store::TenantStore) and an
+//! [`AccessStore`](openclaw_tenancy::access::AccessStore) on one database:
+//!
+//! - [`PostgresStore`] (feature `postgres`): PostgreSQL 14 or newer, for any number of replicas.
+//! - [`SqliteStore`] (feature `sqlite`): one file, one process, no high availability.
+//!
+//! ```no_run
+//! # #[cfg(feature = "postgres")]
+//! # async fn example() -> Result<(), openclaw_tenancy_postgres::OpenError> {
+//! use openclaw_tenancy_postgres::{PoolOptions, PostgresStore};
+//!
+//! let url = "postgres://openclaw@db.example/openclaw";
+//! let store = PostgresStore::connect(url, PoolOptions::default()).await?;
+//! store.migrate().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a method does to a row is decided by [`openclaw_tenancy::store::rules`], the same for every store;
+//! here are the queries, in two plain dialects with the same file names, and what keeps a transaction whole:
+//!
+//! - A transaction that the database gives up for a conflict (40001, 40P01) is tried again as a whole, a
+//!   bounded number of times; so is one whose connection broke before its commit was sent.
+//! - Where the answer to a commit is lost, the outcome is not known and the call answers
+//!   [`StoreError::Unavailable`](openclaw_tenancy::store::StoreError::Unavailable). Every call can then be
+//!   made again: a create is found by its idempotency key, a settle is fenced.
+//! - Every call ends within the deadline of the pool's options.
+//! - The state of a lease is decided by the database's clock (SQLite: the process's, through the injected
+//!   [`Clock`](openclaw_tenancy::clock::Clock)).
+
+mod error;
+mod migrate;
+mod ops;
+mod rows;
+mod store;
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use error::OpenError;
+#[cfg(feature = "postgres")]
+pub use postgres::{PoolOptions, PostgresStore};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;

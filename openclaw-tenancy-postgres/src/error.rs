@@ -1,0 +1,155 @@
+//! What a database's errors mean.
+
+use std::borrow::Cow;
+
+use openclaw_tenancy::error::Source;
+use openclaw_tenancy::store::StoreError;
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The address is not one.
+    #[error("the store's address is not valid: {rule}")]
+    Address {
+        /// What a valid one looks like. The address itself is not repeated: it may hold a password.
+        rule: &'static str,
+        /// The cause.
+        #[source]
+        source: Option<Source>,
+    },
+    /// The database does not answer, or does not let us in.
+    #[error("cannot open the database{hint}")]
+    Unavailable {
+        /// What to do about it, beginning with `: `, where that is known.
+        hint: &'static str,
+        /// The cause.
+        #[source]
+        source: Source,
+    },
+    /// The database has a table `tenants` that this software did not make.
+    #[error(
+        "the database holds a table `tenants` that openclaw-tenancy did not make, probably the original \
+         tenant manager's; nothing was changed. Give openclaw-tenancy an empty database of its own \
+         (such as `CREATE DATABASE openclaw_tenancy`), or rename the old table first \
+         (`ALTER TABLE tenants RENAME TO tenants_before`)"
+    )]
+    ForeignTables,
+    /// A migration failed; the database is as it was before it.
+    #[error("cannot bring the database's tables up to date; they are as they were")]
+    Migration {
+        /// The cause.
+        #[source]
+        source: Source,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn unavailable(error: sqlx::Error) -> Self {
+        let hint = match code(&error).as_deref() {
+            Some("28P01" | "28000") => ": the user or the password is wrong",
+            Some("3D000") => ": there is no such database; create it first",
+            Some("42501") => {
+                ": the user may not do that; it needs CREATE on its database and schema"
+            }
+            Some(code) => sqlite_cause(code).unwrap_or_default(),
+            None => "",
+        };
+        Self::Unavailable {
+            hint,
+            source: error.into(),
+        }
+    }
+}
+
+/// Why one attempt at a transaction did not end in an answer.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The rules refuse it: that is the answer.
+    Refused(StoreError),
+    /// The database failed.
+    Database(sqlx::Error),
+    /// A row that stood in the way has gone: a new attempt will see that.
+    Overtaken,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|error| error.code())
+}
+
+/// What a caller is told when the database failed while `what` was tried.
+pub(crate) fn failed(what: &'static str, error: sqlx::Error) -> StoreError {
+    if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) = error {
+        return StoreError::Corrupt {
+            what: "row",
+            source: Some(error.into()),
+        };
+    }
+    let what = code(&error)
+        .and_then(|code| sqlite_cause(&code))
+        .and_then(|cause| cause.strip_prefix(": "))
+        .unwrap_or(what);
+    StoreError::Unavailable {
+        what,
+        source: Some(error.into()),
+    }
+}
+
+/// The deadline passed, or the attempts are used up, while `what` was tried; the last failed with `last`.
+pub(crate) fn too_late(what: &'static str, last: Option<sqlx::Error>) -> StoreError {
+    StoreError::Unavailable {
+        what,
+        source: last.map(Into::into),
+    }
+}
+
+/// SQLite's primary result codes that an operator can do something about, as its manual numbers them.
+///
+/// PostgreSQL's codes have five characters, so the two never meet.
+fn sqlite_cause(code: &str) -> Option<&'static str> {
+    let primary = code.parse::<u32>().ok().filter(|_| code.len() < 5)? & 0xff;
+    match primary {
+        5 | 6 => Some(": the database file is locked by another process"),
+        8 => Some(": the database file cannot be written; check its owner and permissions"),
+        10 => Some(": the disk of the database file fails"),
+        11 | 26 => Some(": the database file is damaged, or is not one"),
+        13 => Some(": the disk of the database file is full"),
+        14 => Some(": the database file cannot be opened; check that its directory exists"),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres {
+    //! What PostgreSQL's codes mean for a transaction.
+
+    use super::code;
+
+    /// Serialization failure or deadlock: the whole transaction is to be tried again (F17).
+    pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
+        matches!(code(error).as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// The connection is gone, so whatever was not committed never happened.
+    pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+        match error {
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+            error => code(error).is_some_and(|code| {
+                // Shutting down, crashed, starting up, idle for too long in a transaction; class 08.
+                matches!(&*code, "57P01" | "57P02" | "57P03" | "25P03") || code.starts_with("08")
+            }),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The tables: embedded, forward only.
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+/// Where it is written which migrations were made: a name of ours, so that ours can be told from others'.
+pub(crate) const TABLE: &str = "openclaw_tenancy_migrations";
+
+/// Brings tables up to date.
+///
+/// A database of a newer release is accepted: a release only adds, so that the one before can go on beside it.
+pub(crate) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations
+        .iter()
+        .map(|(version, name, sql)| {
+            let no_tx = false;
+            Migration::new(
+                *version,
+                (*name).into(),
+                MigrationType::Simple,
+                AssertSqlSafe(*sql).into_sql_str(),
+                no_tx,
+            )
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(migrations);
+    migrator.dangerous_set_table_name(TABLE);
+    migrator.set_ignore_missing(true);
+    migrator
+}

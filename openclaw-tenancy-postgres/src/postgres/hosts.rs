@@ -1,0 +1,142 @@
+//! Hosts, and claims on them.
+
+use openclaw_tenancy::host::{Host, HostState};
+use openclaw_tenancy::store::{Claim, Cordon, StoreError};
+use sqlx::{FromRow as _, PgConnection, Row};
+
+use super::host_columns;
+use crate::error::Failure;
+use crate::ops::{ClaimHosts, Hosts, Kind, Op, PutHost, SetCordon, SettleHost};
+use crate::rows::{HostRow, json, millis, to_db};
+
+impl Op<PgConnection> for PutHost {
+    type Answer = ();
+    const WHAT: &'static str = "making a host known";
+    const KIND: Kind = Kind::Write;
+
+    async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
+        sqlx::query(
+            "INSERT INTO hosts (id, labels, state, due_at) \
+             VALUES ($1, $2::json, $3::json, tenancy_now()) \
+             ON CONFLICT (id) DO UPDATE SET labels = EXCLUDED.labels",
+        )
+        .bind(self.id.as_str())
+        .bind(json(&self.labels)?)
+        .bind(json(&HostState::New)?)
+        .execute(on)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Op<PgConnection> for SetCordon {
+    type Answer = ();
+    const WHAT: &'static str = "cordoning a host";
+    const KIND: Kind = Kind::Write;
+
+    async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
+        let changed = sqlx::query("UPDATE hosts SET cordoned = $2 WHERE id = $1")
+            .bind(self.id.as_str())
+            .bind(self.cordon == Cordon::Closed)
+            .execute(on)
+            .await?;
+        match changed.rows_affected() {
+            0 => Err(StoreError::NotFound { what: "host" }.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Op<PgConnection> for Hosts {
+    type Answer = Vec<Host>;
+    const WHAT: &'static str = "listing hosts";
+    const KIND: Kind = Kind::Read;
+
+    async fn run(&self, on: &mut PgConnection) -> Result<Vec<Host>, Failure> {
+        let rows: Vec<HostRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            host_columns!(),
+            " FROM hosts h ORDER BY h.id"
+        ))
+        .fetch_all(on)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.host).collect())
+    }
+}
+
+impl Op<PgConnection> for ClaimHosts {
+    type Answer = Vec<Claim<Host>>;
+    const WHAT: &'static str = "claiming hosts";
+    const KIND: Kind = Kind::Write;
+
+    async fn run(&self, on: &mut PgConnection) -> Result<Vec<Claim<Host>>, Failure> {
+        let mut rows = sqlx::query(concat!(
+            "WITH due AS MATERIALIZED (\
+                 SELECT id FROM hosts \
+                 WHERE due_at <= tenancy_now() \
+                     AND (lease_until IS NULL OR lease_until <= tenancy_now()) \
+                 ORDER BY due_at, id LIMIT $1 FOR UPDATE SKIP LOCKED\
+             ) \
+             UPDATE hosts h SET fence = h.fence + 1, worker = $2, lease_until = tenancy_now() + $3 \
+             FROM due WHERE h.id = due.id RETURNING h.due_at, ",
+            host_columns!()
+        ))
+        .bind(i64::from(self.request.limit))
+        .bind(self.request.worker.as_str())
+        .bind(millis(self.request.lease))
+        .fetch_all(on)
+        .await?
+        .iter()
+        .map(|row| Ok((row.try_get::<i64, _>("due_at")?, HostRow::from_row(row)?)))
+        .collect::<Result<Vec<_>, sqlx::Error>>()?;
+        rows.sort_by(|a, b| (a.0, &a.1.host.id).cmp(&(b.0, &b.1.host.id)));
+        let claims = rows.into_iter().map(|(_, row)| Claim {
+            item: row.host,
+            worker: self.request.worker.clone(),
+            fence: row.fence,
+        });
+        Ok(claims.collect())
+    }
+}
+
+impl Op<PgConnection> for SettleHost {
+    type Answer = ();
+    const WHAT: &'static str = "settling a host";
+    const KIND: Kind = Kind::Write;
+
+    async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
+        let settlement = &self.settlement;
+        if !settlement.stirred.is_empty() {
+            // Tenants are locked before hosts everywhere, and several in the order of their ids.
+            let stirred: Vec<_> = settlement.stirred.iter().map(|id| id.as_uuid()).collect();
+            sqlx::query(
+                "WITH stirred AS (\
+                     SELECT id FROM tenants WHERE id = ANY($1) ORDER BY id FOR UPDATE\
+                 ) \
+                 UPDATE tenants t SET due_at = LEAST(t.due_at, tenancy_now()), again = TRUE \
+                 FROM stirred WHERE t.id = stirred.id",
+            )
+            .bind(stirred)
+            .execute(&mut *on)
+            .await?;
+        }
+        let settled = sqlx::query(
+            "UPDATE hosts SET state = $3::json, facts = COALESCE($4::json, facts), \
+                 marker = COALESCE($5, marker), due_at = tenancy_now() + $6, \
+                 worker = NULL, lease_until = NULL \
+             WHERE id = $1 AND fence = $2 AND worker IS NOT NULL",
+        )
+        .bind(self.id.as_str())
+        .bind(to_db(self.fence.0))
+        .bind(json(&settlement.state)?)
+        .bind(settlement.facts.as_ref().map(json).transpose()?)
+        .bind(&settlement.marker)
+        .bind(millis(settlement.next_due))
+        .execute(on)
+        .await?;
+        match settled.rows_affected() {
+            0 => Err(StoreError::Fenced.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Opening the database.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, Executor};
+
+use super::PostgresStore;
+use crate::error::OpenError;
+use crate::migrate::{TABLE, migrator};
+
+/// Each with its number and name; forward only.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "tenancy",
+    include_str!("../../migrations/postgres/0001_tenancy.sql"),
+)];
+
+/// How long the server waits for a client that has begun a transaction and says nothing more.
+///
+/// A replica that is paused in the middle must not hold its rows from the others for long.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(2);
+
+/// How many connections, and how long a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// At most this many connections at once.
+    pub max_connections: u32,
+    /// At least this many are kept open.
+    pub min_connections: u32,
+    /// Every call ends within this: waiting for a connection, all attempts and the answer together.
+    pub deadline: Duration,
+}
+
+impl Default for PoolOptions {
+    /// 0 to 10 connections, 5 seconds.
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            min_connections: 0,
+            deadline: Duration::from_secs(5),
+        }
+    }
+}
+
+impl PostgresStore {
+    /// Connects to the database at `url`, such as `postgres://user:password@host:5432/name?sslmode=verify-full`.
+    ///
+    /// Makes no table: see [`migrate`](Self::migrate).
+    ///
+    /// # Errors
+    /// [`OpenError::Address`], [`OpenError::Unavailable`].
+    pub async fn connect(url: &str, options: PoolOptions) -> Result<Self, OpenError> {
+        const RULE: &str = "it looks like postgres://user:password@host:5432/database";
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(OpenError::Address {
+                rule: RULE,
+                source: None,
+            });
+        }
+        let connect = PgConnectOptions::from_str(url)
+            .map_err(|error| OpenError::Address {
+                rule: RULE,
+                source: Some(error.into()),
+            })?
+            .application_name("openclaw-tenancy")
+            .disable_statement_logging();
+        let limits = [
+            ("statement_timeout", options.deadline),
+            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
+        ];
+        let limited = connect
+            .clone()
+            .options(limits.map(|(name, limit)| (name, limit.as_millis().to_string())));
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .min_connections(options.min_connections)
+            .acquire_timeout(options.deadline)
+            // A transaction's BEGIN is the test, see run.rs.
+            .test_before_acquire(false)
+            .connect_with(limited)
+            .await
+            .map_err(OpenError::unavailable)?;
+        Ok(Self {
+            pool,
+            connect,
+            deadline: options.deadline,
+        })
+    }
+
+    /// Makes the tables, or brings them up to date. Any number of replicas may do so at once.
+    ///
+    /// # Errors
+    /// [`OpenError::ForeignTables`], [`OpenError::Migration`], [`OpenError::Unavailable`].
+    pub async fn migrate(&self) -> Result<(), OpenError> {
+        // On a connection of its own: a migration may take longer than a call.
+        let mut connection = self
+            .connect
+            .connect()
+            .await
+            .map_err(OpenError::unavailable)?;
+        let foreign = sqlx::query_scalar::<_, bool>(
+            "SELECT to_regclass('tenants') IS NOT NULL AND to_regclass($1) IS NULL",
+        )
+        .bind(TABLE)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(OpenError::unavailable)?;
+        if foreign {
+            return Err(OpenError::ForeignTables);
+        }
+        // `CREATE TABLE IF NOT EXISTS` tells at every start that there is nothing to do.
+        connection
+            .execute("SET client_min_messages = warning")
+            .await
+            .map_err(OpenError::unavailable)?;
+        migrator(MIGRATIONS)
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|error| OpenError::Migration {
+                source: error.into(),
+            })?;
+        connection.close().await.map_err(OpenError::unavailable)
+    }
+
+    /// Ends all connections, once the calls under way have ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
