@@ -4,6 +4,7 @@
 //! Everything under `/whoami`, `/echo`, `/_knob/` and `/hostile/`, every `STAND_IN_` variable and the lock on the data volume exist in the stand-in only.
 
 mod app;
+mod applet;
 mod attribution;
 mod auth;
 mod clock;
@@ -31,6 +32,9 @@ use crate::exit::Exit;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
+    if applet::is_cat() {
+        return applet::cat(arguments);
+    }
     if let Some(argument) = arguments.next()
         && argument == knob::memory::CHILD_ARGUMENT
     {

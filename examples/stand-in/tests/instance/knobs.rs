@@ -256,6 +256,18 @@ fn the_inside_is_shown() {
 }
 
 #[test]
+fn under_the_name_of_cat_it_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let cat = folder.path().join("cat");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_openclaw-stand-in"), &cat).unwrap();
+    let run = |path: &str| std::process::Command::new(&cat).arg(path).output().unwrap();
+    let memory = run("/proc/meminfo");
+    assert!(memory.status.success());
+    assert!(String::from_utf8_lossy(&memory.stdout).contains("MemTotal:"));
+    assert_eq!(run("/no/such/file").status.code(), Some(1));
+}
+
+#[test]
 fn hostile_answers_are_hostile() {
     let home = Home::new();
     let instance = home.start();
