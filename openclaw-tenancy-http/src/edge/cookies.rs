@@ -90,7 +90,7 @@ pub(super) fn end_tossed(head: &[u8], base: &str) -> Vec<HeaderValue> {
         .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"))
         .flat_map(|(_, value)| split(value))
         .map(|(name, _)| name)
-        .filter(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b','))
+        .filter(|name| !name.is_empty() && !is_ours(name) && name.bytes().all(|b| b.is_ascii_graphic() && b != b','))
         .take(AT_MOST)
         .flat_map(|name| {
             let ended = format!("{name}=; Path=/; Max-Age=0; Secure");

@@ -110,7 +110,8 @@ struct Inner {
     ids: RequestIds,
     metrics: EdgeMetrics,
     hint: Arc<Notify>,
-    synced: watch::Sender<bool>,
+    /// The number of the last change that the table shows; `None` before it shows all there is.
+    reached: watch::Sender<Option<u64>>,
     /// The table has one writer: whoever holds this.
     following: tokio::sync::Mutex<()>,
     tunnels: TaskTracker,
@@ -136,7 +137,7 @@ impl Edge {
             ids: RequestIds::new(&*ports.entropy),
             metrics: EdgeMetrics::new(),
             hint: Arc::default(),
-            synced: watch::Sender::new(false),
+            reached: watch::Sender::new(None),
             following: tokio::sync::Mutex::default(),
             tunnels: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -153,11 +154,12 @@ impl Edge {
         self.0.hint.notify_one();
     }
 
-    /// Resolves once every instance of the store is known.
-    pub async fn synced(&self) {
-        let mut synced = self.0.synced.subscribe();
+    /// Resolves once the routes show every change of the store up to this number
+    /// ([`TenantStore::change_seq`]); with 0, once they show what there is.
+    pub async fn reached(&self, change: u64) {
+        let mut reached = self.0.reached.subscribe();
         // Its sender lives as long as this edge.
-        let _ = synced.wait_for(|synced| *synced).await;
+        let _ = reached.wait_for(|reached| reached.is_some_and(|reached| reached >= change)).await;
     }
 
     /// Keeps the routes what the store says; never ends by itself. [`serve`](Self::serve) does this too; of several
@@ -170,7 +172,7 @@ impl Edge {
             Arc::clone(&self.0.clock),
             Arc::clone(&self.0.rules),
             Arc::clone(&self.0.hint),
-            self.0.synced.clone(),
+            self.0.reached.clone(),
         );
         follower.run().await;
     }

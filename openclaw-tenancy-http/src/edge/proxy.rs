@@ -48,10 +48,10 @@ impl Inner {
             return Err(fault_notice(client));
         }
         let (parts, body) = request.into_parts();
-        let label = self.rules.hosts.label(&parts, client.listener).map_err(host_notice)?;
         let own_page = check_target(&parts)?;
+        let label = self.rules.hosts.label(&parts, client.listener).map_err(host_notice)?;
         let site = self.table.get(label.as_str());
-        if site.is_none() && !*self.synced.borrow() {
+        if site.is_none() && self.reached.borrow().is_none() {
             return Err(Notice::Syncing);
         }
         match own_page {

@@ -30,7 +30,7 @@ pub(in crate::edge) struct Follower {
     clock: Arc<dyn Clock>,
     rules: Arc<SiteRules>,
     hint: Arc<Notify>,
-    synced: watch::Sender<bool>,
+    reached: watch::Sender<Option<u64>>,
     slugs: HashMap<TenantId, Box<str>>,
     after: u64,
     resynced_at: Option<Timestamp>,
@@ -43,16 +43,18 @@ impl Follower {
         clock: Arc<dyn Clock>,
         rules: Arc<SiteRules>,
         hint: Arc<Notify>,
-        synced: watch::Sender<bool>,
+        reached: watch::Sender<Option<u64>>,
     ) -> Self {
-        Self { table, store, clock, rules, hint, synced, slugs: HashMap::new(), after: 0, resynced_at: None }
+        Self { table, store, clock, rules, hint, reached, slugs: HashMap::new(), after: 0, resynced_at: None }
     }
 
     /// Follows the store; never ends by itself. A store that does not answer leaves the table as it is.
     pub(in crate::edge) async fn run(mut self) {
         loop {
             match self.step().await {
-                Ok(()) => {}
+                Ok(()) => {
+                    self.reached.send_replace(Some(self.after));
+                }
                 Err(error) => tracing::warn!(error = %chain(&error), "routes cannot be brought up to date"),
             }
             tokio::select! {
@@ -76,7 +78,6 @@ impl Follower {
         self.catch_up(&mut seen).await?;
         self.remove_unseen(&seen);
         self.resynced_at = Some(now);
-        self.synced.send_replace(true);
         Ok(())
     }
 

@@ -1,0 +1,91 @@
+//! The ordinary way: sign-in, the page, a WebSocket, uploads.
+
+use std::time::Duration;
+
+use crate::support::{Connection, Instance, World, get};
+
+#[tokio::test]
+async fn a_browser_signs_in_once_and_reaches_its_instance() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "alpha").await;
+    let (code, pre) = world.hand_over(&tenant, |_| {}).await;
+    let redeemed = world.redeem(&tenant, &code, &pre, "/deep/link%3Fx=1").await;
+    assert_eq!((redeemed.status, redeemed.header("location")), (303, Some("/deep/link?x=1")));
+    let session = redeemed.cookie("__Host-oct-instance").unwrap();
+    let cookie = format!("Cookie: __Host-oct-instance={session}");
+    let answer = get(world.address, "/deep/link?x=1", &[&tenant.host(), &cookie]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let seen = answer.json();
+    assert_eq!((&seen["instance"], &seen["target"]), (&"alpha".into(), &"/deep/link?x=1".into()));
+}
+
+#[tokio::test]
+async fn a_websocket_goes_both_ways() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "hello").await;
+    let cookie = world.sign_in(&tenant).await;
+    let mut connection = Connection::open(world.address).await;
+    connection.send(crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()))).await;
+    assert_eq!(connection.answer().await.unwrap().status, 101);
+    assert_eq!(connection.exactly(5).await, "hello");
+    connection.send("ping").await;
+    assert_eq!(connection.exactly(4).await, "ping");
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways_and_connections_are_kept() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let instance = Instance::echo(tenant.ip(), "alpha").await;
+    let cookie = world.sign_in(&tenant).await;
+    let mut connection = Connection::open(world.address).await;
+    for length in [0, 1, 100_000, 3_000_000] {
+        let head = format!(
+            "POST /up HTTP/1.1\r\n{}\r\n{cookie}\r\nOrigin: {}\r\nContent-Length: {length}\r\n\r\n",
+            tenant.host(),
+            tenant.origin()
+        );
+        connection.send(head).await;
+        connection.send("x".repeat(length)).await;
+        assert_eq!(connection.answer().await.unwrap().json()["length"], length);
+    }
+    let chunked = format!(
+        "POST /up HTTP/1.1\r\n{}\r\n{cookie}\r\nOrigin: {}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        tenant.host(),
+        tenant.origin()
+    );
+    connection.send(chunked).await;
+    assert_eq!(connection.answer().await.unwrap().json()["length"], 5);
+    let connections = instance.connections.load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(connections, 1, "one connection served five requests");
+}
+
+#[tokio::test]
+async fn an_edge_that_ends_finishes_what_is_under_way() {
+    let mut world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "alpha").await;
+    let cookie = world.sign_in(&tenant).await;
+    let mut busy = Connection::open(world.address).await;
+    let head = format!(
+        "POST / HTTP/1.1\r\n{}\r\n{cookie}\r\nOrigin: {}\r\nContent-Length: 4\r\n\r\nab",
+        tenant.host(),
+        tenant.origin()
+    );
+    busy.send(head).await;
+    let mut tunnel = Connection::open(world.address).await;
+    tunnel.send(crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()))).await;
+    assert_eq!(tunnel.answer().await.unwrap().status, 101);
+    let mut resting = Connection::open(world.address).await;
+    resting.send(format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", tenant.host())).await;
+    assert_eq!(resting.answer().await.unwrap().status, 200);
+    world.stop();
+    assert!(tunnel.ends_within(Duration::from_secs(5)).await, "tunnels end at once");
+    assert!(resting.ends_within(Duration::from_secs(5)).await, "so does what rests");
+    busy.send("cd").await;
+    assert_eq!(busy.answer().await.unwrap().json()["length"], 4);
+    assert!(busy.ends_within(Duration::from_secs(5)).await);
+    world.serving.await.unwrap().unwrap();
+}
