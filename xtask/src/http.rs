@@ -41,6 +41,14 @@ impl Stream for TcpStream {
 }
 
 impl Address {
+    /// The port of a TCP address.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Unix(_) => None,
+            Self::Tcp(address) => address.rsplit_once(':')?.1.parse().ok(),
+        }
+    }
+
     /// Connects, with a limit on writes and on the first read.
     pub(crate) fn connect(&self, limit: Duration) -> std::io::Result<Box<dyn Stream>> {
         match self {

@@ -1,12 +1,11 @@
 //! The little of a browser that the check needs: cookies by host, redirects one by one.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::Places;
+use super::server::Places;
 use crate::http::{Address, Request, Response};
 
 /// One answer of a server that is asked for a page.
@@ -18,8 +17,7 @@ const MAX_REDIRECTS: usize = 8;
 /// A browser with the cookies it was given.
 #[derive(Debug)]
 pub(super) struct Browser {
-    api: SocketAddr,
-    edge: SocketAddr,
+    places: Places,
     cookies: BTreeMap<(String, String), String>,
 }
 
@@ -36,8 +34,7 @@ impl Browser {
     /// A browser without any cookie.
     pub(super) fn new(places: &Places) -> Self {
         Self {
-            api: places.api,
-            edge: places.edge,
+            places: places.clone(),
             cookies: BTreeMap::new(),
         }
     }
@@ -116,15 +113,12 @@ impl Browser {
     /// system's resolver makes of it.
     fn address(&self, authority: &str) -> Result<Address> {
         let (_, port) = authority.rsplit_once(':').unwrap_or((authority, "80"));
-        let port: u16 = port
-            .parse()
-            .with_context(|| format!("no port in {authority}"))?;
-        let place = [self.api, self.edge]
+        let port = port.parse().ok();
+        [&self.places.api, &self.places.edge]
             .into_iter()
-            .find(|place| place.port() == port);
-        let place =
-            place.with_context(|| format!("a redirect to {authority}, which is not ours"))?;
-        Ok(Address::Tcp(place.to_string()))
+            .find(|place| place.port() == port)
+            .cloned()
+            .with_context(|| format!("a redirect to {authority}, which is not ours"))
     }
 }
 
@@ -157,7 +151,11 @@ mod tests {
 
     #[test]
     fn cookies_go_to_their_own_host_only_and_can_be_taken_back() {
-        let mut browser = Browser::new(&Places::usual());
+        let mut browser = Browser::new(&Places {
+            public_url: "http://localhost:3000".to_owned(),
+            api: Address::Tcp("127.0.0.1:3000".to_owned()),
+            edge: Address::Tcp("127.0.0.1:8080".to_owned()),
+        });
         browser.keep("a.localhost:8080", "__Host-x=1; Path=/; Secure; HttpOnly");
         let mine = browser.cookies_for("http://a.localhost:8080/").unwrap();
         assert_eq!(mine.as_deref(), Some("__Host-x=1"));

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::Places;
 use super::browser::Browser;
-use super::server::{FirstAdministrator, Output, Server, Settings};
+use super::server::{FirstAdministrator, Mode, Places, Server, Settings};
 use super::websocket::WebSocket;
 use crate::engine::{Engine, Object};
-use crate::http::{Address, Request};
+use crate::http::Request;
 use crate::run;
 use crate::term::{Step, heading, note, seconds};
 
@@ -37,11 +36,10 @@ const SOCKET_LIMIT: Duration = Duration::from_secs(20);
 pub(super) fn perform(settings: &Settings, json: bool) -> Result<()> {
     heading("Main job");
     let scratch = Scratch::new(&settings.engine)?;
-    let places = Places::free()?;
     let mut timings = Timings::default();
     let started = Instant::now();
-    let mut server = Server::start(settings, &scratch.folder, &places, Output::Kept)?;
-    let done = main_job(&mut server, &places, &scratch, started, &mut timings);
+    let mut server = Server::start(settings, &scratch.folder, Mode::Check)?;
+    let done = main_job(&mut server, &scratch, started, &mut timings);
     if done.is_err() {
         note("The server's last lines:");
         for line in server.last_words().lines() {
@@ -62,22 +60,22 @@ pub(super) fn perform(settings: &Settings, json: bool) -> Result<()> {
 
 fn main_job(
     server: &mut Server,
-    places: &Places,
     scratch: &Scratch<'_>,
     started: Instant,
     timings: &mut Timings,
 ) -> Result<()> {
-    let first = server.wait_until_ready()?.context(
+    let (places, first) = server.wait_until_ready()?;
+    let first = first.context(
         "the server's first start printed no line `first administrator: <user> <password>`",
     )?;
     timings.add("server ready", started.elapsed());
-    let mut person = Person::new(places);
+    let mut person = Person::new(&places);
     timings.step("sign in", || person.sign_in(&first))?;
     let clicked = Instant::now();
     let url = timings.step("create to running", || person.create_and_wait())?;
     let slug_url = url.trim_end_matches('/').to_owned();
     timings.step("a stranger is kept out", || {
-        stranger_is_kept_out(places, &slug_url)
+        stranger_is_kept_out(&places, &slug_url)
     })?;
     timings.step("page through the edge", || person.open_page(&slug_url))?;
     timings.step("WebSocket through the edge", || person.connect(&slug_url))?;
@@ -113,18 +111,18 @@ impl Person {
     fn new(places: &Places) -> Self {
         Self {
             browser: Browser::new(places),
-            places: *places,
+            places: places.clone(),
             token: String::new(),
         }
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.places.public_url())
+        format!("{}{path}", self.places.public_url)
     }
 
     /// Signs in with the printed password, then takes a token for the API as a script would.
     fn sign_in(&mut self, first: &FirstAdministrator) -> Result<()> {
-        let origin = self.places.public_url();
+        let origin = self.places.public_url.clone();
         let credentials = json!({ "username": first.user, "password": first.password });
         self.browser
             .send(&self.url("/api/auth/password"), |path| {
@@ -161,10 +159,7 @@ impl Person {
         if let Some(body) = body {
             request = request.json(body);
         }
-        request.send(
-            &Address::Tcp(self.places.api.to_string()),
-            Duration::from_secs(30),
-        )
+        request.send(&self.places.api, Duration::from_secs(30))
     }
 
     fn create_and_wait(&self) -> Result<String> {
@@ -257,11 +252,7 @@ fn open_socket(places: &Places, url: &str, cookies: Option<&str>) -> Result<WebS
     if let Some(cookies) = cookies {
         request = request.header("Cookie", cookies);
     }
-    WebSocket::open(
-        &Address::Tcp(places.edge.to_string()),
-        request,
-        SOCKET_LIMIT,
-    )
+    WebSocket::open(&places.edge, request, SOCKET_LIMIT)
 }
 
 /// Without a sign-in there is neither page nor socket.

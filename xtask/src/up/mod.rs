@@ -5,16 +5,16 @@ mod check;
 mod server;
 mod websocket;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::engine;
 use crate::image::Kind;
 use crate::platform;
 use crate::term::{heading, note};
-use server::{Server, Settings};
+use server::{Mode, Places, Server, Settings};
 
 /// How to bring everything up.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,11 +60,10 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
 
 fn serve(settings: &Settings, data: &Path) -> Result<()> {
     heading("Server");
-    let places = Places::usual();
-    let mut server = Server::start(settings, data, &places, server::Output::Shown)?;
-    let first = server.wait_until_ready()?;
+    let mut server = Server::start(settings, data, Mode::Usual)?;
+    let (places, first) = server.wait_until_ready()?;
     heading("Ready");
-    note(&format!("Open      {}", places.public_url()));
+    note(&format!("Open      {}", places.public_url));
     match first {
         Some(first) => {
             note(&format!(
@@ -104,46 +103,6 @@ fn advise_swap() {
     }
 }
 
-/// Where the server and the edge listen.
-#[derive(Debug, Clone, Copy)]
-struct Places {
-    api: SocketAddr,
-    edge: SocketAddr,
-    metrics: SocketAddr,
-}
-
-impl Places {
-    fn usual() -> Self {
-        Self::at(3000, 8080, 9090)
-    }
-
-    fn at(api: u16, edge: u16, metrics: u16) -> Self {
-        let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self {
-            api: here(api),
-            edge: here(edge),
-            metrics: here(metrics),
-        }
-    }
-
-    /// Ports that nobody listens on now.
-    fn free() -> Result<Self> {
-        // All three are held until all are known, or the system may give one twice.
-        let hold = || std::net::TcpListener::bind("127.0.0.1:0").context("no free loopback port");
-        let listeners = [hold()?, hold()?, hold()?];
-        let mut ports = [0; 3];
-        for (port, listener) in ports.iter_mut().zip(&listeners) {
-            *port = listener.local_addr()?.port();
-        }
-        let [api, edge, metrics] = ports;
-        Ok(Self::at(api, edge, metrics))
-    }
-
-    fn public_url(&self) -> String {
-        format!("http://localhost:{}", self.api.port())
-    }
-}
-
 /// The command that brings both ports to the machine where the browser is, when this one was
 /// reached by SSH from elsewhere. `SSH_CONNECTION` holds the client's and our address and port.
 fn ssh_line(places: &Places, connection: Option<&str>) -> Option<String> {
@@ -164,7 +123,7 @@ fn ssh_line(places: &Places, connection: Option<&str>) -> Option<String> {
     } else {
         format!("-p {port} ")
     };
-    let (api, edge) = (places.api.port(), places.edge.port());
+    let (api, edge) = (places.api.port()?, places.edge.port()?);
     Some(format!(
         "ssh {port}-L {api}:localhost:{api} -L {edge}:localhost:{edge} {user}@{server}"
     ))
@@ -173,35 +132,32 @@ fn ssh_line(places: &Places, connection: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Address;
+
+    fn line(connection: Option<&str>) -> Option<String> {
+        let places = Places {
+            public_url: "http://localhost:3000".to_owned(),
+            api: Address::Tcp("127.0.0.1:3000".to_owned()),
+            edge: Address::Tcp("127.0.0.1:8080".to_owned()),
+        };
+        ssh_line(&places, connection)
+    }
 
     #[test]
     fn the_ssh_line_brings_both_ports() {
-        let line = ssh_line(&Places::usual(), Some("203.0.113.9 51234 198.51.100.7 22")).unwrap();
+        let usual = line(Some("203.0.113.9 51234 198.51.100.7 22")).unwrap();
         assert!(
-            line.starts_with("ssh -L 3000:localhost:3000 -L 8080:localhost:8080 "),
-            "{line}"
+            usual.starts_with("ssh -L 3000:localhost:3000 -L 8080:localhost:8080 "),
+            "{usual}"
         );
-        assert!(line.ends_with("@198.51.100.7"), "{line}");
-        let other = ssh_line(
-            &Places::usual(),
-            Some("203.0.113.9 51234 198.51.100.7 2222"),
-        );
-        assert!(other.unwrap().contains("-p 2222 "));
+        assert!(usual.ends_with("@198.51.100.7"), "{usual}");
+        let other = line(Some("203.0.113.9 51234 198.51.100.7 2222")).unwrap();
+        assert!(other.contains("-p 2222 "), "{other}");
     }
 
     #[test]
     fn there_is_none_on_the_machine_itself() {
-        assert_eq!(ssh_line(&Places::usual(), None), None);
-        assert_eq!(
-            ssh_line(&Places::usual(), Some("127.0.0.1 1 127.0.0.1 22")),
-            None
-        );
-    }
-
-    #[test]
-    fn free_places_differ() {
-        let places = Places::free().unwrap();
-        assert_ne!(places.api, places.edge);
-        assert_ne!(places.edge, places.metrics);
+        assert_eq!(line(None), None);
+        assert_eq!(line(Some("127.0.0.1 1 127.0.0.1 22")), None);
     }
 }

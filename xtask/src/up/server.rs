@@ -11,15 +11,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::Places;
 use crate::engine::Engine;
-use crate::http::{Address, Request};
+use crate::http::Address;
 use crate::run::Interrupt;
 use crate::term::Step;
 use crate::{platform, run};
 
 /// How the server's line about the first administrator begins; user name and password follow.
 const FIRST_ADMINISTRATOR: &str = "first administrator: ";
+
+/// How the line begins that says where everything is.
+const READY: &str = "ready: ";
+
+/// A first start makes keys and tables, on a slow disk too.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// The server drains for less.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// What every server of this tool is started with.
 #[derive(Debug)]
@@ -34,13 +42,13 @@ pub(super) struct Settings {
     pub(super) floor: Option<&'static str>,
 }
 
-/// Where the server's own output goes.
+/// How a server is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
-    /// To the terminal, as it comes.
-    Shown,
-    /// Nowhere, unless something fails: then its end is shown.
-    Kept,
+pub(super) enum Mode {
+    /// Where people expect it, with its log on the terminal.
+    Usual,
+    /// On free ports beside any other server, quiet unless something fails.
+    Check,
 }
 
 /// The account that a first start makes.
@@ -52,11 +60,21 @@ pub(super) struct FirstAdministrator {
     pub(super) password: String,
 }
 
+/// Where a started server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Places {
+    /// The origin of API and pages, as browsers write it.
+    pub(super) public_url: String,
+    /// Where the API is dialled.
+    pub(super) api: Address,
+    /// Where the edge is dialled.
+    pub(super) edge: Address,
+}
+
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Server {
     child: Child,
-    address: Address,
     said: Arc<Mutex<Said>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -65,6 +83,7 @@ pub(super) struct Server {
 #[derive(Debug, Default)]
 struct Said {
     first: Option<FirstAdministrator>,
+    ready: Option<Places>,
     last_lines: Vec<String>,
 }
 
@@ -89,41 +108,28 @@ pub(super) fn build() -> Result<PathBuf> {
 }
 
 impl Server {
-    /// Starts it on a data folder.
-    pub(super) fn start(
-        settings: &Settings,
-        data: &Path,
-        places: &Places,
-        output: Output,
-    ) -> Result<Self> {
+    /// Starts it on a data folder. Settings in the folder's `config.toml` stand where this tool has
+    /// no reason to differ.
+    pub(super) fn start(settings: &Settings, data: &Path, mode: Mode) -> Result<Self> {
         fs::create_dir_all(data)
             .with_context(|| format!("cannot make the data folder {}", data.display()))?;
-        for place in [places.api, places.edge, places.metrics] {
-            std::net::TcpListener::bind(place)
-                .with_context(|| format!("{place} is taken: is another server running here?"))?;
-        }
         let mut command = Command::new(&settings.program);
         command.arg("serve").arg("--data").arg(data);
-        let config = data.join("config.toml");
-        if config.is_file() {
-            command.arg("--config").arg(&config);
-        }
+        command.args(["--image", &settings.image]);
         let mut set = |key: &str, value: &str| {
-            command.env(format!("OPENCLAW_TENANCY__{key}"), value);
+            command.arg("--set").arg(format!("{key}={value}"));
         };
-        set("SERVER__LISTEN", &places.api.to_string());
-        set("SERVER__PUBLIC_URL", &places.public_url());
-        set("EDGE__LISTEN", &places.edge.to_string());
-        set("METRICS__LISTEN", &places.metrics.to_string());
-        set("HOSTS__0__ID", "local");
-        set("HOSTS__0__ADDRESS", settings.engine.host());
-        set("IMAGE__REFERENCE", &settings.image);
+        set("hosts[0].id", "local");
+        set("hosts[0].address", settings.engine.host());
         if let Some(floor) = settings.floor {
-            set("IMAGE__FLOOR", floor);
+            set("image.floor", floor);
         }
-        if output == Output::Kept {
+        if mode == Mode::Check {
+            for listener in ["server.listen", "edge.listen", "metrics.listen"] {
+                set(listener, "127.0.0.1:0");
+            }
             // A check beside a running server must not hand out the same networks.
-            set("RECONCILE__SUBNET_POOL", "10.214.0.0/16");
+            set("reconcile.subnet_pool", "10.214.0.0/16");
         }
         // A group of its own: Ctrl-C reaches this tool, which then asks the server to end, once.
         let mut child = command
@@ -136,41 +142,43 @@ impl Server {
         let said = Arc::new(Mutex::new(Said::default()));
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            readers.push(listen(stdout, Arc::clone(&said), output));
+            readers.push(listen(stdout, Arc::clone(&said), Said::take_line));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.push(listen(stderr, Arc::clone(&said), output));
+            let shown = mode == Mode::Usual;
+            readers.push(listen(stderr, Arc::clone(&said), move |said, line| {
+                if shown {
+                    eprintln!("{line}");
+                }
+                said.keep(line);
+            }));
         }
         Ok(Self {
             child,
-            address: Address::Tcp(places.api.to_string()),
             said,
             readers,
         })
     }
 
-    /// Waits until it answers, and tells the first administrator where this start made one.
-    pub(super) fn wait_until_ready(&mut self) -> Result<Option<FirstAdministrator>> {
+    /// Waits until it serves; tells where, and the first administrator where this start made one.
+    pub(super) fn wait_until_ready(&mut self) -> Result<(Places, Option<FirstAdministrator>)> {
         let step = Step::begin("Starting the server");
-        let limit = Duration::from_secs(60);
-        let outcome = run::poll(limit, || {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(Err(status));
+        let outcome = run::poll(START_LIMIT, || {
+            if let Some(places) = self.said().ready.clone() {
+                return Some(Ok(places));
             }
-            Request::new("GET", "/api/health")
-                .send(&self.address, Duration::from_secs(5))
-                .ok()
-                .filter(|answer| answer.status == 200)
-                .map(Ok)
+            self.child.try_wait().ok().flatten().map(Err)
         });
         match outcome {
-            Some(Ok(_)) => {
-                step.done("");
-                Ok(self.said().first.clone())
+            Some(Ok(places)) => {
+                step.done(&places.public_url);
+                let first = self.said().first.clone();
+                Ok((places, first))
             }
             Some(Err(status)) => bail!("the server ended with {status}:\n{}", self.last_words()),
             None => bail!(
-                "the server was not healthy within 60 s:\n{}",
+                "the server did not serve within {} s:\n{}",
+                START_LIMIT.as_secs(),
                 self.last_words()
             ),
         }
@@ -190,12 +198,11 @@ impl Server {
         if self.child.try_wait()?.is_none() {
             run::signal(self.child.id(), "TERM")?;
         }
-        let limit = Duration::from_secs(60);
-        let ended = run::poll(limit, || self.child.try_wait().ok().flatten());
+        let ended = run::poll(STOP_LIMIT, || self.child.try_wait().ok().flatten());
         for reader in self.readers.drain(..) {
             reader.join().ok();
         }
-        ended.context("the server did not end within 60 s of SIGTERM")
+        ended.context("the server did not end after SIGTERM")
     }
 
     /// Waits for Ctrl-C or SIGTERM, then ends the server; or for the server's own end.
@@ -220,38 +227,65 @@ impl Drop for Server {
     }
 }
 
+impl Said {
+    /// Takes a line of standard output, which holds what is for whoever started the server.
+    fn take_line(&mut self, line: String) {
+        if let Some(first) = first_administrator(&line) {
+            // Shown once by whoever asks for it, and kept out of what an error shows.
+            self.first = Some(first);
+        } else if let Some(places) = places(&line) {
+            self.ready = Some(places);
+        } else {
+            self.keep(line);
+        }
+    }
+
+    fn keep(&mut self, line: String) {
+        self.last_lines.push(line);
+        if self.last_lines.len() > 40 {
+            self.last_lines.remove(0);
+        }
+    }
+}
+
 fn listen(
     stream: impl std::io::Read + Send + 'static,
     said: Arc<Mutex<Said>>,
-    output: Output,
+    take: impl Fn(&mut Said, String) + Send + 'static,
 ) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(first) = first_administrator(&line) {
-                // Shown once more by whoever asked, and nowhere else.
-                said.first = Some(first);
-                continue;
-            }
-            if output == Output::Shown {
-                eprintln!("{line}");
-            }
-            said.last_lines.push(line);
-            if said.last_lines.len() > 40 {
-                said.last_lines.remove(0);
-            }
+            take(&mut said, line);
         }
     })
 }
 
 fn first_administrator(line: &str) -> Option<FirstAdministrator> {
-    let (user, password) = line
-        .trim()
-        .strip_prefix(FIRST_ADMINISTRATOR)?
-        .split_once(' ')?;
+    let (user, password) = line.strip_prefix(FIRST_ADMINISTRATOR)?.split_once(' ')?;
     Some(FirstAdministrator {
         user: user.to_owned(),
-        password: password.to_owned(),
+        password: password.trim_end().to_owned(),
+    })
+}
+
+/// Reads `ready: api=URL edge=URL metrics=URL`.
+fn places(line: &str) -> Option<Places> {
+    let fields = line.strip_prefix(READY)?;
+    let field = |name: &str| {
+        fields
+            .split_whitespace()
+            .find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+    };
+    let public_url = field("api")?.to_owned();
+    let api = public_url.strip_prefix("http://localhost:");
+    // Behind a proxy of the owner's the public address says nothing about where to dial.
+    let api = Address::Tcp(format!("127.0.0.1:{}", api.unwrap_or("3000")));
+    let edge = Address::Tcp(field("edge")?.strip_prefix("http://")?.to_owned());
+    Some(Places {
+        public_url,
+        api,
+        edge,
     })
 }
 
@@ -270,5 +304,14 @@ mod tests {
             first_administrator("INFO first administrator: admin x"),
             None
         );
+    }
+
+    #[test]
+    fn the_ready_line_says_where_to_dial() {
+        let line = "ready: api=http://localhost:3001 edge=http://127.0.0.1:8081 metrics=http://x";
+        let places = places(line).unwrap();
+        assert_eq!(places.public_url, "http://localhost:3001");
+        assert_eq!(places.api, Address::Tcp("127.0.0.1:3001".to_owned()));
+        assert_eq!(places.edge, Address::Tcp("127.0.0.1:8081".to_owned()));
     }
 }
