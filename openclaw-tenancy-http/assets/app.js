@@ -35,12 +35,13 @@ function showProblem(text) {
   let problem = {};
   try { problem = JSON.parse(text); } catch { /* not from us: a proxy's own page */ }
   $("strong", box).textContent = problem.title || "";
-  $("span", box).textContent = [problem.detail, problem.fix].filter(Boolean).join(" ");
+  const words = [problem.detail, problem.fix].filter(Boolean).join(" ").replaceAll("`", "");
+  $("span", box).textContent = words;
   box.hidden = false;
   for (const place of document.querySelectorAll("[data-error-for]")) place.hidden = true;
   const place = problem.field && $(`[data-error-for="${CSS.escape(problem.field)}"]`);
   if (place) {
-    place.textContent = [problem.detail, problem.fix].filter(Boolean).join(" ");
+    place.textContent = words;
     place.hidden = false;
     box.hidden = true;
     place.scrollIntoView({ block: "nearest" });
@@ -78,7 +79,8 @@ function tick() {
   }
   for (const time of document.querySelectorAll("time[data-until]")) {
     const seconds = Math.max(0, Math.ceil((Date.parse(time.dataset.until) - now) / 1000));
-    time.textContent = new Intl.RelativeTimeFormat(lang).format(seconds, "second");
+    const format = new Intl.RelativeTimeFormat(lang);
+    time.textContent = seconds < 120 ? format.format(seconds, "second") : format.format(Math.round(seconds / 60), "minute");
   }
   for (const time of document.querySelectorAll("time[data-date]")) {
     const format = new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" });

@@ -144,10 +144,6 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// A JSON object that has to be there.
-#[derive(Debug)]
-pub(crate) struct Json(pub(crate) Fields);
-
 /// A JSON object, or no body at all.
 #[derive(Debug)]
 pub(crate) struct OptionalJson(pub(crate) Fields);
@@ -163,18 +159,6 @@ pub(crate) enum JsonOrForm {
     Json(Fields),
     /// From a form.
     Form(Fields),
-}
-
-impl<S: Sync> FromRequest<S> for Json {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        match read(request).await? {
-            Some((Media::Json, bytes)) => Ok(Self(json(&bytes)?)),
-            Some((Media::Form, _)) => Err(unsupported("application/x-www-form-urlencoded")),
-            None => Err(Kind::InvalidBody(BodyFault::Empty).into()),
-        }
-    }
 }
 
 impl<S: Sync> FromRequest<S> for OptionalJson {

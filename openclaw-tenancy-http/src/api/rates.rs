@@ -39,7 +39,7 @@ impl Default for Rates {
             address: rate(30, 2000),
             name_at_address: rate(5, 30_000),
             name: rate(100, 5000),
-            create: rate(10, 6000),
+            create: rate(40, 6000),
             token: rate(10, 6000),
         }
     }

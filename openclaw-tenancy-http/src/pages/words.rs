@@ -115,7 +115,7 @@ words! {
     failed_title: "It did not work", "未能成功";
     failed_text: "It is tried again by itself.", "系统会自动重试。";
     out_of_memory_title: "It ran out of memory", "内存不足";
-    out_of_memory_text: "The kernel ended it. A larger plan helps.", "系统内核终止了它。更大的套餐可以解决。";
+    out_of_memory_text: "It is tried again by itself; a larger plan avoids it.", "系统会自动重试；更大的套餐可以避免此问题。";
     start_timeout_title: "It did not become ready in time", "未能及时就绪";
     host_lost: "Host unreachable", "主机无响应";
     host_lost_title: "Its host does not answer", "所在主机没有响应";

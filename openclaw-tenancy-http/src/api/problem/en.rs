@@ -3,7 +3,7 @@
 use openclaw_tenancy::host::Shortage;
 
 use super::kind::{BodyFault, Kind, Missing};
-use super::{Fault, Words};
+use super::{Fault, Words, sentence};
 use crate::access::csrf::CrossSite;
 use crate::api::lang::Lang;
 
@@ -51,17 +51,17 @@ pub(super) fn words(kind: &Kind) -> Words {
         ),
         Kind::BearerRefused { reason } => (
             "The bearer token was refused",
-            format!("The token was refused: {reason}."),
+            sentence(reason, Lang::En),
             "get a new token, such as by POST /api/auth/token".into(),
         ),
         Kind::PasswordRefused { reason } => (
             "Sign-in failed",
-            format!("Sign-in failed: {reason}."),
+            sentence(reason, Lang::En),
             "check both and try again".into(),
         ),
         Kind::SignInRefused { reason } => (
             "Sign-in failed",
-            format!("Sign-in failed: {reason}."),
+            sentence(reason, Lang::En),
             "begin the sign-in again".into(),
         ),
         Kind::ClaimRefused => (

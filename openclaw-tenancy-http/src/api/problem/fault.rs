@@ -1,7 +1,7 @@
 //! What can be wrong with one field of a request.
 
 use super::super::lang::Lang;
-use super::{FieldError, echo};
+use super::{FieldError, echo, sentence};
 
 /// A field with what is wrong about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl FieldFault {
             field: self.field.clone(),
             value: self.value.clone(),
             detail,
-            fix,
+            fix: sentence(&fix, lang),
         }
     }
 
@@ -79,11 +79,11 @@ impl FieldFault {
         match (lang, &self.fault) {
             (Lang::En, Fault::Unknown { nearest, known }) => (
                 format!("There is no field `{field}`."),
-                unknown_fix(*nearest, known, "did you mean", "the fields are", "give none"),
+                unknown_fix(*nearest, known, "did you mean ", "?", "the fields are: ", "give none"),
             ),
             (Lang::ZhCn, Fault::Unknown { nearest, known }) => (
                 format!("没有名为 `{field}` 的字段。"),
-                unknown_fix(*nearest, known, "您是否想写", "可用字段", "请不要提供任何字段"),
+                unknown_fix(*nearest, known, "您是否想写 ", "？", "可用字段：", "请不要提供任何字段"),
             ),
             (Lang::En, Fault::Missing) => {
                 (format!("`{field}` is missing."), format!("give `{field}`"))
@@ -127,12 +127,13 @@ fn unknown_fix(
     nearest: Option<&str>,
     known: &[&str],
     did_you_mean: &str,
+    mark: &str,
     the_fields_are: &str,
     none: &str,
 ) -> String {
     match nearest {
-        Some(nearest) => format!("{did_you_mean} `{nearest}`?"),
+        Some(nearest) => format!("{did_you_mean}`{nearest}`{mark}"),
         None if known.is_empty() => none.to_owned(),
-        None => format!("{the_fields_are}: {}", known.join(", ")),
+        None => format!("{the_fields_are}{}", known.join(", ")),
     }
 }

@@ -141,7 +141,7 @@ impl Problem {
             detail: words.detail,
             field: field.map(str::to_owned),
             value: value.map(str::to_owned),
-            fix: words.fix,
+            fix: words.fix.map(|fix| sentence(&fix, lang)),
             request_id: request_id.to_owned(),
             errors: self.kind.faults().iter().map(|fault| fault.error(lang)).collect(),
         }
@@ -167,4 +167,17 @@ pub(crate) fn echo(text: &str) -> String {
         .take(MAX_VALUE_CHARS)
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// `text` with the capital and the stop of a sentence, unless it begins or ends as it must.
+fn sentence(text: &str, lang: Lang) -> String {
+    let mut sentence: String = text.chars().take(1).flat_map(char::to_uppercase).collect();
+    sentence.extend(text.chars().skip(1));
+    if !sentence.ends_with(['.', '?', '\u{3002}', '\u{ff1f}']) {
+        sentence.push(match lang {
+            Lang::En => '.',
+            Lang::ZhCn => '\u{3002}',
+        });
+    }
+    sentence
 }

@@ -3,7 +3,7 @@
 use openclaw_tenancy::host::Shortage;
 
 use super::kind::{BodyFault, Kind, Missing};
-use super::{Fault, Words};
+use super::{Fault, Words, sentence};
 use crate::access::csrf::CrossSite;
 use crate::api::lang::Lang;
 
@@ -51,17 +51,17 @@ pub(super) fn words(kind: &Kind) -> Words {
         ),
         Kind::BearerRefused { reason } => (
             "令牌被拒绝",
-            format!("令牌被拒绝：{}。", phrase(reason)),
+            sentence(phrase(reason), Lang::ZhCn),
             "请获取新令牌，例如通过 POST /api/auth/token".into(),
         ),
         Kind::PasswordRefused { reason } => (
             "登录失败",
-            format!("登录失败：{}。", phrase(reason)),
+            sentence(phrase(reason), Lang::ZhCn),
             "请检查后重试".into(),
         ),
         Kind::SignInRefused { reason } => (
             "登录失败",
-            format!("登录失败：{}。", phrase(reason)),
+            sentence(phrase(reason), Lang::ZhCn),
             "请重新开始登录".into(),
         ),
         Kind::ClaimRefused => (
