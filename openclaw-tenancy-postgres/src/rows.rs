@@ -64,8 +64,27 @@ pub(crate) struct GoneRow(pub(crate) Tenant);
 #[derive(Debug)]
 pub(crate) struct EventRow(pub(crate) Event);
 
+/// What a grant is beside its kind and secret, by which it is found.
 #[derive(Debug)]
-pub(crate) struct GrantRow(pub(crate) Grant);
+pub(crate) struct GrantRow {
+    account: Option<AccountId>,
+    data: String,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl GrantRow {
+    pub(crate) fn grant(self, kind: GrantKind, secret: SecretHash) -> Grant {
+        Grant {
+            kind,
+            secret,
+            account: self.account,
+            data: self.data,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct AccountRow(pub(crate) Account);
@@ -227,22 +246,15 @@ macro_rules! rows_of {
             }
         }
 
-        impl GrantRow {
-            /// The rest of a grant whose kind and secret the caller knows.
-            pub(crate) fn read(
-                row: &$row,
-                kind: GrantKind,
-                secret: SecretHash,
-            ) -> Result<Self, sqlx::Error> {
+        impl FromRow<'_, $row> for GrantRow {
+            fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
                 let account: Option<$id> = row.try_get("account")?;
-                Ok(Self(Grant {
-                    kind,
-                    secret,
+                Ok(Self {
                     account: account.map(|id| AccountId::from_uuid(Uuid::from(id))),
                     data: row.try_get("data")?,
                     created_at: Timestamp::from_millis(row.try_get("created_at")?),
                     expires_at: Timestamp::from_millis(row.try_get("expires_at")?),
-                }))
+                })
             }
         }
     };

@@ -1,4 +1,4 @@
-//! The two ports over a type that can run every [`Op`](crate::ops::Op).
+//! The two ports over a type that can run every call.
 
 /// Implements both ports for `$store` by its method `run`, which makes one call.
 macro_rules! ports {

@@ -1,22 +1,19 @@
 //! Accounts, grants, passwords and the server's own values.
 
 use openclaw_tenancy::access::{Account, Grant, Replace};
+use openclaw_tenancy::identity::Identity;
 use openclaw_tenancy::store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
 
 use crate::error::Failure;
 use crate::ops::{
-    HasAdmin, Kind, Meta, Op, PutGrant, PutPassword, ReadAccount, ReadGrant, ReadPassword,
-    RevokeGrants, SetRights, SignIn, SweepGrants, TakeGrant,
+    HasAdmin, Meta, PutGrant, PutPassword, ReadAccount, ReadGrant, ReadPassword, RevokeGrants, Run,
+    SetRights, SignIn, SweepGrants, TakeGrant,
 };
 use crate::rows::{AccountRow, GrantRow};
 
-impl Op<PgConnection> for PutGrant {
-    type Answer = ();
-    const WHAT: &'static str = "writing a grant";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for PutGrant {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
         let Grant {
             kind,
@@ -45,13 +42,9 @@ impl Op<PgConnection> for PutGrant {
     }
 }
 
-impl Op<PgConnection> for ReadGrant {
-    type Answer = Option<Grant>;
-    const WHAT: &'static str = "reading a grant";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for ReadGrant {
     async fn run(&self, on: &mut PgConnection) -> Result<Option<Grant>, Failure> {
-        let row = sqlx::query(
+        let row: Option<GrantRow> = sqlx::query_as(
             "SELECT account, data, created_at, expires_at FROM grants \
              WHERE kind = $1 AND secret = $2 AND expires_at > $3",
         )
@@ -60,18 +53,13 @@ impl Op<PgConnection> for ReadGrant {
         .bind(self.now.as_millis())
         .fetch_optional(on)
         .await?;
-        let read = row.map(|row| GrantRow::read(&row, self.kind, self.secret));
-        Ok(read.transpose()?.map(|row| row.0))
+        Ok(row.map(|row| row.grant(self.kind, self.secret)))
     }
 }
 
-impl Op<PgConnection> for TakeGrant {
-    type Answer = Option<Grant>;
-    const WHAT: &'static str = "taking a grant";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for TakeGrant {
     async fn run(&self, on: &mut PgConnection) -> Result<Option<Grant>, Failure> {
-        let row = sqlx::query(
+        let row: Option<GrantRow> = sqlx::query_as(
             "DELETE FROM grants WHERE kind = $1 AND secret = $2 \
              RETURNING account, data, created_at, expires_at",
         )
@@ -79,17 +67,12 @@ impl Op<PgConnection> for TakeGrant {
         .bind(&self.secret.0[..])
         .fetch_optional(on)
         .await?;
-        let taken = row.map(|row| GrantRow::read(&row, self.kind, self.secret));
-        let taken = taken.transpose()?.map(|row| row.0);
+        let taken = row.map(|row| row.grant(self.kind, self.secret));
         Ok(taken.filter(|grant| self.now < grant.expires_at))
     }
 }
 
-impl Op<PgConnection> for RevokeGrants {
-    type Answer = u64;
-    const WHAT: &'static str = "revoking grants";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for RevokeGrants {
     async fn run(&self, on: &mut PgConnection) -> Result<u64, Failure> {
         let ended = sqlx::query("DELETE FROM grants WHERE account = $1 AND kind = $2")
             .bind(self.account.as_uuid())
@@ -100,11 +83,7 @@ impl Op<PgConnection> for RevokeGrants {
     }
 }
 
-impl Op<PgConnection> for SweepGrants {
-    type Answer = u64;
-    const WHAT: &'static str = "removing expired grants";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for SweepGrants {
     async fn run(&self, on: &mut PgConnection) -> Result<u64, Failure> {
         let swept = sqlx::query(
             "DELETE FROM grants WHERE (kind, secret) IN (\
@@ -119,14 +98,10 @@ impl Op<PgConnection> for SweepGrants {
     }
 }
 
-impl Op<PgConnection> for SignIn {
-    type Answer = Account;
-    const WHAT: &'static str = "signing in";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for SignIn {
     async fn run(&self, on: &mut PgConnection) -> Result<Account, Failure> {
         let who = &self.identity.who;
-        let known = self.find(on).await?;
+        let known = find(&self.identity, on).await?;
         if let Some(known) = known {
             return Ok(known);
         }
@@ -143,33 +118,27 @@ impl Op<PgConnection> for SignIn {
         .execute(&mut *on)
         .await?;
         // Another sign-in of the same person may have been quicker; then this waited for it.
-        let made = self.find(on).await?;
+        let made = find(&self.identity, on).await?;
         Ok(made.ok_or(StoreError::Conflict { what: "account" })?)
     }
 }
 
-impl SignIn {
-    /// The account of this identity, brought up to date.
-    async fn find(&self, on: &mut PgConnection) -> Result<Option<Account>, sqlx::Error> {
-        let row: Option<AccountRow> = sqlx::query_as(
-            "UPDATE accounts SET email = $3, name = $4 WHERE issuer = $1 AND subject = $2 \
+/// The account of this identity, brought up to date.
+async fn find(identity: &Identity, on: &mut PgConnection) -> Result<Option<Account>, sqlx::Error> {
+    let row: Option<AccountRow> = sqlx::query_as(
+        "UPDATE accounts SET email = $3, name = $4 WHERE issuer = $1 AND subject = $2 \
              RETURNING id, issuer, subject, email, name, admin, plan, created_at",
-        )
-        .bind(&self.identity.who.issuer)
-        .bind(&self.identity.who.subject)
-        .bind(&self.identity.email)
-        .bind(&self.identity.name)
-        .fetch_optional(on)
-        .await?;
-        Ok(row.map(|row| row.0))
-    }
+    )
+    .bind(&identity.who.issuer)
+    .bind(&identity.who.subject)
+    .bind(&identity.email)
+    .bind(&identity.name)
+    .fetch_optional(on)
+    .await?;
+    Ok(row.map(|row| row.0))
 }
 
-impl Op<PgConnection> for ReadAccount {
-    type Answer = Option<Account>;
-    const WHAT: &'static str = "reading an account";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for ReadAccount {
     async fn run(&self, on: &mut PgConnection) -> Result<Option<Account>, Failure> {
         let row: Option<AccountRow> = sqlx::query_as(
             "SELECT id, issuer, subject, email, name, admin, plan, created_at \
@@ -182,11 +151,7 @@ impl Op<PgConnection> for ReadAccount {
     }
 }
 
-impl Op<PgConnection> for SetRights {
-    type Answer = Account;
-    const WHAT: &'static str = "changing an account's rights";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for SetRights {
     async fn run(&self, on: &mut PgConnection) -> Result<Account, Failure> {
         let row: Option<AccountRow> = sqlx::query_as(
             "UPDATE accounts SET admin = $2, plan = $3 WHERE id = $1 \
@@ -202,22 +167,14 @@ impl Op<PgConnection> for SetRights {
     }
 }
 
-impl Op<PgConnection> for HasAdmin {
-    type Answer = bool;
-    const WHAT: &'static str = "looking for an administrator";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for HasAdmin {
     async fn run(&self, on: &mut PgConnection) -> Result<bool, Failure> {
         let any = sqlx::query_scalar("SELECT EXISTS (SELECT FROM accounts WHERE admin)");
         Ok(any.fetch_one(on).await?)
     }
 }
 
-impl Op<PgConnection> for PutPassword {
-    type Answer = bool;
-    const WHAT: &'static str = "writing a password";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for PutPassword {
     async fn run(&self, on: &mut PgConnection) -> Result<bool, Failure> {
         let written = sqlx::query(
             "INSERT INTO passwords (username, phc) VALUES ($1, $2) \
@@ -232,11 +189,7 @@ impl Op<PgConnection> for PutPassword {
     }
 }
 
-impl Op<PgConnection> for ReadPassword {
-    type Answer = Option<SecretString>;
-    const WHAT: &'static str = "reading a password";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for ReadPassword {
     async fn run(&self, on: &mut PgConnection) -> Result<Option<SecretString>, Failure> {
         let phc: Option<String> =
             sqlx::query_scalar("SELECT phc FROM passwords WHERE username = $1")
@@ -247,11 +200,7 @@ impl Op<PgConnection> for ReadPassword {
     }
 }
 
-impl Op<PgConnection> for Meta {
-    type Answer = SecretString;
-    const WHAT: &'static str = "reading a value of the server's";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for Meta {
     async fn run(&self, on: &mut PgConnection) -> Result<SecretString, Failure> {
         sqlx::query(
             "INSERT INTO server_values (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING",

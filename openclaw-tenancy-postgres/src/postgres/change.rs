@@ -7,14 +7,10 @@ use sqlx::PgConnection;
 use super::log::announce;
 use super::look::{NO_TENANT, lock};
 use crate::error::Failure;
-use crate::ops::{ChangeDesired, Kind, Op, Release};
+use crate::ops::{ChangeDesired, Release, Run};
 use crate::rows::{TenantRow, json, to_db};
 
-impl Op<PgConnection> for ChangeDesired {
-    type Answer = Tenant;
-    const WHAT: &'static str = "changing a tenant";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for ChangeDesired {
     async fn run(&self, on: &mut PgConnection) -> Result<Tenant, Failure> {
         let mut row = lock(on, self.id).await?.ok_or(NO_TENANT)?;
         let change = self.change.clone();
@@ -27,11 +23,7 @@ impl Op<PgConnection> for ChangeDesired {
     }
 }
 
-impl Op<PgConnection> for Release {
-    type Answer = Tenant;
-    const WHAT: &'static str = "ending a hold";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for Release {
     async fn run(&self, on: &mut PgConnection) -> Result<Tenant, Failure> {
         let mut row = lock(on, self.id).await?.ok_or(NO_TENANT)?;
         if let Some((hold, event)) = rules::release(&mut row.stored.observed) {

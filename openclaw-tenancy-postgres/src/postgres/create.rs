@@ -11,14 +11,10 @@ use sqlx::{PgConnection, Row};
 use super::log::announce;
 use super::tenant_columns;
 use crate::error::Failure;
-use crate::ops::{Create, Kind, Op};
+use crate::ops::{Create, Run};
 use crate::rows::{GoneRow, TenantRow, json, to_db};
 
-impl Op<PgConnection> for Create {
-    type Answer = Created;
-    const WHAT: &'static str = "making a tenant";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for Create {
     async fn run(&self, on: &mut PgConnection) -> Result<Created, Failure> {
         let new = &self.new;
         forget_expired(on, new.created_at).await?;

@@ -6,14 +6,10 @@ use sqlx::{FromRow as _, PgConnection, Row};
 
 use super::host_columns;
 use crate::error::Failure;
-use crate::ops::{ClaimHosts, Hosts, Kind, Op, PutHost, SetCordon, SettleHost};
+use crate::ops::{ClaimHosts, Hosts, PutHost, Run, SetCordon, SettleHost};
 use crate::rows::{HostRow, json, millis, to_db};
 
-impl Op<PgConnection> for PutHost {
-    type Answer = ();
-    const WHAT: &'static str = "making a host known";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for PutHost {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
         sqlx::query(
             "INSERT INTO hosts (id, labels, state, due_at) \
@@ -29,11 +25,7 @@ impl Op<PgConnection> for PutHost {
     }
 }
 
-impl Op<PgConnection> for SetCordon {
-    type Answer = ();
-    const WHAT: &'static str = "cordoning a host";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for SetCordon {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
         let changed = sqlx::query("UPDATE hosts SET cordoned = $2 WHERE id = $1")
             .bind(self.id.as_str())
@@ -47,11 +39,7 @@ impl Op<PgConnection> for SetCordon {
     }
 }
 
-impl Op<PgConnection> for Hosts {
-    type Answer = Vec<Host>;
-    const WHAT: &'static str = "listing hosts";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for Hosts {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Host>, Failure> {
         let rows: Vec<HostRow> = sqlx::query_as(concat!(
             "SELECT ",
@@ -64,11 +52,7 @@ impl Op<PgConnection> for Hosts {
     }
 }
 
-impl Op<PgConnection> for ClaimHosts {
-    type Answer = Vec<Claim<Host>>;
-    const WHAT: &'static str = "claiming hosts";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for ClaimHosts {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Claim<Host>>, Failure> {
         let mut rows = sqlx::query(concat!(
             "WITH due AS MATERIALIZED (\
@@ -99,11 +83,7 @@ impl Op<PgConnection> for ClaimHosts {
     }
 }
 
-impl Op<PgConnection> for SettleHost {
-    type Answer = ();
-    const WHAT: &'static str = "settling a host";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for SettleHost {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
         let settlement = &self.settlement;
         if !settlement.stirred.is_empty() {

@@ -9,7 +9,7 @@ use sqlx::{FromRow, PgConnection, Row};
 
 use super::tenant_columns;
 use crate::error::Failure;
-use crate::ops::{ChangeSeq, ChangedSince, Events, Kind, Op, Ping};
+use crate::ops::{ChangeSeq, ChangedSince, Events, Ping, Run};
 use crate::rows::{EventRow, TenantRow, from_db, json, to_db};
 
 /// Gives a change of a tenant its number and writes its events, keeping the newest of them.
@@ -50,11 +50,7 @@ pub(super) async fn announce(
     Ok(())
 }
 
-impl Op<PgConnection> for Events {
-    type Answer = Vec<Event>;
-    const WHAT: &'static str = "reading events";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for Events {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Event>, Failure> {
         let after = to_db(self.after);
         let limit = i64::from(self.limit);
@@ -85,11 +81,7 @@ impl Op<PgConnection> for Events {
     }
 }
 
-impl Op<PgConnection> for ChangeSeq {
-    type Answer = u64;
-    const WHAT: &'static str = "reading the number of the last change";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for ChangeSeq {
     async fn run(&self, on: &mut PgConnection) -> Result<u64, Failure> {
         let number = sqlx::query_scalar("SELECT change FROM numbers")
             .fetch_one(on)
@@ -98,11 +90,7 @@ impl Op<PgConnection> for ChangeSeq {
     }
 }
 
-impl Op<PgConnection> for ChangedSince {
-    type Answer = Changes;
-    const WHAT: &'static str = "reading what changed";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for ChangedSince {
     async fn run(&self, on: &mut PgConnection) -> Result<Changes, Failure> {
         let rows = sqlx::query(concat!(
             "SELECT c.number, c.tenant, t.id IS NULL AS gone, ",
@@ -131,13 +119,11 @@ impl Op<PgConnection> for ChangedSince {
     }
 }
 
-impl Op<PgConnection> for Ping {
-    type Answer = ();
-    const WHAT: &'static str = "asking whether the database answers";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for Ping {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
-        sqlx::query("SELECT 1").execute(on).await?;
+        sqlx::query("SELECT change FROM numbers")
+            .execute(on)
+            .await?;
         Ok(())
     }
 }

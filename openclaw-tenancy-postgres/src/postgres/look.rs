@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::tenant_columns;
 use crate::error::Failure;
-use crate::ops::{FindByOwner, Get, Kind, List, Op, QueuePosition, TenantsOn};
+use crate::ops::{FindByOwner, Get, List, QueuePosition, Run, TenantsOn};
 use crate::rows::{TenantRow, from_db};
 
 /// The row of a tenant, and the lock of it until the transaction ends.
@@ -29,11 +29,7 @@ pub(super) async fn lock(
 /// There is no such tenant.
 pub(super) const NO_TENANT: StoreError = StoreError::NotFound { what: "tenant" };
 
-impl Op<PgConnection> for Get {
-    type Answer = Option<Tenant>;
-    const WHAT: &'static str = "reading a tenant";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for Get {
     async fn run(&self, on: &mut PgConnection) -> Result<Option<Tenant>, Failure> {
         let row: Option<TenantRow> = sqlx::query_as(concat!(
             "SELECT ",
@@ -47,11 +43,7 @@ impl Op<PgConnection> for Get {
     }
 }
 
-impl Op<PgConnection> for FindByOwner {
-    type Answer = Option<Tenant>;
-    const WHAT: &'static str = "finding an owner's tenant";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for FindByOwner {
     async fn run(&self, on: &mut PgConnection) -> Result<Option<Tenant>, Failure> {
         let row: Option<TenantRow> = sqlx::query_as(concat!(
             "SELECT ",
@@ -65,11 +57,7 @@ impl Op<PgConnection> for FindByOwner {
     }
 }
 
-impl Op<PgConnection> for List {
-    type Answer = TenantPage;
-    const WHAT: &'static str = "listing tenants";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for List {
     async fn run(&self, on: &mut PgConnection) -> Result<TenantPage, Failure> {
         // One more than asked for tells whether there is a next page.
         let rows: Vec<TenantRow> = sqlx::query_as(concat!(
@@ -92,11 +80,7 @@ impl Op<PgConnection> for List {
     }
 }
 
-impl Op<PgConnection> for QueuePosition {
-    type Answer = Option<u64>;
-    const WHAT: &'static str = "reading the queue";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for QueuePosition {
     async fn run(&self, on: &mut PgConnection) -> Result<Option<u64>, Failure> {
         let before: Option<i64> = sqlx::query_scalar(
             "SELECT (SELECT count(*) FROM tenants o \
@@ -110,11 +94,7 @@ impl Op<PgConnection> for QueuePosition {
     }
 }
 
-impl Op<PgConnection> for TenantsOn {
-    type Answer = Vec<Tenant>;
-    const WHAT: &'static str = "listing a host's tenants";
-    const KIND: Kind = Kind::Read;
-
+impl Run<PgConnection> for TenantsOn {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Tenant>, Failure> {
         let rows: Vec<TenantRow> = sqlx::query_as(concat!(
             "SELECT ",

@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection, Postgres};
 use super::PostgresStore;
 use crate::error::postgres::{is_conflict, is_lost};
 use crate::error::{Failure, failed, too_late};
-use crate::ops::{Kind, Op};
+use crate::ops::{Kind, Run};
 
 /// How often a transaction is tried again after a conflict (F17).
 const CONFLICTS: u32 = 8;
@@ -31,14 +31,14 @@ enum Ended {
 
 impl PostgresStore {
     /// Makes a call, within the deadline.
-    pub(crate) async fn run<O: Op<PgConnection>>(&self, op: &O) -> Result<O::Answer, StoreError> {
+    pub(crate) async fn run<O: Run<PgConnection>>(&self, op: &O) -> Result<O::Answer, StoreError> {
         let mut last = None;
         let answer = tokio::time::timeout(self.deadline, self.attempts(op, &mut last)).await;
         answer.unwrap_or_else(|_| Err(too_late(O::WHAT, last)))
     }
 
     /// Attempts until there is an answer; `last` is why the last attempt was not the last.
-    async fn attempts<O: Op<PgConnection>>(
+    async fn attempts<O: Run<PgConnection>>(
         &self,
         op: &O,
         last: &mut Option<sqlx::Error>,
@@ -89,7 +89,7 @@ impl PostgresStore {
     }
 }
 
-async fn attempt<O: Op<PgConnection>>(
+async fn attempt<O: Run<PgConnection>>(
     connection: &mut PgConnection,
     op: &O,
 ) -> Result<O::Answer, Ended> {

@@ -8,14 +8,10 @@ use sqlx::PgConnection;
 use super::log::announce;
 use super::look::lock;
 use crate::error::Failure;
-use crate::ops::{Kind, Op, Settle};
+use crate::ops::{Run, Settle};
 use crate::rows::{deltas, json, millis, to_db};
 
-impl Op<PgConnection> for Settle {
-    type Answer = ();
-    const WHAT: &'static str = "settling a tenant";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for Settle {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
         let Settlement { gone, events, .. } = &self.settlement;
         let row = lock(on, self.id).await?.ok_or(StoreError::Fenced)?;

@@ -11,14 +11,10 @@ use super::host_columns;
 use super::log::announce;
 use super::look::lock;
 use crate::error::Failure;
-use crate::ops::{ClaimTenants, Kind, Op, Place, Renew};
+use crate::ops::{ClaimTenants, Place, Renew, Run};
 use crate::rows::{HostRow, TenantRow, json, millis, to_db};
 
-impl Op<PgConnection> for ClaimTenants {
-    type Answer = Vec<Claim<Tenant>>;
-    const WHAT: &'static str = "claiming tenants";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for ClaimTenants {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Claim<Tenant>>, Failure> {
         // SKIP LOCKED: a worker passes over what another is just taking instead of waiting for it.
         // The answer has the claim before: an open one says that its holder never settled.
@@ -54,11 +50,7 @@ impl Op<PgConnection> for ClaimTenants {
     }
 }
 
-impl Op<PgConnection> for Renew {
-    type Answer = ();
-    const WHAT: &'static str = "renewing a claim";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for Renew {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
         let renewed = sqlx::query(
             "UPDATE tenants SET lease_until = tenancy_now() + $4 \
@@ -77,11 +69,7 @@ impl Op<PgConnection> for Renew {
     }
 }
 
-impl Op<PgConnection> for Place {
-    type Answer = Location;
-    const WHAT: &'static str = "reserving a place";
-    const KIND: Kind = Kind::Write;
-
+impl Run<PgConnection> for Place {
     async fn run(&self, on: &mut PgConnection) -> Result<Location, Failure> {
         let row = lock(on, self.id).await?.ok_or(StoreError::Fenced)?;
         row.held_by(self.fence)?;

@@ -1,0 +1,115 @@
+//! Hosts, and claims on them.
+
+use openclaw_tenancy::host::{Host, HostState};
+use openclaw_tenancy::store::{Claim, Cordon, StoreError};
+
+use super::{On, host_columns};
+use crate::error::Failure;
+use crate::ops::{ClaimHosts, Hosts, PutHost, Run, SetCordon, SettleHost};
+use crate::rows::{HostRow, json, millis, to_db};
+
+impl Run<On<'_>> for PutHost {
+    async fn run(&self, on: &mut On<'_>) -> Result<(), Failure> {
+        sqlx::query(
+            "INSERT INTO hosts (id, labels, state, due_at) \
+             VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (id) DO UPDATE SET labels = EXCLUDED.labels",
+        )
+        .bind(self.id.as_str())
+        .bind(json(&self.labels)?)
+        .bind(json(&HostState::New)?)
+        .bind(on.now)
+        .execute(&mut *on.sql)
+        .await?;
+        Ok(())
+    }
+}
+
+impl Run<On<'_>> for SetCordon {
+    async fn run(&self, on: &mut On<'_>) -> Result<(), Failure> {
+        let changed = sqlx::query("UPDATE hosts SET cordoned = ?2 WHERE id = ?1")
+            .bind(self.id.as_str())
+            .bind(self.cordon == Cordon::Closed)
+            .execute(&mut *on.sql)
+            .await?;
+        match changed.rows_affected() {
+            0 => Err(StoreError::NotFound { what: "host" }.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Run<On<'_>> for Hosts {
+    async fn run(&self, on: &mut On<'_>) -> Result<Vec<Host>, Failure> {
+        let rows: Vec<HostRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            host_columns!(),
+            " FROM hosts h ORDER BY h.id"
+        ))
+        .fetch_all(&mut *on.sql)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.host).collect())
+    }
+}
+
+impl Run<On<'_>> for ClaimHosts {
+    async fn run(&self, on: &mut On<'_>) -> Result<Vec<Claim<Host>>, Failure> {
+        let rows: Vec<HostRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            host_columns!(),
+            " FROM hosts h WHERE h.due_at <= ?2 AND (h.lease_until IS NULL OR h.lease_until <= ?2) \
+             ORDER BY h.due_at, h.id LIMIT ?1"
+        ))
+        .bind(i64::from(self.request.limit))
+        .bind(on.now)
+        .fetch_all(&mut *on.sql)
+        .await?;
+        for row in &rows {
+            sqlx::query(
+                "UPDATE hosts SET fence = fence + 1, worker = ?2, lease_until = ?3 WHERE id = ?1",
+            )
+            .bind(row.host.id.as_str())
+            .bind(self.request.worker.as_str())
+            .bind(on.now.saturating_add(millis(self.request.lease)))
+            .execute(&mut *on.sql)
+            .await?;
+        }
+        let claims = rows.into_iter().map(|row| Claim {
+            item: row.host,
+            worker: self.request.worker.clone(),
+            fence: row.fence.next(),
+        });
+        Ok(claims.collect())
+    }
+}
+
+impl Run<On<'_>> for SettleHost {
+    async fn run(&self, on: &mut On<'_>) -> Result<(), Failure> {
+        let settlement = &self.settlement;
+        for id in &settlement.stirred {
+            sqlx::query("UPDATE tenants SET due_at = min(due_at, ?2), again = TRUE WHERE id = ?1")
+                .bind(id.as_uuid().hyphenated())
+                .bind(on.now)
+                .execute(&mut *on.sql)
+                .await?;
+        }
+        let settled = sqlx::query(
+            "UPDATE hosts SET state = ?3, facts = COALESCE(?4, facts), \
+                 marker = COALESCE(?5, marker), due_at = ?6, \
+                 worker = NULL, lease_until = NULL \
+             WHERE id = ?1 AND fence = ?2 AND worker IS NOT NULL",
+        )
+        .bind(self.id.as_str())
+        .bind(to_db(self.fence.0))
+        .bind(json(&settlement.state)?)
+        .bind(settlement.facts.as_ref().map(json).transpose()?)
+        .bind(&settlement.marker)
+        .bind(on.now.saturating_add(millis(settlement.next_due)))
+        .execute(&mut *on.sql)
+        .await?;
+        match settled.rows_affected() {
+            0 => Err(StoreError::Fenced.into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Reading tenants.
+
+use openclaw_tenancy::id::TenantId;
+use openclaw_tenancy::store::{StoreError, TenantPage};
+use openclaw_tenancy::tenant::Tenant;
+
+use super::{On, tenant_columns};
+use crate::error::Failure;
+use crate::ops::{FindByOwner, Get, List, QueuePosition, Run, TenantsOn};
+use crate::rows::{TenantRow, from_db};
+
+/// The row of a tenant. Whoever may write has the lock of everything.
+pub(super) async fn lock(on: &mut On<'_>, id: TenantId) -> Result<Option<TenantRow>, Failure> {
+    let row = sqlx::query_as(concat!(
+        "SELECT ",
+        tenant_columns!(),
+        " FROM tenants t WHERE t.id = ?1"
+    ))
+    .bind(id.as_uuid().hyphenated())
+    .fetch_optional(&mut *on.sql)
+    .await?;
+    Ok(row)
+}
+
+/// There is no such tenant.
+pub(super) const NO_TENANT: StoreError = StoreError::NotFound { what: "tenant" };
+
+impl Run<On<'_>> for Get {
+    async fn run(&self, on: &mut On<'_>) -> Result<Option<Tenant>, Failure> {
+        let row: Option<TenantRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            tenant_columns!(),
+            " FROM tenants t WHERE t.id = ?1"
+        ))
+        .bind(self.id.as_uuid().hyphenated())
+        .fetch_optional(&mut *on.sql)
+        .await?;
+        Ok(row.map(TenantRow::shown))
+    }
+}
+
+impl Run<On<'_>> for FindByOwner {
+    async fn run(&self, on: &mut On<'_>) -> Result<Option<Tenant>, Failure> {
+        let row: Option<TenantRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            tenant_columns!(),
+            " FROM tenants t WHERE t.owner = ?1"
+        ))
+        .bind(self.owner.as_uuid().hyphenated())
+        .fetch_optional(&mut *on.sql)
+        .await?;
+        Ok(row.map(TenantRow::shown))
+    }
+}
+
+impl Run<On<'_>> for List {
+    async fn run(&self, on: &mut On<'_>) -> Result<TenantPage, Failure> {
+        // One more than asked for tells whether there is a next page.
+        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            tenant_columns!(),
+            " FROM tenants t WHERE (?1 IS NULL OR t.id > ?1) ORDER BY t.id LIMIT ?2"
+        ))
+        .bind(self.after.map(|id| id.as_uuid().hyphenated()))
+        .bind(i64::from(self.limit) + 1)
+        .fetch_all(&mut *on.sql)
+        .await?;
+        let more = rows.len() > self.limit as usize;
+        let shown = rows.into_iter().map(TenantRow::shown);
+        let tenants: Vec<Tenant> = shown.take(self.limit as usize).collect();
+        let last = tenants.last().map(|tenant| tenant.id);
+        Ok(TenantPage {
+            tenants,
+            next: last.filter(|_| more),
+        })
+    }
+}
+
+impl Run<On<'_>> for QueuePosition {
+    async fn run(&self, on: &mut On<'_>) -> Result<Option<u64>, Failure> {
+        let before: Option<i64> = sqlx::query_scalar(
+            "SELECT (SELECT count(*) FROM tenants o \
+                     WHERE o.waiting AND (o.created_at, o.id) < (t.created_at, t.id)) \
+             FROM tenants t WHERE t.id = ?1 AND t.waiting",
+        )
+        .bind(self.id.as_uuid().hyphenated())
+        .fetch_optional(&mut *on.sql)
+        .await?;
+        Ok(before.map(from_db).transpose()?)
+    }
+}
+
+impl Run<On<'_>> for TenantsOn {
+    async fn run(&self, on: &mut On<'_>) -> Result<Vec<Tenant>, Failure> {
+        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            tenant_columns!(),
+            " FROM places p JOIN tenants t ON t.id = p.tenant WHERE p.host = ?1 ORDER BY t.id"
+        ))
+        .bind(self.host.as_str())
+        .fetch_all(&mut *on.sql)
+        .await?;
+        Ok(rows.into_iter().map(TenantRow::shown).collect())
+    }
+}
