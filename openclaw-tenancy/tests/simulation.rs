@@ -4,6 +4,15 @@
 //! A failure prints the seed or the fault points; `SIMULATION_SEED=<n> cargo test --test simulation replay`
 //! runs that one again with its story.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the rate of schedules is measured in real time"
+)]
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "a rate is shown, not computed with"
+)]
+
 #[path = "simulation/bugs.rs"]
 mod bugs;
 #[path = "simulation/invariants.rs"]
@@ -12,6 +21,9 @@ mod invariants;
 mod story;
 #[path = "simulation/world.rs"]
 mod world;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bugs::Bug;
 use openclaw_tenancy::memory::Fault;
@@ -22,6 +34,24 @@ fn schedules() -> u64 {
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(100_000)
+}
+
+/// Does all numbers below `n` on two threads, each seed once.
+fn in_parallel(n: u64, each: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let mine = next.fetch_add(1, Ordering::Relaxed);
+                    if mine >= n {
+                        break;
+                    }
+                    each(mine);
+                }
+            });
+        }
+    });
 }
 
 const OUTCOMES: [Fault; 4] = [

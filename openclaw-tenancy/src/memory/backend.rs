@@ -119,6 +119,7 @@ impl MemoryBackend {
         name: &str,
         labels: BTreeMap<String, String>,
     ) {
+        let labels = self.keys.read(name, &labels);
         let name = name.to_owned();
         self.with(host, |engine| match role {
             Role::Data | Role::Config | Role::HostMarker => {
@@ -250,7 +251,7 @@ impl MemoryBackend {
         Some(SeenContainer {
             id: id.clone(),
             name: container.name.clone(),
-            labels: self.keys.read(&container.name, &container.labels)?,
+            labels: container.labels.clone()?,
             running: matches!(container.state, RunState::Running { .. }),
         })
     }
@@ -263,7 +264,7 @@ impl MemoryBackend {
     ) -> Result<Option<&'a mut Container>, BackendError> {
         match engine.containers.get_mut(id) {
             None => Ok(None),
-            Some(c) if self.keys.read(&c.name, &c.labels).is_some() => Ok(Some(c)),
+            Some(c) if c.labels.is_some() => Ok(Some(c)),
             Some(c) => Err(BackendError::Foreign {
                 name: c.name.clone(),
             }),
@@ -279,7 +280,7 @@ impl MemoryBackend {
     ) -> Result<Made, BackendError> {
         let name = spec.name(self.keys.deployment());
         if let Some((id, there)) = engine.containers.iter().find(|(_, c)| c.name == name) {
-            let labels = self.keys.read(&name, &there.labels);
+            let labels = there.labels.as_ref();
             return adopt(
                 &name,
                 id.clone(),
@@ -314,7 +315,7 @@ impl MemoryBackend {
         }
         let id = engine.new_id(host);
         let container = Container {
-            labels: self.keys.sign(&name, &spec.labels()),
+            labels: Some(spec.labels()),
             name,
             spec: Some(instance.clone()),
             state: RunState::Created,
@@ -391,10 +392,7 @@ impl ContainerBackend for MemoryBackend {
             facts.swap = None;
             let prefix = format!("oct-{}-host-", self.keys.deployment());
             for (name, volume) in &engine.volumes {
-                if let (Some(marker), Some(_)) = (
-                    name.strip_prefix(&prefix),
-                    self.keys.read(name, &volume.labels),
-                ) {
+                if let (Some(marker), Some(_)) = (name.strip_prefix(&prefix), &volume.labels) {
                     facts.markers.push(marker.to_owned());
                 }
             }
@@ -422,7 +420,7 @@ impl ContainerBackend for MemoryBackend {
                 .iter()
                 .filter_map(|(id, c)| self.seen(id, c));
             let volumes = engine.volumes.iter().filter_map(|(name, volume)| {
-                let labels = self.keys.read(name, &volume.labels)?;
+                let labels = volume.labels.clone()?;
                 Some(SeenVolume {
                     name: name.clone(),
                     labels,
@@ -432,7 +430,7 @@ impl ContainerBackend for MemoryBackend {
                 Some(SeenNetwork {
                     id: id.clone(),
                     name: network.name.clone(),
-                    labels: self.keys.read(&network.name, &network.labels)?,
+                    labels: network.labels.clone()?,
                     subnet: network.spec.as_ref().map(|spec| spec.subnet),
                 })
             });
@@ -482,13 +480,13 @@ impl ContainerBackend for MemoryBackend {
 
     async fn create(&self, host: &HostId, spec: &ObjectSpec) -> Result<Made, BackendError> {
         let name = spec.name(self.keys.deployment());
-        let labels = self.keys.sign(&name, &spec.labels());
+        let labels = Some(spec.labels());
         let hash = spec.spec_hash();
         self.call(host, |engine| match spec {
             ObjectSpec::Instance(instance) => self.create_container(host, engine, spec, instance),
             ObjectSpec::Network(network) => {
                 if let Some((id, there)) = engine.networks.iter().find(|(_, n)| n.name == name) {
-                    let read = self.keys.read(&name, &there.labels);
+                    let read = there.labels.as_ref();
                     return adopt(&name, id.clone(), read.is_some_and(|l| l.spec == hash));
                 }
                 let id = engine.new_id(host);
@@ -504,7 +502,7 @@ impl ContainerBackend for MemoryBackend {
                 let id = EngineId(name.clone());
                 if let Some(there) = engine.volumes.get(&name) {
                     // The engine itself answers success, whatever the options: the adapter looks.
-                    if self.keys.read(&name, &there.labels).is_none() {
+                    if there.labels.is_none() {
                         return Err(BackendError::Conflict { name });
                     }
                     return match there.options.as_str() {
@@ -535,7 +533,7 @@ impl ContainerBackend for MemoryBackend {
                 let Some(volume) = engine.volumes.get(name) else {
                     return Ok(());
                 };
-                if self.keys.read(name, &volume.labels).is_none() {
+                if volume.labels.is_none() {
                     return Err(BackendError::Foreign { name: name.clone() });
                 }
                 let uses = |c: &Container| {
@@ -551,7 +549,7 @@ impl ContainerBackend for MemoryBackend {
                 let Some(network) = engine.networks.get(id) else {
                     return Ok(());
                 };
-                if self.keys.read(&network.name, &network.labels).is_none() {
+                if network.labels.is_none() {
                     return Err(BackendError::Foreign {
                         name: network.name.clone(),
                     });

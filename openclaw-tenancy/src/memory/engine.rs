@@ -10,6 +10,7 @@ use crate::container::{
 };
 use crate::host::{HostFacts, StorageQuota};
 use crate::id::{Generation, HostId, TenantId};
+use crate::labels::ObjectLabels;
 use crate::probe::Readiness;
 use crate::quantity::{Bytes, MilliCpus};
 
@@ -49,7 +50,8 @@ pub enum StartOutcome {
 #[derive(Debug)]
 pub(super) struct Container {
     pub name: String,
-    pub labels: BTreeMap<String, String>,
+    /// What its labels say, the MAC checked when it was made: labels never change. `None` is foreign.
+    pub labels: Option<ObjectLabels>,
     /// `None` for a foreign one.
     pub spec: Option<InstanceSpec>,
     pub state: RunState,
@@ -63,7 +65,7 @@ pub(super) struct Container {
 
 #[derive(Debug)]
 pub(super) struct Volume {
-    pub labels: BTreeMap<String, String>,
+    pub labels: Option<ObjectLabels>,
     /// Options it was made with: another making with other options changes nothing.
     pub options: String,
     pub files: BTreeMap<String, VolumeFile>,
@@ -72,7 +74,7 @@ pub(super) struct Volume {
 #[derive(Debug)]
 pub(super) struct Network {
     pub name: String,
-    pub labels: BTreeMap<String, String>,
+    pub labels: Option<ObjectLabels>,
     pub spec: Option<NetworkSpec>,
 }
 

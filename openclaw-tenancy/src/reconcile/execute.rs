@@ -94,7 +94,8 @@ pub async fn pass(
         pass.hold(HoldReason::HostQuarantined, reason);
         after = After::Rest(context.pace.resync);
     } else {
-        for _ in 0..MOST_STEPS {
+        let mut steps = 0;
+        loop {
             if stop() {
                 break;
             }
@@ -102,6 +103,12 @@ pub async fn pass(
             match after {
                 After::Again => {}
                 After::Rest(_) | After::Gone => break,
+            }
+            steps += 1;
+            if steps == MOST_STEPS {
+                let message = format!("{MOST_STEPS} steps led nowhere; this is an error of ours");
+                after = pass.fail(FailureReason::Engine, message);
+                break;
             }
         }
     }
@@ -156,7 +163,9 @@ impl Pass<'_> {
 
     /// The instance's files: the same throughout a pass.
     fn files(&mut self, subnet: ipnet::Ipv4Net) -> Arc<InstanceFiles> {
-        let Blueprint { origins, overlay, .. } = &self.context.blueprint;
+        let Blueprint {
+            origins, overlay, ..
+        } = &self.context.blueprint;
         let tenant = &self.tenant;
         let render = || Arc::new(instance::files(tenant, subnet, origins, overlay));
         Arc::clone(self.files.get_or_insert_with(render))

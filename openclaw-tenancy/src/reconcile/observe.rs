@@ -102,12 +102,12 @@ pub fn absorb(location: &mut Location, highest: &mut Generation, power: Power, s
         }
         (None, None) => {}
     }
-    let started = seen
-        .container
-        .as_ref()
-        .is_none_or(|c| c.state != RunState::Created);
-    if location.certainty == Certainty::Unknown && started {
-        // Absent, running or ended: none of these can hide a process that the engine does not know.
+    let certain = match seen.container.as_ref().map(|container| &container.state) {
+        // A start whose answer was lost leaves either word behind, with a process or without.
+        Some(RunState::Created | RunState::Exited { .. } | RunState::Other(_)) => false,
+        Some(RunState::Running { .. }) | None => true,
+    };
+    if location.certainty == Certainty::Unknown && certain {
         location.certainty = Certainty::Known;
     }
     if matches!(

@@ -271,7 +271,7 @@ fn run(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> S
             if record.started_at.is_some() {
                 return ended(*code, *oom_killed);
             }
-            if outdated {
+            if s.seen.pass.broken || (outdated && !may_have_started(s, location)) {
                 return Step::Remove(ObjectRef::Container(id()));
             }
             start(s, location, container, record)
@@ -301,7 +301,7 @@ fn start(
     Step::Start(id)
 }
 
-/// Whether a `created` container's start may have been tried, and a process of it may live unseen. Only
+/// Whether a start of a container that does not run may have been tried, and a process of it may live unseen. Only
 /// starting it again tells: nothing else is done with it before that.
 fn may_have_started(s: &Situation<'_>, location: &Location) -> bool {
     location.certainty == Certainty::Unknown && !s.seen.pass.fresh
@@ -354,9 +354,13 @@ fn ended(code: i64, oom_killed: bool) -> Step {
 fn stop(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> Step {
     let id = || container.seen.id.clone();
     match &container.state {
-        RunState::Created if s.seen.pass.broken => Step::Remove(ObjectRef::Container(id())),
+        RunState::Created | RunState::Exited { .. } if s.seen.pass.broken => {
+            Step::Remove(ObjectRef::Container(id()))
+        }
         // A removal would answer success and leave a process behind that nobody sees.
-        RunState::Created if may_have_started(s, location) => Step::Start(id()),
+        RunState::Created | RunState::Exited { .. } if may_have_started(s, location) => {
+            Step::Start(id())
+        }
         RunState::Running { .. } => {
             match location
                 .container

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use openclaw_tenancy::id::{HostId, TenantId};
+use openclaw_tenancy::memory::Process;
 use openclaw_tenancy::routes::Upstream;
 use openclaw_tenancy::store::TenantStore as _;
 use openclaw_tenancy::tenant::{Power, Tenant};
@@ -20,6 +21,12 @@ pub(crate) struct Memory {
     pub(crate) acknowledged: BTreeSet<TenantId>,
 }
 
+/// What the engines hold, looked at once.
+struct Seen {
+    names: Vec<Vec<String>>,
+    processes: Vec<Process>,
+}
+
 fn rows(world: &World) -> Vec<Tenant> {
     now(world.store.list(None, 100)).unwrap().tenants
 }
@@ -27,12 +34,25 @@ fn rows(world: &World) -> Vec<Tenant> {
 /// Checks everything that must hold at every instant.
 pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
     let rows = rows(world);
-    one_writer(world)?;
-    data_is_kept(world, memory)?;
+    // A request that was delayed deletes what the account has when it takes effect.
+    let deleting = rows
+        .iter()
+        .filter(|row| row.desired.power == Power::Deleted);
+    memory.deleted.extend(deleting.map(|row| row.id));
+    let seen = Seen {
+        names: world
+            .hosts
+            .iter()
+            .map(|host| world.backend.names(host))
+            .collect(),
+        processes: world.backend.processes(),
+    };
+    one_writer(world, &seen)?;
+    data_is_kept(world, &seen, memory)?;
     capacity(world, &rows)?;
     routes(world, &rows)?;
-    foreign_untouched(world)?;
-    nothing_orphaned(world, &rows, memory)?;
+    foreign_untouched(&seen)?;
+    nothing_orphaned(world, &seen, &rows, memory)?;
     for tenant in &memory.acknowledged {
         let there = rows.iter().any(|row| row.id == *tenant);
         if !there && !memory.deleted.contains(tenant) {
@@ -43,13 +63,13 @@ pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
 }
 
 /// I1: one live process per tenant, one writer per volume, whatever the engines say.
-fn one_writer(world: &World) -> Result<(), String> {
+fn one_writer(world: &World, seen: &Seen) -> Result<(), String> {
     if world.backend.most_writers() > 1 {
         return Err("I1: two processes wrote to one volume".to_owned());
     }
     let mut live = BTreeMap::new();
-    for process in world.backend.processes() {
-        if let Some(other) = live.insert(process.tenant, process.clone()) {
+    for process in &seen.processes {
+        if let Some(other) = live.insert(process.tenant, process) {
             return Err(format!(
                 "I1: two live processes of one tenant: {other:?} and {process:?}"
             ));
@@ -59,9 +79,8 @@ fn one_writer(world: &World) -> Result<(), String> {
 }
 
 /// I6: a data volume that was written to goes only after a deletion was asked for.
-fn data_is_kept(world: &World, memory: &mut Memory) -> Result<(), String> {
-    for host in &world.hosts {
-        let names = world.backend.names(host);
+fn data_is_kept(world: &World, seen: &Seen, memory: &mut Memory) -> Result<(), String> {
+    for (host, names) in world.hosts.iter().zip(&seen.names) {
         for ((at, volume), tenant) in &memory.written {
             if at == host && !names.contains(volume) && !memory.deleted.contains(tenant) {
                 return Err(format!("I6: data volume {volume} of {tenant} is gone"));
@@ -70,7 +89,7 @@ fn data_is_kept(world: &World, memory: &mut Memory) -> Result<(), String> {
         memory
             .written
             .retain(|(at, volume), _| at != host || names.contains(volume));
-        for process in world.backend.processes() {
+        for process in &seen.processes {
             if names.contains(&process.volume) {
                 memory
                     .written
@@ -140,8 +159,8 @@ fn routes(world: &World, rows: &[Tenant]) -> Result<(), String> {
 }
 
 /// I13: what is not ours is as it was.
-fn foreign_untouched(world: &World) -> Result<(), String> {
-    let names = world.backend.names(&world.hosts[0]);
+fn foreign_untouched(seen: &Seen) -> Result<(), String> {
+    let names = &seen.names[0];
     let foreign = names
         .iter()
         .filter(|name| name.starts_with("oct-d1-foreign-"))
@@ -154,15 +173,29 @@ fn foreign_untouched(world: &World) -> Result<(), String> {
 }
 
 /// I2: every object of ours has a row.
-fn nothing_orphaned(world: &World, rows: &[Tenant], memory: &Memory) -> Result<(), String> {
+fn nothing_orphaned(
+    world: &World,
+    seen: &Seen,
+    rows: &[Tenant],
+    memory: &Memory,
+) -> Result<(), String> {
+    if !world.paused.is_empty() {
+        // A call of a paused process may land late; what it makes is reported by the host's next list.
+        return Ok(());
+    }
     let known: Vec<String> = rows.iter().map(|row| row.id.simple()).collect();
-    for host in &world.hosts {
-        for name in world.backend.names(host) {
+    for process in &seen.processes {
+        // A ghost too: while a process lives, somebody must be told of it.
+        if !rows.iter().any(|row| row.id == process.tenant) {
+            return Err(format!("I2: nothing accounts for {process:?}"));
+        }
+    }
+    for (host, names) in world.hosts.iter().zip(&seen.names) {
+        for name in names {
             let ours = name.starts_with("oct-d1-")
                 && !name.starts_with("oct-d1-foreign-")
                 && !name.starts_with("oct-d1-host-");
-            // A call of a paused process may land late; what it makes is reported by the host's next list.
-            if ours && !known.iter().any(|id| name.contains(id)) && world.paused.is_empty() {
+            if ours && !known.iter().any(|id| name.contains(id)) {
                 let late = memory.deleted.iter().any(|id| name.contains(&id.simple()));
                 return Err(format!("I2: {name} on {host} has no row (deleted: {late})"));
             }
