@@ -33,9 +33,9 @@ const DELETE_LIMIT: Duration = Duration::from_secs(120);
 const SOCKET_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs the check. Whatever happens, nothing that it made stays on the engine or the disk.
-pub(super) fn perform(settings: &Settings, json: bool) -> Result<()> {
+pub(super) fn perform(settings: &Settings, engine: &Engine, json: bool) -> Result<()> {
     heading("Main job");
-    let scratch = Scratch::new(&settings.engine)?;
+    let scratch = Scratch::new(engine)?;
     let mut timings = Timings::default();
     let started = Instant::now();
     let mut server = Server::start(settings, &scratch.folder, Mode::Check)?;

@@ -26,9 +26,9 @@ pub(crate) struct Options {
     /// With --check: the timings as JSON on standard output.
     #[arg(long, requires = "check")]
     json: bool,
-    /// What instances run.
-    #[arg(long, value_enum, default_value_t = Kind::Openclaw)]
-    image: Kind,
+    /// What instances run: OpenClaw, unless this or the section [image] of config.toml says otherwise.
+    #[arg(long, value_enum)]
+    image: Option<Kind>,
     /// Where the server keeps its data; a file `config.toml` in it is read.
     #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
     data_dir: Option<PathBuf>,
@@ -37,25 +37,32 @@ pub(crate) struct Options {
 /// Ensures engine, image and program, then runs the server until it is interrupted; or checks.
 pub(crate) fn perform(options: &Options) -> Result<()> {
     heading("What it needs");
-    let engine = engine::ensure()?;
-    let image = options.image.ensure(&engine)?;
-    let program = server::build()?;
-    // The stand-in runs in far less than OpenClaw, so it may have the smallest plan.
-    let floor = (options.image == Kind::StandIn).then_some("16 MiB");
-    let settings = Settings {
-        program,
-        engine,
-        image,
-        floor,
-    };
-    if options.check {
-        return check::perform(&settings, options.json);
-    }
     let data = match &options.data_dir {
         Some(folder) => folder.clone(),
         None => platform::data_dir()?,
     };
+    let engine = engine::ensure()?;
+    let image = match options.image {
+        None if !options.check && configures(&data, "[image]") => None,
+        kind => Some(kind.unwrap_or(Kind::Openclaw).ensure(&engine)?),
+    };
+    let settings = Settings {
+        program: server::build()?,
+        host: (options.check || !configures(&data, "[[hosts]]")).then(|| engine.host().to_owned()),
+        image,
+        // The stand-in runs in far less than OpenClaw, so it may have the smallest plan.
+        floor: (options.image == Some(Kind::StandIn)).then_some("16 MiB"),
+    };
+    if options.check {
+        return check::perform(&settings, &engine, options.json);
+    }
     serve(&settings, &data)
+}
+
+/// Whether the owner's `config.toml` has a section, which then stands.
+fn configures(data: &Path, section: &str) -> bool {
+    std::fs::read_to_string(data.join("config.toml"))
+        .is_ok_and(|text| text.lines().any(|line| line.trim() == section))
 }
 
 fn serve(settings: &Settings, data: &Path) -> Result<()> {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::engine::Engine;
 use crate::http::Address;
 use crate::run::Interrupt;
 use crate::term::Step;
@@ -34,10 +33,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Settings {
     /// The built program.
     pub(super) program: PathBuf,
-    /// The engine it manages.
-    pub(super) engine: Engine,
-    /// What instances run.
-    pub(super) image: String,
+    /// The engine it manages, unless its own configuration names engines.
+    pub(super) host: Option<String>,
+    /// What instances run, unless its own configuration says so.
+    pub(super) image: Option<String>,
     /// What the image needs of memory, where it is not OpenClaw.
     pub(super) floor: Option<&'static str>,
 }
@@ -108,19 +107,22 @@ pub(super) fn build() -> Result<PathBuf> {
 }
 
 impl Server {
-    /// Starts it on a data folder. Settings in the folder's `config.toml` stand where this tool has
-    /// no reason to differ.
+    /// Starts it on a data folder, whose `config.toml` it reads where there is one.
     pub(super) fn start(settings: &Settings, data: &Path, mode: Mode) -> Result<Self> {
         fs::create_dir_all(data)
             .with_context(|| format!("cannot make the data folder {}", data.display()))?;
         let mut command = Command::new(&settings.program);
         command.arg("serve").arg("--data").arg(data);
-        command.args(["--image", &settings.image]);
         let mut set = |key: &str, value: &str| {
             command.arg("--set").arg(format!("{key}={value}"));
         };
-        set("hosts[0].id", "local");
-        set("hosts[0].address", settings.engine.host());
+        if let Some(image) = &settings.image {
+            set("image.reference", image);
+        }
+        if let Some(host) = &settings.host {
+            set("hosts[0].id", "local");
+            set("hosts[0].address", host);
+        }
         if let Some(floor) = settings.floor {
             set("image.floor", floor);
         }
