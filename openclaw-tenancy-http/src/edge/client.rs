@@ -25,7 +25,9 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxie
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','));
     for hop in hops.collect::<Vec<_>>().into_iter().rev() {
-        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+        let Ok(hop) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
         client = hop.to_canonical();
         if !is_trusted(&client) {
             break;
@@ -36,7 +38,11 @@ pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxie
 
 /// How the instance is told.
 pub(super) fn header(address: IpAddr) -> HeaderValue {
-    let told = if address.is_loopback() { None } else { HeaderValue::try_from(address.to_string()).ok() };
+    let told = if address.is_loopback() {
+        None
+    } else {
+        HeaderValue::try_from(address.to_string()).ok()
+    };
     told.unwrap_or_else(|| HeaderValue::from_static(THIS_MACHINE))
 }
 
@@ -50,13 +56,21 @@ mod tests {
         let of = |peer: &str, lines: &[&str]| {
             let headers: HeaderMap = lines
                 .iter()
-                .map(|line| (X_FORWARDED_FOR.parse().unwrap(), HeaderValue::from_str(line).unwrap()))
+                .map(|line| {
+                    (
+                        X_FORWARDED_FOR.parse().unwrap(),
+                        HeaderValue::from_str(line).unwrap(),
+                    )
+                })
                 .collect();
             address(peer.parse().unwrap(), &headers, &trusted).to_string()
         };
         assert_eq!(of("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(of("10.1.1.1", &["198.51.100.1"]), "198.51.100.1");
-        assert_eq!(of("::ffff:10.1.1.1", &["1.1.1.1, 198.51.100.1", "10.2.2.2"]), "198.51.100.1");
+        assert_eq!(
+            of("::ffff:10.1.1.1", &["1.1.1.1, 198.51.100.1", "10.2.2.2"]),
+            "198.51.100.1"
+        );
         assert_eq!(of("10.1.1.1", &["1.1.1.1, nonsense"]), "10.1.1.1");
         assert_eq!(of("10.1.1.1", &[]), "10.1.1.1");
     }

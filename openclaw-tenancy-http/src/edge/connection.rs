@@ -66,7 +66,10 @@ impl Client {
     }
 
     fn pass(&self) -> Option<Pass> {
-        self.pass.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pass
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -124,7 +127,11 @@ async fn until_cut(edge: &Inner, client: &Client) {
             continue;
         };
         let before = std::mem::replace(&mut moved, client.link.bytes_moved());
-        quiet = if moved == before { quiet + WATCH } else { Duration::ZERO };
+        quiet = if moved == before {
+            quiet + WATCH
+        } else {
+            Duration::ZERO
+        };
         if quiet >= edge.config.limits.answer_idle || !pass.holds(edge).await {
             return;
         }

@@ -16,7 +16,9 @@ const PREFIX: &str = "__Host-oct-";
 
 /// The value of the only cookie of this name, if it is a secret of ours by its form: 256 bits in base64url.
 pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut found = pairs(headers).filter(|pair| pair.0 == name).map(|pair| pair.1);
+    let mut found = pairs(headers)
+        .filter(|pair| pair.0 == name)
+        .map(|pair| pair.1);
     match (found.next(), found.next()) {
         (Some(value), None) => is_secret(value).then_some(value),
         (Some(_), Some(_)) | (None, _) => None,
@@ -24,7 +26,10 @@ pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn is_secret(value: &str) -> bool {
-    value.len() == 43 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    value.len() == 43
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// The cookies that are the instance's own; `None` when there is none.
@@ -40,7 +45,11 @@ pub(super) fn without_ours(headers: &HeaderMap) -> Option<HeaderValue> {
         }
         rest.push_str(value);
     }
-    if rest.is_empty() { None } else { HeaderValue::try_from(rest).ok() }
+    if rest.is_empty() {
+        None
+    } else {
+        HeaderValue::try_from(rest).ok()
+    }
 }
 
 /// Name and value of each cookie sent. One without `=` has no name (RFC 6265bis §5.6).
@@ -56,24 +65,35 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 
 fn split(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let space = |c| c == ' ' || c == '\t';
-    text.split(';').map(move |pair| pair.trim_matches(space)).filter(|pair| !pair.is_empty()).map(move |pair| {
-        let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-        (name.trim_end_matches(space), value.trim_start_matches(space))
-    })
+    text.split(';')
+        .map(move |pair| pair.trim_matches(space))
+        .filter(|pair| !pair.is_empty())
+        .map(move |pair| {
+            let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+            (
+                name.trim_end_matches(space),
+                value.trim_start_matches(space),
+            )
+        })
 }
 
 /// Whether a cookie name is one of ours in any spelling that some browser may take for it.
 pub(super) fn is_ours(name: &str) -> bool {
-    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    name.get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// A `Set-Cookie` of ours. Without `lasts` it ends with the browser's session.
 ///
 /// `Lax`, not `Strict`: a person arrives here by a link from the console, which is another site.
 pub(super) fn set(name: &str, value: &str, lasts: Option<Duration>) -> Option<HeaderValue> {
-    let age = lasts.map(|lasts| format!("; Max-Age={}", lasts.as_secs())).unwrap_or_default();
-    let mut cookie =
-        HeaderValue::try_from(format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{age}")).ok()?;
+    let age = lasts
+        .map(|lasts| format!("; Max-Age={}", lasts.as_secs()))
+        .unwrap_or_default();
+    let mut cookie = HeaderValue::try_from(format!(
+        "{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{age}"
+    ))
+    .ok()?;
     cookie.set_sensitive(true);
     Some(cookie)
 }
@@ -90,7 +110,11 @@ pub(super) fn end_tossed(head: &[u8], base: &str) -> Vec<HeaderValue> {
         .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"))
         .flat_map(|(_, value)| split(value))
         .map(|(name, _)| name)
-        .filter(|name| !name.is_empty() && !is_ours(name) && name.bytes().all(|b| b.is_ascii_graphic() && b != b','))
+        .filter(|name| {
+            !name.is_empty()
+                && !is_ours(name)
+                && name.bytes().all(|b| b.is_ascii_graphic() && b != b',')
+        })
         .take(AT_MOST)
         .flat_map(|name| {
             let ended = format!("{name}=; Path=/; Max-Age=0; Secure");
@@ -105,7 +129,10 @@ mod tests {
     use super::*;
 
     fn headers(lines: &[&str]) -> HeaderMap {
-        lines.iter().map(|line| (header::COOKIE, HeaderValue::from_str(line).unwrap())).collect()
+        lines
+            .iter()
+            .map(|line| (header::COOKIE, HeaderValue::from_str(line).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -116,9 +143,15 @@ mod tests {
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
             only(&headers(&lines), INSTANCE).map(str::to_owned)
         };
-        assert_eq!(of(&[format!("x=1; {INSTANCE}={one}; y=2")]), Some(one.clone()));
+        assert_eq!(
+            of(&[format!("x=1; {INSTANCE}={one}; y=2")]),
+            Some(one.clone())
+        );
         assert_eq!(of(&[format!("{INSTANCE}={one}; {INSTANCE}={two}")]), None);
-        assert_eq!(of(&[format!("{INSTANCE}={one}"), format!("{INSTANCE}={one}")]), None);
+        assert_eq!(
+            of(&[format!("{INSTANCE}={one}"), format!("{INSTANCE}={one}")]),
+            None
+        );
         assert_eq!(of(&[format!("{INSTANCE}=\"{one}\"")]), None);
         assert_eq!(of(&[format!("__host-oct-instance={one}")]), None);
         assert_eq!(of(&[format!("{INSTANCE}={one}x")]), None);
@@ -129,9 +162,15 @@ mod tests {
         let of = |lines: &[&str]| {
             without_ours(&headers(lines)).map(|value| value.to_str().unwrap().to_owned())
         };
-        assert_eq!(of(&["a=1; __Host-oct-instance=x; b=2", "c=3"]).as_deref(), Some("a=1; b=2; c=3"));
+        assert_eq!(
+            of(&["a=1; __Host-oct-instance=x; b=2", "c=3"]).as_deref(),
+            Some("a=1; b=2; c=3")
+        );
         assert_eq!(of(&["__HOST-OCT-instance=x;__Host-oct-anything=y"]), None);
-        assert_eq!(of(&["=__Host-oct-instance=x; bare"]).as_deref(), Some("bare"));
+        assert_eq!(
+            of(&["=__Host-oct-instance=x; bare"]).as_deref(),
+            Some("bare")
+        );
         assert_eq!(of(&["__Host-oct-pre = x; a = 1"]).as_deref(), Some("a=1"));
     }
 }

@@ -62,8 +62,16 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(access: Arc<dyn AccessStore>, clock: Arc<dyn Clock>) -> Self {
-        let known = moka::sync::Cache::builder().max_capacity(REMEMBERED).time_to_idle(GRACE).build();
-        Self { access, clock, known, left_alone_until: AtomicI64::new(0) }
+        let known = moka::sync::Cache::builder()
+            .max_capacity(REMEMBERED)
+            .time_to_idle(GRACE)
+            .build();
+        Self {
+            access,
+            clock,
+            known,
+            left_alone_until: AtomicI64::new(0),
+        }
     }
 
     /// The session of this secret, if it is one for `site`.
@@ -95,7 +103,9 @@ impl Gate {
         }
         match self.ask(session.secret).await {
             Ok(Some(_)) => {
-                session.checked_at.store(self.clock.now().as_millis(), Ordering::Relaxed);
+                session
+                    .checked_at
+                    .store(self.clock.now().as_millis(), Ordering::Relaxed);
                 true
             }
             Ok(None) => {
@@ -112,14 +122,24 @@ impl Gate {
         if now >= session.expires_at {
             return Some(false);
         }
-        let age = now.since(Timestamp::from_millis(session.checked_at.load(Ordering::Relaxed)));
+        let age = now.since(Timestamp::from_millis(
+            session.checked_at.load(Ordering::Relaxed),
+        ));
         let left_alone = now.as_millis() < self.left_alone_until.load(Ordering::Relaxed);
-        if age < FRESH || (left_alone && age < GRACE) { Some(true) } else { None }
+        if age < FRESH || (left_alone && age < GRACE) {
+            Some(true)
+        } else {
+            None
+        }
     }
 
     async fn look_up(&self, secret: SecretHash) -> Result<Option<Arc<Session>>, Unavailable> {
-        let Some(grant) = self.ask(secret).await? else { return Ok(None) };
-        let Some(session) = Session::of(grant, self.clock.now()).map(Arc::new) else { return Ok(None) };
+        let Some(grant) = self.ask(secret).await? else {
+            return Ok(None);
+        };
+        let Some(session) = Session::of(&grant, self.clock.now()).map(Arc::new) else {
+            return Ok(None);
+        };
         self.known.insert(secret, Arc::clone(&session));
         Ok(Some(session))
     }
@@ -149,7 +169,7 @@ impl Gate {
 }
 
 impl Session {
-    fn of(grant: Grant, now: Timestamp) -> Option<Self> {
+    fn of(grant: &Grant, now: Timestamp) -> Option<Self> {
         Some(Self {
             secret: grant.secret,
             account: grant.account?,

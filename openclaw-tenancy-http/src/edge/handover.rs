@@ -71,9 +71,16 @@ impl Inner {
             None => secret::random(&*self.entropy),
         };
         let asked_for = uri.path_and_query().map_or("/", |path| path.as_str());
-        let return_to = if asked_for.len() <= MAX_RETURN { asked_for } else { "/" };
+        let return_to = if asked_for.len() <= MAX_RETURN {
+            asked_for
+        } else {
+            "/"
+        };
         let mut url = self.config.public_url.clone();
-        url.set_path(&format!("{}/api/edge/authorize", url.path().trim_end_matches('/')));
+        url.set_path(&format!(
+            "{}/api/edge/authorize",
+            url.path().trim_end_matches('/')
+        ));
         url.query_pairs_mut()
             .clear()
             .append_pair("slug", label.as_str())
@@ -103,7 +110,9 @@ impl Inner {
             .ok_or(Notice::HandOverRefused)?;
         let (owner, hand_over) = read(&grant).ok_or(Notice::HandOverRefused)?;
         let site = site.ok_or(Notice::HandOverRefused)?;
-        let same_browser = challenge(pre).as_bytes().ct_eq(hand_over.challenge.as_bytes());
+        let same_browser = challenge(pre)
+            .as_bytes()
+            .ct_eq(hand_over.challenge.as_bytes());
         let fits = bool::from(same_browser)
             && owner == site.route.owner
             && hand_over.tenant == site.route.tenant
@@ -111,8 +120,12 @@ impl Inner {
         if !fits {
             return Err(Notice::HandOverRefused);
         }
-        let ends = self.console_session_ends(&hand_over.session, owner, now).await?;
-        let session = self.put_session(site, owner, ends.min(now.plus(SESSION_LASTS)), now).await?;
+        let ends = self
+            .console_session_ends(&hand_over.session, owner, now)
+            .await?;
+        let session = self
+            .put_session(site, owner, ends.min(now.plus(SESSION_LASTS)), now)
+            .await?;
         let cookie = cookies::set(cookies::INSTANCE, session.expose_secret(), None);
         let return_to = Url::parse(&site.origin)
             .map(|origin| return_path::from_query(query, "return_to", &origin, &[OWN_PATHS]))
@@ -149,7 +162,10 @@ impl Inner {
         now: Timestamp,
     ) -> Result<SecretString, Notice> {
         let session = secret::random(&*self.entropy);
-        let audience = Audience { tenant: site.route.tenant, generation: site.route.generation };
+        let audience = Audience {
+            tenant: site.route.tenant,
+            generation: site.route.generation,
+        };
         let grant = Grant {
             kind: GrantKind::InstanceSession,
             secret: SecretHash::of(session.expose_secret()),

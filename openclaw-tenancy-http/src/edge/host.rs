@@ -42,15 +42,27 @@ pub(super) struct HostRule {
 
 impl HostRule {
     pub(super) fn new(origin: &OriginTemplate) -> Result<Self, InvalidEdge> {
-        let wrong = || InvalidEdge::Origin { value: format!("{origin:?}") };
+        let wrong = || InvalidEdge::Origin {
+            value: format!("{origin:?}"),
+        };
         let probe = Slug::try_from("x".to_owned()).map_err(|_| wrong())?;
         let url = Url::parse(&origin.origin(&probe)).map_err(|_| wrong())?;
-        let suffix = url.host_str().and_then(|host| host.strip_prefix('x')).ok_or_else(wrong)?;
+        let suffix = url
+            .host_str()
+            .and_then(|host| host.strip_prefix('x'))
+            .ok_or_else(wrong)?;
         Ok(Self {
             suffix: suffix.to_owned(),
             port: url.port_or_known_default().ok_or_else(wrong)?,
-            port_suffix: url.port().map(|port| format!(":{port}")).unwrap_or_default(),
-            scheme: if url.scheme() == "https" { "https" } else { "http" },
+            port_suffix: url
+                .port()
+                .map(|port| format!(":{port}"))
+                .unwrap_or_default(),
+            scheme: if url.scheme() == "https" {
+                "https"
+            } else {
+                "http"
+            },
         })
     }
 
@@ -75,10 +87,14 @@ impl HostRule {
         if let Some(authority) = request.uri.authority() {
             let plain = matches!(request.uri.scheme(), Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
             if !plain {
-                return Err(HostError::Malformed("the request target has no scheme of the web"));
+                return Err(HostError::Malformed(
+                    "the request target has no scheme of the web",
+                ));
             }
             if self.normalise(authority.as_str(), listener)? != label {
-                return Err(HostError::Malformed("the request target and Host name different hosts"));
+                return Err(HostError::Malformed(
+                    "the request target and Host name different hosts",
+                ));
             }
         }
         Ok(label)
@@ -95,7 +111,9 @@ impl HostRule {
         let well_formed = name.len() <= 253
             && name.split('.').all(|label| {
                 (1..=63).contains(&label.len())
-                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                    && label
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             });
         if !well_formed {
             return Err(HostError::Malformed("Host is not a host name"));
@@ -113,7 +131,9 @@ impl HostRule {
 fn single_host(headers: &HeaderMap) -> Result<&str, HostError> {
     let mut all = headers.get_all(header::HOST).iter();
     match (all.next(), all.next()) {
-        (Some(host), None) => host.to_str().map_err(|_| HostError::Malformed("Host is not a host name")),
+        (Some(host), None) => host
+            .to_str()
+            .map_err(|_| HostError::Malformed("Host is not a host name")),
         (None, _) => Err(HostError::Malformed("Host is missing")),
         (Some(_), Some(_)) => Err(HostError::Malformed("Host is given more than once")),
     }
@@ -151,20 +171,38 @@ mod tests {
     #[test]
     fn case_a_dot_and_our_ports_are_forgiven() {
         for text in [
-            "a1.inst.example", "a1.inst.example:8080", "a1.inst.example:9", "A1.Inst.EXAMPLE",
-            "a1.inst.example.", "a1.inst.example.:8080",
+            "a1.inst.example",
+            "a1.inst.example:8080",
+            "a1.inst.example:9",
+            "A1.Inst.EXAMPLE",
+            "a1.inst.example.",
+            "a1.inst.example.:8080",
         ] {
-            assert_eq!(rule().normalise(text, Some(9)), Ok(Label("a1".into())), "{text}");
+            assert_eq!(
+                rule().normalise(text, Some(9)),
+                Ok(Label("a1".into())),
+                "{text}"
+            );
         }
         let long = "a".repeat(63);
-        assert_eq!(rule().normalise(&format!("{long}.inst.example"), None), Ok(Label(long)));
+        assert_eq!(
+            rule().normalise(&format!("{long}.inst.example"), None),
+            Ok(Label(long))
+        );
     }
 
     #[test]
     fn what_is_written_towards_an_instance_is_one_spelling() {
         assert_eq!(rule().canonical("a1"), "a1.inst.example:8080");
-        let plain = HostRule::new(&OriginTemplate::new("https://{slug}.inst.example").unwrap()).unwrap();
-        assert_eq!((plain.canonical("a1").as_str(), plain.scheme()), ("a1.inst.example", "https"));
-        assert_eq!(plain.normalise("a1.inst.example:443", None), Ok(Label("a1".into())));
+        let plain =
+            HostRule::new(&OriginTemplate::new("https://{slug}.inst.example").unwrap()).unwrap();
+        assert_eq!(
+            (plain.canonical("a1").as_str(), plain.scheme()),
+            ("a1.inst.example", "https")
+        );
+        assert_eq!(
+            plain.normalise("a1.inst.example:443", None),
+            Ok(Label("a1".into()))
+        );
     }
 }

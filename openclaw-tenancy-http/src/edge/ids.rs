@@ -17,11 +17,15 @@ impl RequestIds {
     pub(super) fn new(entropy: &dyn Entropy) -> Self {
         let mut bytes = [0_u8; 8];
         entropy.fill(&mut bytes);
-        Self { process: hex::encode(bytes), next: AtomicU64::new(1) }
+        Self {
+            process: hex::encode(bytes),
+            next: AtomicU64::new(1),
+        }
     }
 
     pub(super) fn next(&self) -> HeaderValue {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        HeaderValue::try_from(format!("{}-{count:x}", self.process)).unwrap_or_else(|_| HeaderValue::from(count))
+        HeaderValue::try_from(format!("{}-{count:x}", self.process))
+            .unwrap_or_else(|_| HeaderValue::from(count))
     }
 }

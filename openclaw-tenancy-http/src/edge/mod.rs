@@ -72,7 +72,9 @@ const OWN_PATHS: &str = "/__openclaw-tenancy";
 #[non_exhaustive]
 pub enum InvalidEdge {
     /// The origin's host is not one that a browser would write like this.
-    #[error("edge origin `{value}` is not valid: give scheme and host as a browser writes them, such as http://{{slug}}.example.org:8080")]
+    #[error(
+        "edge origin `{value}` is not valid: give scheme and host as a browser writes them, such as http://{{slug}}.example.org:8080"
+    )]
     Origin {
         /// What was given.
         value: String,
@@ -159,7 +161,9 @@ impl Edge {
     pub async fn reached(&self, change: u64) {
         let mut reached = self.0.reached.subscribe();
         // Its sender lives as long as this edge.
-        let _ = reached.wait_for(|reached| reached.is_some_and(|reached| reached >= change)).await;
+        let _ = reached
+            .wait_for(|reached| reached.is_some_and(|reached| reached >= change))
+            .await;
     }
 
     /// Keeps the routes what the store says; never ends by itself. [`serve`](Self::serve) does this too; of several

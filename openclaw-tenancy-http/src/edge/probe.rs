@@ -73,14 +73,23 @@ async fn ask(upstream: &Upstream) -> Option<Answer> {
     let request = Request::get(PATH)
         .header(header::HOST, address.to_string())
         // From a trusted proxy, which we are, every request must say for whom it is: here, for this machine.
-        .header(HeaderName::from_static("x-forwarded-for"), client::header(IpAddr::V4(Ipv4Addr::LOCALHOST)))
-        .header(HeaderName::from_static("x-forwarded-proto"), HeaderValue::from_static("http"))
+        .header(
+            HeaderName::from_static("x-forwarded-for"),
+            client::header(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        )
+        .header(
+            HeaderName::from_static("x-forwarded-proto"),
+            HeaderValue::from_static("http"),
+        )
         .header(header::CONNECTION, HeaderValue::from_static("close"))
         .body(Empty::<Bytes>::new())
         .ok()?;
     let asked = async {
         let response = sender.send_request(request).await.ok()?;
-        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.ok()?;
+        let body = Limited::new(response.into_body(), MAX_BODY)
+            .collect()
+            .await
+            .ok()?;
         serde_json::from_slice(&body.to_bytes()).ok()
     };
     match select(pin!(asked), connection).await {

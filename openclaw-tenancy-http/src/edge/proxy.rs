@@ -27,7 +27,11 @@ pub(super) struct Admitted {
 
 impl Inner {
     /// Answers a request.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, client: Arc<Client>) -> Response<AnswerBody> {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        client: Arc<Client>,
+    ) -> Response<AnswerBody> {
         let exchange = Exchange::begin(&client);
         let asked = Asked::of(request.method(), request.headers(), self.ids.next());
         let response = match self.handle(request, &client, &asked).await {
@@ -49,7 +53,11 @@ impl Inner {
         }
         let (parts, body) = request.into_parts();
         let own_page = check_target(&parts)?;
-        let label = self.rules.hosts.label(&parts, client.listener).map_err(host_notice)?;
+        let label = self
+            .rules
+            .hosts
+            .label(&parts, client.listener)
+            .map_err(host_notice)?;
         let site = self.table.get(label.as_str());
         if site.is_none() && self.reached.borrow().is_none() {
             return Err(Notice::Syncing);
@@ -60,7 +68,9 @@ impl Inner {
                 if !origin::may_pass(&parts.method, &parts.headers, &origin) {
                     return Err(Notice::CrossSite);
                 }
-                return self.redeem(site.as_ref(), &parts.uri, &parts.headers, asked).await;
+                return self
+                    .redeem(site.as_ref(), &parts.uri, &parts.headers, asked)
+                    .await;
             }
             Some("status") | None => {}
             Some(_) => return Err(Notice::NoSuchPage),
@@ -84,7 +94,11 @@ impl Inner {
         }
         let Some(backend) = site.backend.clone() else {
             self.hint.notify_one();
-            return Ok(self.answers.waiting(&self.report(&site, asked).await, asked, &self.nonce()));
+            return Ok(self.answers.waiting(
+                &self.report(&site, asked).await,
+                asked,
+                &self.nonce(),
+            ));
         };
         let pass = Pass { session, backend };
         client.set_pass(Some(pass.clone()));
@@ -102,9 +116,11 @@ impl Inner {
         site: Option<&Arc<Site>>,
     ) -> Result<Option<Arc<super::gate::Session>>, Notice> {
         match cookies::only(headers, cookies::INSTANCE) {
-            Some(secret) => {
-                self.gate.session(secret, site).await.map_err(|Unavailable| Notice::StoreUnavailable)
-            }
+            Some(secret) => self
+                .gate
+                .session(secret, site)
+                .await
+                .map_err(|Unavailable| Notice::StoreUnavailable),
             None => Ok(None),
         }
     }
@@ -126,9 +142,11 @@ impl Inner {
     async fn report(&self, site: &Site, asked: &Asked) -> Report {
         let position = match site.status.phase {
             // A page without the number is better than none.
-            openclaw_tenancy::status::Phase::Queued => {
-                self.store.queue_position(site.route.tenant).await.unwrap_or_default()
-            }
+            openclaw_tenancy::status::Phase::Queued => self
+                .store
+                .queue_position(site.route.tenant)
+                .await
+                .unwrap_or_default(),
             _ => None,
         };
         Report::of(&site.status, site.backend.is_some(), position, asked.lang())
@@ -156,7 +174,9 @@ impl Inner {
             return Err(Notice::BadAnswer);
         }
         headers::to_browser(response.headers_mut());
-        response.headers_mut().insert(X_REQUEST_ID, asked.id.clone());
+        response
+            .headers_mut()
+            .insert(X_REQUEST_ID, asked.id.clone());
         *response.version_mut() = Version::HTTP_11;
         Ok(response.map(AnswerBody::relayed))
     }
@@ -169,7 +189,10 @@ impl Inner {
         mut request: Request<RequestBody>,
     ) -> Result<Response<super::upstream::RelayedBody>, Failure> {
         loop {
-            let lease = backend.lease(&self.config.limits.upstream).await.map_err(Failure::Dial)?;
+            let lease = backend
+                .lease(&self.config.limits.upstream)
+                .await
+                .map_err(Failure::Dial)?;
             let reused = lease.is_reused();
             match lease.send(request).await {
                 Ok(response) => return Ok(response),
@@ -185,7 +208,9 @@ impl Inner {
         if body.is_end_stream() {
             return Ok(RequestBody::Empty);
         }
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
         if announced.is_some_and(|length: u64| length > limit) {
             return Err(Notice::UploadTooLarge(limit));
         }
@@ -196,7 +221,9 @@ impl Inner {
         match failure {
             Failure::Dial(error) => self.dial_notice(*error),
             Failure::Broken(error) => match body_fault(error) {
-                Some(BodyFault::TooLarge) => Notice::UploadTooLarge(self.config.limits.upstream.upload),
+                Some(BodyFault::TooLarge) => {
+                    Notice::UploadTooLarge(self.config.limits.upstream.upload)
+                }
                 Some(BodyFault::Client(_)) => fault_notice(client),
                 None => {
                     tracing::debug!(error = %chain(error), "an instance broke off");
@@ -277,7 +304,11 @@ fn check_target(parts: &Parts) -> Result<Option<&str>, Notice> {
 
 /// The request as it goes to the instance: the path alone, byte for byte, and its own version.
 pub(super) fn instance_request<B>(parts: Parts, body: B, asked: &Asked) -> Request<B> {
-    let path = parts.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = parts
+        .uri
+        .into_parts()
+        .path_and_query
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
     let mut request = Request::new(body);
     *request.method_mut() = parts.method;
     *request.uri_mut() = Uri::from(path);

@@ -15,18 +15,23 @@ use super::{Edge, EdgeLimits};
 use crate::access::address::TrustedProxies;
 
 /// Sent to whom there is no place for, without reading anything.
-const NO_PLACE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncache-control: no-store\r\n\
+const NO_PLACE: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncache-control: no-store\r\n\
     content-length: 0\r\nconnection: close\r\n\r\n";
 /// After an error of accepting, such as no file descriptor left: the next would come at once.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
 
 impl Edge {
     /// Serves a listener, and follows the store meanwhile, until `shutdown`. Then no connection is accepted, what is
-    /// under way has [`EdgeLimits::drain`] to finish, and WebSockets are closed.
+    /// under way has [`EdgeLimits::drain`] to finish, and tunnels are closed.
     ///
     /// # Errors
     /// When the listener has no address.
-    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
         let port = listener.local_addr()?.port();
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
@@ -147,7 +152,10 @@ impl Places {
             *of_address += 1;
         }
         taken.in_all += 1;
-        Some(Place { taken: Arc::clone(&self.taken), address })
+        Some(Place {
+            taken: Arc::clone(&self.taken),
+            address,
+        })
     }
 }
 
@@ -180,8 +188,15 @@ mod tests {
 
     #[test]
     fn a26_exhaustion_places_are_counted_by_address_and_given_back() {
-        let limits = EdgeLimits { connections: 5, connections_per_address: 2, ..EdgeLimits::default() };
-        let places = Places::new(&limits, &TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]));
+        let limits = EdgeLimits {
+            connections: 5,
+            connections_per_address: 2,
+            ..EdgeLimits::default()
+        };
+        let places = Places::new(
+            &limits,
+            &TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]),
+        );
         let take = |address: &str| places.take(address.parse().unwrap());
         let first = take("2001:db8::1").unwrap();
         let _second = take("2001:db8::2").unwrap();
@@ -189,7 +204,9 @@ mod tests {
         assert!(take("2001:db8:0:1::3").is_some());
         drop(first);
         let _third = take("2001:db8::3").unwrap();
-        let _others: Vec<_> = ["10.0.0.1", "10.0.0.1", "127.0.0.1"].map(|peer| take(peer).unwrap()).into();
+        let _others: Vec<_> = ["10.0.0.1", "10.0.0.1", "127.0.0.1"]
+            .map(|peer| take(peer).unwrap())
+            .into();
         assert!(take("127.0.0.1").is_none(), "five in all");
     }
 }

@@ -1,4 +1,4 @@
-//! WebSockets: a tunnel from the instance's 101 on, for as long as whoever opened it may have it.
+//! The `WebSocket`: a tunnel from the instance's 101 on, for as long as whoever opened it may have it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::time::timeout;
 
+use super::Inner;
 use super::answer::{AnswerBody, Asked, Notice, X_REQUEST_ID};
 use super::connection::{Client, Pass, WATCH};
 use super::headers;
 use super::proxy::{Admitted, instance_request};
 use super::upstream::Place;
 use super::wire::Link;
-use super::Inner;
 
 /// Both sides have this long to become a tunnel once the instance has agreed.
 const SWITCH: Duration = Duration::from_secs(10);
@@ -61,14 +61,22 @@ pub(super) async fn open(
         return Err(Notice::NotWebSocket);
     }
     let limits = &edge.config.limits.upstream;
-    let place = Place::take(&admitted.pass.backend, limits.requests).map_err(|error| edge.dial_notice(error))?;
-    let stream = admitted.pass.backend.dial(limits).await.map_err(|error| edge.dial_notice(error))?;
+    let place = Place::take(&admitted.pass.backend, limits.requests)
+        .map_err(|error| edge.dial_notice(error))?;
+    let stream = admitted
+        .pass
+        .backend
+        .dial(limits)
+        .await
+        .map_err(|error| edge.dial_notice(error))?;
     let browser = hyper::upgrade::on(&mut request);
     let (mut parts, _no_body) = request.into_parts();
     let forwarding = edge.forwarding(client, &parts.headers);
     headers::upgrade_to_instance(&mut parts.headers, &admitted.site, &forwarding);
     let request = instance_request(parts, Empty::<Bytes>::new(), asked);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Notice::Unreachable)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| Notice::Unreachable)?;
     // Ends with the answer's body or with the tunnel.
     let _driver = edge.tunnels.spawn(connection.with_upgrades());
     let mut response = timeout(limits.first_byte, sender.send_request(request))
@@ -77,7 +85,9 @@ pub(super) async fn open(
         .map_err(|_| Notice::BadAnswer)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::to_browser(response.headers_mut());
-        response.headers_mut().insert(X_REQUEST_ID, asked.id.clone());
+        response
+            .headers_mut()
+            .insert(X_REQUEST_ID, asked.id.clone());
         return Ok(response.map(AnswerBody::plain));
     }
     let agreed = response.headers().get(header::UPGRADE);
@@ -86,7 +96,13 @@ pub(super) async fn open(
     }
     let instance = hyper::upgrade::on(&mut response);
     client.link.set_raw();
-    let tunnel = Tunnel { browser, instance, link: Arc::clone(&client.link), pass: admitted.pass.clone(), _place: place };
+    let tunnel = Tunnel {
+        browser,
+        instance,
+        link: Arc::clone(&client.link),
+        pass: admitted.pass.clone(),
+        _place: place,
+    };
     edge.tunnels.spawn(tunnel.run(Arc::clone(edge)));
     headers::upgrade_to_browser(response.headers_mut());
     Ok(response.map(|_| AnswerBody::empty()))
@@ -103,7 +119,9 @@ struct Tunnel {
 impl Tunnel {
     async fn run(self, edge: Arc<Inner>) {
         let both = async { tokio::try_join!(self.browser, self.instance) };
-        let Ok(Ok((browser, instance))) = timeout(SWITCH, both).await else { return };
+        let Ok(Ok((browser, instance))) = timeout(SWITCH, both).await else {
+            return;
+        };
         // What came before the switch and was no WebSocket must not go through as if it were.
         if self.link.fault().is_some() {
             return;

@@ -9,7 +9,10 @@ async fn a10_cookie_theft_every_cookie_is_host_only_and_hidden() {
     let begun = get(world.address, "/", &[&tenant.host(), "Accept: text/html"]).await;
     let (code, pre) = world.hand_over(&tenant, |_| {}).await;
     let redeemed = world.redeem(&tenant, &code, &pre, "/").await;
-    let cookies: Vec<_> = [&begun, &redeemed].into_iter().flat_map(|answer| answer.all("set-cookie")).collect();
+    let cookies: Vec<_> = [&begun, &redeemed]
+        .into_iter()
+        .flat_map(|answer| answer.all("set-cookie"))
+        .collect();
     assert_eq!(cookies.len(), 2);
     for cookie in cookies {
         assert!(cookie.starts_with("__Host-oct-"), "{cookie}");
@@ -45,15 +48,33 @@ async fn a10_csrf_matrix() {
         Some(format!("{own}/")),
         Some(own.to_uppercase()),
     ];
-    let sites = [None, Some("same-origin"), Some("none"), Some("same-site"), Some("cross-site"), Some("odd")];
-    let kinds = [None, Some(("navigate", "document")), Some(("navigate", "iframe")), Some(("no-cors", "image")), Some(("cors", "empty"))];
+    let sites = [
+        None,
+        Some("same-origin"),
+        Some("none"),
+        Some("same-site"),
+        Some("cross-site"),
+        Some("odd"),
+    ];
+    let kinds = [
+        None,
+        Some(("navigate", "document")),
+        Some(("navigate", "iframe")),
+        Some(("no-cors", "image")),
+        Some(("cors", "empty")),
+    ];
     let mut tried = 0;
-    for method in ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
+    for method in [
+        "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "PROPFIND",
+    ] {
         let reads = matches!(method, "GET" | "HEAD" | "OPTIONS");
         for origin in &origins {
             for site in sites {
                 for kind in kinds {
-                    let mut request = format!("{method} /x HTTP/1.1\r\n{}\r\n{cookie}\r\nConnection: close\r\n", tenant.host());
+                    let mut request = format!(
+                        "{method} /x HTTP/1.1\r\n{}\r\n{cookie}\r\nConnection: close\r\n",
+                        tenant.host()
+                    );
                     for (name, value) in [
                         ("Origin", origin.as_deref()),
                         ("Sec-Fetch-Site", site),
@@ -77,7 +98,8 @@ async fn a10_csrf_matrix() {
                     let site_fits = match site {
                         None | Some("same-origin" | "none") => true,
                         Some("same-site" | "cross-site") => {
-                            matches!(method, "GET" | "HEAD") && kind == Some(("navigate", "document"))
+                            matches!(method, "GET" | "HEAD")
+                                && kind == Some(("navigate", "document"))
                         }
                         Some(_) => false,
                     };

@@ -27,7 +27,11 @@ async fn a14_host_confusion_spellings_of_one_host() {
         assert_eq!(answer.status, 200, "{host}");
         // Whatever the spelling, the instance sees one.
         let headers = answer.json()["headers"].to_string();
-        assert_eq!(headers.matches("alpha.inst.example:8080").count(), 2, "{headers}");
+        assert_eq!(
+            headers.matches("alpha.inst.example:8080").count(),
+            2,
+            "{headers}"
+        );
         assert!(!headers.contains("ALPHA"), "{headers}");
     }
 }
@@ -40,25 +44,75 @@ async fn a14_host_confusion_corpus() {
     let cookie = world.sign_in(&tenant).await;
     let long = "a".repeat(64);
     let malformed = [
-        "", " ", ".", "..", "alpha..inst.example", "alpha.inst.example..", ".inst.example", ".alpha.inst.example",
-        "alpha.inst.example:", "alpha.inst.example:0", "alpha.inst.example:080", "alpha.inst.example:+8080",
-        "alpha.inst.example:8080:8080", "alpha.inst.example:99999", "alpha.inst.example:80 80", "alpha.inst.example:x",
-        "alpha.inst.example/", "alpha.inst.example/x", "alpha.inst.example?x", "alpha.inst.example\\",
-        "user@alpha.inst.example", "alpha.inst.example@evil.example", "alpha.inst.example,beta.inst.example",
-        "alpha.inst.example beta.inst.example", "alpha_x.inst.example", "alpha%2einst.example", "alpha%00.inst.example",
-        "\"alpha.inst.example\"", "[alpha.inst.example]", "[::1", "[::1]x", "[::g]", "alp\u{e4}.inst.example",
-        "alpha\u{3002}inst.example", "alpha.inst.example\t:8080", "alpha.inst.example;", "http://alpha.inst.example", "*",
-        "alpha.inst.example#x", long.as_str(), "alpha.inst.example:8080.", "alpha.inst.example:-1",
+        "",
+        " ",
+        ".",
+        "..",
+        "alpha..inst.example",
+        "alpha.inst.example..",
+        ".inst.example",
+        ".alpha.inst.example",
+        "alpha.inst.example:",
+        "alpha.inst.example:0",
+        "alpha.inst.example:080",
+        "alpha.inst.example:+8080",
+        "alpha.inst.example:8080:8080",
+        "alpha.inst.example:99999",
+        "alpha.inst.example:80 80",
+        "alpha.inst.example:x",
+        "alpha.inst.example/",
+        "alpha.inst.example/x",
+        "alpha.inst.example?x",
+        "alpha.inst.example\\",
+        "user@alpha.inst.example",
+        "alpha.inst.example@evil.example",
+        "alpha.inst.example,beta.inst.example",
+        "alpha.inst.example beta.inst.example",
+        "alpha_x.inst.example",
+        "alpha%2einst.example",
+        "alpha%00.inst.example",
+        "\"alpha.inst.example\"",
+        "[alpha.inst.example]",
+        "[::1",
+        "[::1]x",
+        "[::g]",
+        "alp\u{e4}.inst.example",
+        "alpha\u{3002}inst.example",
+        "alpha.inst.example\t:8080",
+        "alpha.inst.example;",
+        "http://alpha.inst.example",
+        "*",
+        "alpha.inst.example#x",
+        long.as_str(),
+        "alpha.inst.example:8080.",
+        "alpha.inst.example:-1",
     ];
     for host in malformed {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{cookie}\r\n\r\n");
         assert_eq!(status(&world, &request).await, 400, "{host:?}");
     }
     let foreign = [
-        "inst.example", "inst.example:8080", "evil.example", "alpha.evil.example", "alphainst.example", "localhost",
-        "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "x.alpha.inst.example", "alpha.inst.example.evil.example",
-        "alpha.inst.example:8081", "alpha.inst.example:443", "alpha.inst.exampl", "alpha.inst.example.com", "alpha",
-        "example", "xn--alpha.example", "console.example", "alpha.inst-example",
+        "inst.example",
+        "inst.example:8080",
+        "evil.example",
+        "alpha.evil.example",
+        "alphainst.example",
+        "localhost",
+        "127.0.0.1",
+        "127.0.0.1:8080",
+        "[::1]",
+        "[::1]:8080",
+        "x.alpha.inst.example",
+        "alpha.inst.example.evil.example",
+        "alpha.inst.example:8081",
+        "alpha.inst.example:443",
+        "alpha.inst.exampl",
+        "alpha.inst.example.com",
+        "alpha",
+        "example",
+        "xn--alpha.example",
+        "console.example",
+        "alpha.inst-example",
     ];
     for host in foreign {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n{cookie}\r\n\r\n");
@@ -76,30 +130,92 @@ async fn a14_host_confusion_every_field_that_carries_a_name() {
     let host = alpha.host();
     for (request, expected) in [
         (format!("GET / HTTP/1.1\r\n{cookie}\r\n\r\n"), 400),
-        (format!("GET / HTTP/1.1\r\n{host}\r\n{host}\r\n{cookie}\r\n\r\n"), 400),
-        (format!("GET / HTTP/1.1\r\n{host}\r\n{}\r\n{cookie}\r\n\r\n", beta.host()), 400),
-        (format!("GET http://alpha.inst.example:8080/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 200),
-        (format!("GET http://ALPHA.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 200),
-        (format!("GET http://beta.inst.example:8080/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 400),
-        (format!("GET http://evil.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 421),
-        (format!("GET http://alpha.inst.example/ HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", beta.host()), 400),
-        (format!("GET http://alpha.inst.example/ HTTP/1.1\r\n{cookie}\r\n\r\n"), 400),
-        (format!("GET ftp://alpha.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 400),
-        (format!("GET http://x@alpha.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 400),
-        (format!("GET //beta.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 200),
-        (format!("CONNECT alpha.inst.example:8080 HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 405),
-        (format!("OPTIONS * HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"), 400),
+        (
+            format!("GET / HTTP/1.1\r\n{host}\r\n{host}\r\n{cookie}\r\n\r\n"),
+            400,
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\n{host}\r\n{}\r\n{cookie}\r\n\r\n",
+                beta.host()
+            ),
+            400,
+        ),
+        (
+            format!("GET http://alpha.inst.example:8080/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            200,
+        ),
+        (
+            format!("GET http://ALPHA.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            200,
+        ),
+        (
+            format!("GET http://beta.inst.example:8080/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("GET http://evil.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            421,
+        ),
+        (
+            format!(
+                "GET http://alpha.inst.example/ HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n",
+                beta.host()
+            ),
+            400,
+        ),
+        (
+            format!("GET http://alpha.inst.example/ HTTP/1.1\r\n{cookie}\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("GET ftp://alpha.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("GET http://x@alpha.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            400,
+        ),
+        (
+            format!("GET //beta.inst.example/ HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            200,
+        ),
+        (
+            format!("CONNECT alpha.inst.example:8080 HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            405,
+        ),
+        (
+            format!("OPTIONS * HTTP/1.1\r\n{host}\r\n{cookie}\r\n\r\n"),
+            400,
+        ),
     ] {
         assert_eq!(status(&world, &request).await, expected, "{request}");
     }
     // What says of itself that it knows better is not asked.
     for name in [
-        "X-Forwarded-Host", "X-Forwarded-Server", "X-Host", "X-Original-Host", "X-HTTP-Host-Override", "Forwarded",
-        "X-Original-URL", "X-Rewrite-URL", "X_Forwarded_Host", "Host_", ":authority",
+        "X-Forwarded-Host",
+        "X-Forwarded-Server",
+        "X-Host",
+        "X-Original-Host",
+        "X-HTTP-Host-Override",
+        "Forwarded",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+        "X_Forwarded_Host",
+        "Host_",
+        ":authority",
     ] {
-        let value = if name == "Forwarded" { "host=beta.inst.example:8080" } else { "beta.inst.example:8080" };
+        let value = if name == "Forwarded" {
+            "host=beta.inst.example:8080"
+        } else {
+            "beta.inst.example:8080"
+        };
         let mut connection = Connection::open(world.address).await;
-        connection.send(format!("GET / HTTP/1.1\r\n{host}\r\n{cookie}\r\n{name}: {value}\r\n\r\n")).await;
+        connection
+            .send(format!(
+                "GET / HTTP/1.1\r\n{host}\r\n{cookie}\r\n{name}: {value}\r\n\r\n"
+            ))
+            .await;
         let answer = connection.answer().await.unwrap();
         if name.starts_with(':') {
             assert_eq!(answer.status, 400);
@@ -116,9 +232,20 @@ async fn a14_host_confusion_a_label_is_never_an_id() {
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let cookie = world.sign_in(&tenant).await;
-    for label in [tenant.id.to_string(), tenant.id.simple(), tenant.owner.simple(), "xn--alpha".into(), "-alpha".into()] {
+    for label in [
+        tenant.id.to_string(),
+        tenant.id.simple(),
+        tenant.owner.simple(),
+        "xn--alpha".into(),
+        "-alpha".into(),
+    ] {
         let host = format!("Host: {label}.inst.example:8080");
-        let answer = get(world.address, "/", &[&host, &cookie, "Accept: application/json"]).await;
+        let answer = get(
+            world.address,
+            "/",
+            &[&host, &cookie, "Accept: application/json"],
+        )
+        .await;
         assert_eq!(answer.status, 401, "{label}");
     }
 }

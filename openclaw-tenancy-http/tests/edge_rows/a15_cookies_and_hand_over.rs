@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use openclaw_tenancy::access::Grant;
 use openclaw_tenancy::clock::Timestamp;
 use openclaw_tenancy::id::Generation;
 
@@ -14,17 +15,33 @@ async fn a15_a_cookie_of_one_instance_opens_no_other() {
     let _alpha = Instance::echo(alpha.ip(), "alpha").await;
     let _beta = Instance::echo(beta.ip(), "beta").await;
     let cookie = world.sign_in(&alpha).await;
-    assert_eq!(get(world.address, "/", &[&alpha.host(), &cookie]).await.status, 200);
+    assert_eq!(
+        get(world.address, "/", &[&alpha.host(), &cookie])
+            .await
+            .status,
+        200
+    );
     let theirs = get(world.address, "/", &[&beta.host(), &cookie]).await;
     assert_eq!(theirs.status, 401);
     // To a stranger an instance that is there and one that never was look the same.
-    for headers in [vec!["Accept: text/html"], vec![&*cookie, "Accept: text/html"], vec![&*cookie], vec![]] {
+    for headers in [
+        vec!["Accept: text/html"],
+        vec![&*cookie, "Accept: text/html"],
+        vec![&*cookie],
+        vec![],
+    ] {
         let pre = format!("Cookie: __Host-oct-pre={}", "p".repeat(43));
         let ask = async |host: &str| -> Answer {
-            let lines: Vec<&str> = [host, &pre].into_iter().chain(headers.iter().copied()).collect();
+            let lines: Vec<&str> = [host, &pre]
+                .into_iter()
+                .chain(headers.iter().copied())
+                .collect();
             get(world.address, "/a?b", &lines).await.normalised()
         };
-        let (there, never) = (ask(&beta.host()).await, ask("Host: nobody.inst.example:8080").await);
+        let (there, never) = (
+            ask(&beta.host()).await,
+            ask("Host: nobody.inst.example:8080").await,
+        );
         let there = format!("{there:?}").replace("beta", "SLUG");
         assert_eq!(there, format!("{never:?}").replace("nobody", "SLUG"));
     }
@@ -42,9 +59,19 @@ async fn a15_a_session_is_for_one_making_of_an_instance() {
             observed.locations[0].generation = Generation(2);
         })
         .await;
-    assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.status, 401);
+    assert_eq!(
+        get(world.address, "/", &[&tenant.host(), &cookie])
+            .await
+            .status,
+        401
+    );
     // A person notices nothing: the console hands over anew.
-    let again = get(world.address, "/", &[&tenant.host(), &cookie, "Accept: text/html"]).await;
+    let again = get(
+        world.address,
+        "/",
+        &[&tenant.host(), &cookie, "Accept: text/html"],
+    )
+    .await;
     assert_eq!(again.status, 303);
 }
 
@@ -57,24 +84,32 @@ async fn a15_a_code_works_once_even_at_the_same_time() {
     let answers = futures::future::join_all(tries).await;
     let won = answers.iter().filter(|answer| answer.status == 303).count();
     assert_eq!(won, 1);
-    assert!(answers.iter().all(|answer| answer.status == 303 || answer.status == 400));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.status == 303 || answer.status == 400)
+    );
 }
 
 #[tokio::test]
 async fn a15_a_code_of_anything_else_is_refused_and_used_up() {
     let world = World::new().await;
     let (alpha, beta) = (world.ready("alpha", 0).await, world.ready("beta", 1).await);
-    let refused = |answer: &Answer| answer.status == 400 && answer.cookie("__Host-oct-instance").is_none();
+    let refused =
+        |answer: &Answer| answer.status == 400 && answer.cookie("__Host-oct-instance").is_none();
     // Another browser's cookie, then the right one: too late.
     let (code, pre) = world.hand_over(&alpha, |_| {}).await;
-    assert!(refused(&world.redeem(&alpha, &code, &"x".repeat(43), "/").await));
+    assert!(refused(
+        &world.redeem(&alpha, &code, &"x".repeat(43), "/").await
+    ));
     assert!(refused(&world.redeem(&alpha, &code, &pre, "/").await));
     // Another host.
     let (code, pre) = world.hand_over(&alpha, |_| {}).await;
     assert!(refused(&world.redeem(&beta, &code, &pre, "/").await));
     // A grant that does not fit, in each of its parts.
     let other = beta.clone();
-    let bends: Vec<Box<dyn FnOnce(&mut openclaw_tenancy::access::Grant)>> = vec![
+    type Bend = Box<dyn FnOnce(&mut Grant)>;
+    let bends: Vec<Bend> = vec![
         Box::new(|grant| grant.expires_at = Timestamp::from_millis(0)),
         Box::new(|grant| grant.account = None),
         Box::new(move |grant| grant.account = Some(other.owner)),
@@ -98,17 +133,28 @@ async fn a15_a_code_of_anything_else_is_refused_and_used_up() {
     ];
     for (number, bend) in bends.into_iter().enumerate() {
         let (code, pre) = world.hand_over(&alpha, bend).await;
-        assert!(refused(&world.redeem(&alpha, &code, &pre, "/").await), "bend {number}");
+        assert!(
+            refused(&world.redeem(&alpha, &code, &pre, "/").await),
+            "bend {number}"
+        );
     }
     // No cookie at all.
     let (code, _pre) = world.hand_over(&alpha, |_| {}).await;
     let path = format!("/__openclaw-tenancy/handover?code={code}&return_to=/");
     assert!(refused(&get(world.address, &path, &[&alpha.host()]).await));
     // Codes in other numbers than one.
-    for query in [format!("code={code}&code={code}"), "code=".into(), String::new(), format!("code={}", "a".repeat(300))] {
+    for query in [
+        format!("code={code}&code={code}"),
+        "code=".into(),
+        String::new(),
+        format!("code={}", "a".repeat(300)),
+    ] {
         let path = format!("/__openclaw-tenancy/handover?{query}");
         let cookie = format!("Cookie: __Host-oct-pre={}", "x".repeat(43));
-        assert!(refused(&get(world.address, &path, &[&alpha.host(), &cookie]).await), "{query}");
+        assert!(
+            refused(&get(world.address, &path, &[&alpha.host(), &cookie]).await),
+            "{query}"
+        );
     }
 }
 
@@ -116,10 +162,22 @@ async fn a15_a_code_of_anything_else_is_refused_and_used_up() {
 async fn a15_a_hand_over_leads_nowhere_else() {
     let world = World::new().await;
     let tenant = world.ready("alpha", 0).await;
-    for to in ["//evil.example", "/\\evil.example", "https://evil.example", "/%0d%0aSet-Cookie:%20a=b", "/__openclaw-tenancy/handover", "%2F%2Fevil.example", "x"] {
+    for to in [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "/%0d%0aSet-Cookie:%20a=b",
+        "/__openclaw-tenancy/handover",
+        "%2F%2Fevil.example",
+        "x",
+    ] {
         let (code, pre) = world.hand_over(&tenant, |_| {}).await;
         let answer = world.redeem(&tenant, &code, &pre, to).await;
-        assert_eq!((answer.status, answer.header("location")), (303, Some("/")), "{to}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, Some("/")),
+            "{to}"
+        );
     }
 }
 
@@ -129,11 +187,20 @@ async fn a15_what_is_ours_does_not_reach_the_instance() {
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let cookie = world.sign_in(&tenant).await;
-    let more = format!("{cookie}; own=1; __Host-oct-pre={}; __host-oct-x=y; theirs=2", "p".repeat(43));
+    let more = format!(
+        "{cookie}; own=1; __Host-oct-pre={}; __host-oct-x=y; theirs=2",
+        "p".repeat(43)
+    );
     let answer = get(
         world.address,
         "/x",
-        &[&tenant.host(), &more, "Authorization: Bearer abc", "Proxy-Authorization: Basic abc", "Referer: http://alpha.inst.example:8080/"],
+        &[
+            &tenant.host(),
+            &more,
+            "Authorization: Bearer abc",
+            "Proxy-Authorization: Basic abc",
+            "Referer: http://alpha.inst.example:8080/",
+        ],
     )
     .await;
     let headers = answer.json()["headers"].to_string();
@@ -149,10 +216,18 @@ async fn a15_a_session_ends_with_the_consoles() {
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let cookie = world.sign_in(&tenant).await;
-    assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.status, 200);
+    assert_eq!(
+        get(world.address, "/", &[&tenant.host(), &cookie])
+            .await
+            .status,
+        200
+    );
     world.sign_out(tenant.owner).await;
     crate::support::eventually("the end of the session", Duration::from_secs(4), || async {
-        get(world.address, "/", &[&tenant.host(), &cookie]).await.status == 401
+        get(world.address, "/", &[&tenant.host(), &cookie])
+            .await
+            .status
+            == 401
     })
     .await;
 }

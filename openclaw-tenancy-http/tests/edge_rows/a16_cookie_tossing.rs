@@ -19,16 +19,36 @@ async fn a16_cookie_tossing_ends_in_a_clean_sign_in() {
         format!("Cookie: {plain}"),
         "Cookie: __Host-oct-instance=".into(),
         format!("Cookie: __Host-oct-instance={}", "A".repeat(43)),
-        format!("Cookie: __host-oct-instance={}", pair(&own).split_once('=').unwrap().1),
+        format!(
+            "Cookie: __host-oct-instance={}",
+            pair(&own).split_once('=').unwrap().1
+        ),
         format!("Cookie: ={}", pair(&own)),
-        format!("Cookie: __Host-oct-instance=\"{}\"", pair(&own).split_once('=').unwrap().1),
+        format!(
+            "Cookie: __Host-oct-instance=\"{}\"",
+            pair(&own).split_once('=').unwrap().1
+        ),
     ] {
-        let answer = get(world.address, "/", &[&alpha.host(), &cookie, "Accept: text/html"]).await;
+        let answer = get(
+            world.address,
+            "/",
+            &[&alpha.host(), &cookie, "Accept: text/html"],
+        )
+        .await;
         assert_eq!(answer.status, 303, "{cookie}: {answer:?}");
-        assert!(answer.header("location").unwrap().starts_with("http://console.example:3000/api/edge/authorize?slug=alpha&"));
+        assert!(
+            answer
+                .header("location")
+                .unwrap()
+                .starts_with("http://console.example:3000/api/edge/authorize?slug=alpha&")
+        );
     }
     // Beside any number of others the right one still counts.
-    let crowded = format!("Cookie: {}a=1; {}; {plain}", "z=0; ".repeat(200), pair(&own));
+    let crowded = format!(
+        "Cookie: {}a=1; {}; {plain}",
+        "z=0; ".repeat(200),
+        pair(&own)
+    );
     let answer = get(world.address, "/", &[&alpha.host(), &crowded]).await;
     assert_eq!(answer.json()["instance"], "alpha");
 }
@@ -38,14 +58,31 @@ async fn a16_cookie_overflow_clears_what_was_tossed() {
     let world = World::new().await;
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
-    let tossed: Vec<String> = (0..40).map(|n| format!("toss{n}={}", "x".repeat(1000))).collect();
+    let tossed: Vec<String> = (0..40)
+        .map(|n| format!("toss{n}={}", "x".repeat(1000)))
+        .collect();
     let mut connection = Connection::open(world.address).await;
     let own = format!("__Host-oct-instance={}", "A".repeat(43));
-    connection.send(format!("GET / HTTP/1.1\r\n{}\r\nCookie: {}; {own}\r\n\r\n", tenant.host(), tossed.join("; "))).await;
+    connection
+        .send(format!(
+            "GET / HTTP/1.1\r\n{}\r\nCookie: {}; {own}\r\n\r\n",
+            tenant.host(),
+            tossed.join("; ")
+        ))
+        .await;
     let answer = connection.answer().await.unwrap();
     assert_eq!(answer.status, 431);
     let ended = answer.all("set-cookie");
-    assert!(ended.iter().any(|cookie| cookie.starts_with("toss0=; ") && cookie.contains("Domain=inst.example")), "{ended:?}");
+    assert!(
+        ended
+            .iter()
+            .any(|cookie| cookie.starts_with("toss0=; ") && cookie.contains("Domain=inst.example")),
+        "{ended:?}"
+    );
     assert!(ended.len() >= 20, "{}", ended.len());
-    assert!(connection.ends_within(std::time::Duration::from_secs(5)).await);
+    assert!(
+        connection
+            .ends_within(std::time::Duration::from_secs(5))
+            .await
+    );
 }

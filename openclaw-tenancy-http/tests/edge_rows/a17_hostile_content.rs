@@ -36,7 +36,11 @@ async fn a17_hostile_content_cookies() {
         "__Host-oct-instance",
         "__Host-oct-anything-new=1; Path=/; Secure",
     ];
-    let lines: Vec<String> = kept.iter().chain(&dropped).map(|cookie| format!("Set-Cookie: {cookie}")).collect();
+    let lines: Vec<String> = kept
+        .iter()
+        .chain(&dropped)
+        .map(|cookie| format!("Set-Cookie: {cookie}"))
+        .collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let answer = answer_of(&lines).await;
     assert_eq!(answer.status, 200);
@@ -65,14 +69,26 @@ async fn a17_hostile_content_headers_that_reach_further() {
     ])
     .await;
     for gone in [
-        "clear-site-data", "service-worker-allowed", "strict-transport-security", "public-key-pins", "alt-svc",
-        "surrogate-control", "cdn-cache-control", "x-listed", "keep-alive", "proxy-authenticate", "upgrade",
+        "clear-site-data",
+        "service-worker-allowed",
+        "strict-transport-security",
+        "public-key-pins",
+        "alt-svc",
+        "surrogate-control",
+        "cdn-cache-control",
+        "x-listed",
+        "keep-alive",
+        "proxy-authenticate",
+        "upgrade",
     ] {
         assert_eq!(answer.header(gone), None, "{gone}");
     }
     assert_eq!(answer.header("cache-control"), Some("private, max-age=5"));
     assert_eq!(answer.header("x-own"), Some("kept"));
-    assert_eq!(answer.header("content-security-policy"), Some("default-src 'self'"));
+    assert_eq!(
+        answer.header("content-security-policy"),
+        Some("default-src 'self'")
+    );
     assert_ne!(answer.header("x-request-id"), Some("theirs"));
 }
 
@@ -95,10 +111,17 @@ async fn a17_hostile_content_answers_that_are_none() {
         let answer = get(world.address, "/", &[&tenant.host(), &cookie]).await;
         let script = String::from_utf8_lossy(script);
         assert_eq!(answer.status, 502, "{script:?}");
-        assert_eq!(answer.json()["type"], "urn:openclaw-tenancy:problem:instance-answer", "{script:?}");
+        assert_eq!(
+            answer.json()["type"],
+            "urn:openclaw-tenancy:problem:instance-answer",
+            "{script:?}"
+        );
         // Nothing of where it is or what it said.
         let text = format!("{answer:?}");
-        assert!(!text.contains("127.") && !text.contains("18789") && !text.contains("nonsense"), "{text}");
+        assert!(
+            !text.contains("127.") && !text.contains("18789") && !text.contains("nonsense"),
+            "{text}"
+        );
         instance.kill().await;
     }
 }
@@ -112,6 +135,11 @@ async fn a17_hostile_content_a_second_answer_is_not_the_next_ones() {
     let script = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\noneHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo";
     let _instance = Instance::raw(tenant.ip(), script).await;
     for _ in 0..5 {
-        assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.body, "one");
+        assert_eq!(
+            get(world.address, "/", &[&tenant.host(), &cookie])
+                .await
+                .body,
+            "one"
+        );
     }
 }

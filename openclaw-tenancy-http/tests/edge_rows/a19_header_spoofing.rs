@@ -7,14 +7,51 @@ use crate::support::{Connection, Instance, World};
 /// Names that some server takes for an identity, a scope or an address.
 fn names() -> Vec<String> {
     let mut names: Vec<String> = [
-        USER_HEADER, PROXY_HEADER, "x-openclaw-scopes", "x-openclaw-anything", "x-claw-user", "x-claw-proxy",
-        "x-claw-proxy-secret", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
-        "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-prefix", "x-forwarded-server",
-        "x-forwarded-scheme", "x-forwarded-ssl", "x-forwarded", "forwarded", "x-real-ip", "x-client-ip", "true-client-ip",
-        "cf-connecting-ip", "cf-access-jwt-assertion", "x-cluster-client-ip", "fastly-client-ip", "x-auth-request-user",
-        "x-auth-user", "x-remote-user", "remote-user", "tailscale-user-login", "tailscale-user-name", "x-goog-iap-jwt-assertion",
-        "x-goog-authenticated-user-email", "x-original-url", "x-original-host", "x-rewrite-url", "x-http-method-override",
-        "x-http-method", "authorization", "proxy-authorization", "proxy-connection", "http2-settings", "expect",
+        USER_HEADER,
+        PROXY_HEADER,
+        "x-openclaw-scopes",
+        "x-openclaw-anything",
+        "x-claw-user",
+        "x-claw-proxy",
+        "x-claw-proxy-secret",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-groups",
+        "x-forwarded-prefix",
+        "x-forwarded-server",
+        "x-forwarded-scheme",
+        "x-forwarded-ssl",
+        "x-forwarded",
+        "forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "cf-access-jwt-assertion",
+        "x-cluster-client-ip",
+        "fastly-client-ip",
+        "x-auth-request-user",
+        "x-auth-user",
+        "x-remote-user",
+        "remote-user",
+        "tailscale-user-login",
+        "tailscale-user-name",
+        "x-goog-iap-jwt-assertion",
+        "x-goog-authenticated-user-email",
+        "x-original-url",
+        "x-original-host",
+        "x-rewrite-url",
+        "x-http-method-override",
+        "x-http-method",
+        "authorization",
+        "proxy-authorization",
+        "proxy-connection",
+        "http2-settings",
+        "expect",
     ]
     .map(str::to_owned)
     .into();
@@ -41,20 +78,30 @@ async fn a19_header_spoofing_corpus() {
     let mut connection = Connection::open(world.address).await;
     for name in &names {
         // `Expect` is answered by us; no other value than this is one.
-        let value = if name.eq_ignore_ascii_case("expect") { "100-continue" } else { "evil-canary" };
-        let request = format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n{name}: {value}\r\n{name}: {value}\r\n\r\n", tenant.host());
+        let value = if name.eq_ignore_ascii_case("expect") {
+            "100-continue"
+        } else {
+            "evil-canary"
+        };
+        let request = format!(
+            "GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n{name}: {value}\r\n{name}: {value}\r\n\r\n",
+            tenant.host()
+        );
         connection.send(request).await;
         let answer = connection.answer().await.unwrap();
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
         let seen = answer.json()["headers"].to_string();
         assert!(!seen.contains(value), "{name} reached the instance: {seen}");
     }
-    let plain = "GET / HTTP/1.1\r\n".to_owned() + &format!("{}\r\n{cookie}\r\nX-Own: kept\r\n\r\n", tenant.host());
+    let plain = "GET / HTTP/1.1\r\n".to_owned()
+        + &format!("{}\r\n{cookie}\r\nX-Own: kept\r\n\r\n", tenant.host());
     connection.send(plain).await;
     let answer = connection.answer().await.unwrap().json();
     let seen = |name: &str| -> Vec<String> {
         let all = answer["headers"].as_array().unwrap().iter();
-        all.filter(|header| header[0] == name).map(|header| header[1].as_str().unwrap().to_owned()).collect()
+        all.filter(|header| header[0] == name)
+            .map(|header| header[1].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(seen(USER_HEADER), [user_name(tenant.owner)]);
     assert_eq!(seen(PROXY_HEADER).len(), 1);
@@ -85,10 +132,19 @@ async fn a19_header_spoofing_connection_cannot_remove_ours() {
         );
         connection.send(request).await;
         let answer = connection.answer().await.unwrap().json()["headers"].to_string();
-        for name in [USER_HEADER, PROXY_HEADER, "\"host\"", "x-forwarded-for", "x-forwarded-proto"] {
+        for name in [
+            USER_HEADER,
+            PROXY_HEADER,
+            "\"host\"",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+        ] {
             assert!(answer.contains(name), "{name} is missing: {answer}");
         }
-        assert!(!answer.contains("gone") && !answer.contains("trailers"), "{answer}");
+        assert!(
+            !answer.contains("gone") && !answer.contains("trailers"),
+            "{answer}"
+        );
     }
 }
 
@@ -99,7 +155,10 @@ async fn a19_header_spoofing_on_the_way_to_a_websocket() {
     let tenant = world.ready("alpha", 0).await;
     // Answers without a 101, so that what it was asked can be read.
     let (heard, mut hear) = tokio::sync::mpsc::channel(1);
-    let listener = tokio::net::TcpListener::bind((tenant.ip(), openclaw_tenancy::container::INSTANCE_PORT)).await.unwrap();
+    let listener =
+        tokio::net::TcpListener::bind((tenant.ip(), openclaw_tenancy::container::INSTANCE_PORT))
+            .await
+            .unwrap();
     tokio::spawn(async move {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -107,12 +166,19 @@ async fn a19_header_spoofing_on_the_way_to_a_websocket() {
         while !head.windows(4).any(|window| window == b"\r\n\r\n") {
             stream.read_buf(&mut head).await.unwrap();
         }
-        heard.send(String::from_utf8(head).unwrap().to_ascii_lowercase()).await.unwrap();
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        heard
+            .send(String::from_utf8(head).unwrap().to_ascii_lowercase())
+            .await
+            .unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
     });
     let cookie = world.sign_in(&tenant).await;
     let mut connection = Connection::open(world.address).await;
-    let request = crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()));
+    let request =
+        crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()));
     let spoofed = request.replacen(
         "\r\n\r\n",
         &format!("\r\n{USER_HEADER}: evil-canary\r\nx_openclaw_scopes: evil-canary\r\nX-OpenClaw-Scopes: evil-canary\r\n\r\n"),
@@ -121,7 +187,16 @@ async fn a19_header_spoofing_on_the_way_to_a_websocket() {
     connection.send(spoofed).await;
     assert_eq!(connection.answer().await.unwrap().status, 400);
     let head = hear.recv().await.unwrap();
-    assert!(!head.contains("evil-canary") && !head.contains("oct-instance"), "{head}");
-    assert!(head.contains(&format!("{USER_HEADER}: {}", user_name(tenant.owner))), "{head}");
-    assert!(head.contains("\r\nupgrade: websocket\r\n") && head.contains("\r\nconnection: upgrade\r\n"), "{head}");
+    assert!(
+        !head.contains("evil-canary") && !head.contains("oct-instance"),
+        "{head}"
+    );
+    assert!(
+        head.contains(&format!("{USER_HEADER}: {}", user_name(tenant.owner))),
+        "{head}"
+    );
+    assert!(
+        head.contains("\r\nupgrade: websocket\r\n") && head.contains("\r\nconnection: upgrade\r\n"),
+        "{head}"
+    );
 }

@@ -9,7 +9,9 @@ use crate::support::{Connection, Instance, Tenant, World};
 
 /// The request of a browser that opens a WebSocket.
 pub(crate) fn upgrade(tenant: &Tenant, cookie: &str, origin: Option<&str>) -> String {
-    let origin = origin.map(|origin| format!("Origin: {origin}\r\n")).unwrap_or_default();
+    let origin = origin
+        .map(|origin| format!("Origin: {origin}\r\n"))
+        .unwrap_or_default();
     format!(
         "GET /ws HTTP/1.1\r\n{}\r\n{cookie}\r\n{origin}Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
@@ -19,7 +21,9 @@ pub(crate) fn upgrade(tenant: &Tenant, cookie: &str, origin: Option<&str>) -> St
 
 async fn open(world: &World, tenant: &Tenant, cookie: &str) -> Connection {
     let mut connection = Connection::open(world.address).await;
-    connection.send(upgrade(tenant, cookie, Some(&tenant.origin()))).await;
+    connection
+        .send(upgrade(tenant, cookie, Some(&tenant.origin())))
+        .await;
     assert_eq!(connection.answer().await.unwrap().status, 101);
     assert_eq!(connection.exactly(5).await, "alpha");
     connection
@@ -54,8 +58,14 @@ async fn a20_cross_site_websocket_needs_the_instances_own_origin() {
     ];
     for (origin, expected) in cases {
         let mut connection = Connection::open(world.address).await;
-        connection.send(upgrade(&tenant, &cookie, origin.as_deref())).await;
-        assert_eq!(connection.answer().await.unwrap().status, expected, "{origin:?}");
+        connection
+            .send(upgrade(&tenant, &cookie, origin.as_deref()))
+            .await;
+        assert_eq!(
+            connection.answer().await.unwrap().status,
+            expected,
+            "{origin:?}"
+        );
     }
 }
 
@@ -66,8 +76,22 @@ async fn a20_cross_site_websocket_needs_the_session_on_every_path() {
     let (tenant, other) = (world.ready("alpha", 0).await, world.ready("beta", 1).await);
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let theirs = world.sign_in(&other).await;
-    for cookie in ["X: y".to_owned(), theirs, format!("Cookie: __Host-oct-instance={}", "A".repeat(43))] {
-        for path in ["/ws", "/", "/healthz", "/startupz", "/assets/x", "/a/../b", "/%2e%2e/", "/__openclaw-tenancy", "/__openclaw-tenancy/status"] {
+    for cookie in [
+        "X: y".to_owned(),
+        theirs,
+        format!("Cookie: __Host-oct-instance={}", "A".repeat(43)),
+    ] {
+        for path in [
+            "/ws",
+            "/",
+            "/healthz",
+            "/startupz",
+            "/assets/x",
+            "/a/../b",
+            "/%2e%2e/",
+            "/__openclaw-tenancy",
+            "/__openclaw-tenancy/status",
+        ] {
             let mut connection = Connection::open(world.address).await;
             let request = upgrade(&tenant, &cookie, Some(&tenant.origin())).replace("/ws", path);
             connection.send(&request).await;
@@ -87,13 +111,22 @@ async fn a20_cross_site_websocket_must_be_one() {
     for (from, to) in [
         ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 12"),
         ("Sec-WebSocket-Version: 13", "X: y"),
-        ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13"),
+        (
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13",
+        ),
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "X: y"),
-        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Key: short"),
+        (
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Key: short",
+        ),
         ("GET /ws HTTP/1.1", "POST /ws HTTP/1.1"),
         ("GET /ws HTTP/1.1", "GET /ws HTTP/1.0"),
         ("Upgrade: websocket", "Upgrade: websocket\r\nUpgrade: h2c"),
-        ("Upgrade: websocket", "Upgrade: websocket\r\nContent-Length: 0"),
+        (
+            "Upgrade: websocket",
+            "Upgrade: websocket\r\nContent-Length: 0",
+        ),
     ] {
         let request = good.replace(from, to);
         assert_ne!(request, good);
@@ -114,14 +147,19 @@ async fn a20_cross_site_websocket_sign_out_closes_what_is_open() {
         sockets.push(open(&world, &tenant, &cookie).await);
     }
     world.sign_out(tenant.owner).await;
-    let ended = sockets.iter_mut().map(|socket| socket.ends_within(Duration::from_secs(5)));
+    let ended = sockets
+        .iter_mut()
+        .map(|socket| socket.ends_within(Duration::from_secs(5)));
     assert_eq!(futures::future::join_all(ended).await, [true; 5]);
 }
 
 #[tokio::test]
 async fn a20_cross_site_websocket_suspend_delete_and_remaking_close_what_is_open() {
     let world = World::new().await;
-    for (number, end) in ["suspended", "deleted", "made anew"].into_iter().enumerate() {
+    for (number, end) in ["suspended", "deleted", "made anew"]
+        .into_iter()
+        .enumerate()
+    {
         let tenant = world.ready(&format!("alpha{number}"), number as u32).await;
         let _instance = Instance::echo(tenant.ip(), "alpha").await;
         let cookie = world.sign_in(&tenant).await;
@@ -129,7 +167,13 @@ async fn a20_cross_site_websocket_suspend_delete_and_remaking_close_what_is_open
         match end {
             "suspended" => world.power(&tenant, Power::Suspended).await,
             "deleted" => world.power(&tenant, Power::Deleted).await,
-            _ => world.observe(&tenant, |observed| observed.locations[0].generation = Generation(7)).await,
+            _ => {
+                world
+                    .observe(&tenant, |observed| {
+                        observed.locations[0].generation = Generation(7)
+                    })
+                    .await
+            }
         }
         assert!(socket.ends_within(Duration::from_secs(5)).await, "{end}");
     }
@@ -145,13 +189,20 @@ async fn a20_cross_site_websocket_event_streams_end_too() {
     for tenant in [&one, &two] {
         let cookie = world.sign_in(tenant).await;
         let mut stream = Connection::open(world.address).await;
-        stream.send(format!("GET /events HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", tenant.host())).await;
+        stream
+            .send(format!(
+                "GET /events HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n",
+                tenant.host()
+            ))
+            .await;
         while !stream.line().await.unwrap().starts_with("data: 1") {}
         streams.push(stream);
     }
     world.sign_out(one.owner).await;
     world.power(&two, Power::Suspended).await;
-    let ended = streams.iter_mut().map(|stream| stream.ends_within(Duration::from_secs(5)));
+    let ended = streams
+        .iter_mut()
+        .map(|stream| stream.ends_within(Duration::from_secs(5)));
     assert_eq!(futures::future::join_all(ended).await, [true; 2]);
 }
 

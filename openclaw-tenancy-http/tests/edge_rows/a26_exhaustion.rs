@@ -12,7 +12,12 @@ async fn a26_exhaustion_heads_are_bounded() {
     let cookie = world.sign_in(&tenant).await;
     let ask = async |lines: String| {
         let mut connection = Connection::open(world.address).await;
-        connection.send(format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n{lines}\r\n", tenant.host())).await;
+        connection
+            .send(format!(
+                "GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n{lines}\r\n",
+                tenant.host()
+            ))
+            .await;
         connection.answer().await.unwrap().status
     };
     // The instance of the test takes a hundred as well, ours among them.
@@ -26,22 +31,56 @@ async fn a26_exhaustion_heads_are_bounded() {
 
 #[tokio::test]
 async fn a26_exhaustion_uploads_are_bounded() {
-    let world = World::with(|config| config.limits.upstream.upload = 1000, |store, access| (store, access)).await;
+    let world = World::with(
+        |config| config.limits.upstream.upload = 1000,
+        |store, access| (store, access),
+    )
+    .await;
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let cookie = world.sign_in(&tenant).await;
-    let head = format!("POST / HTTP/1.1\r\n{}\r\n{cookie}\r\nOrigin: {}\r\n", tenant.host(), tenant.origin());
+    let head = format!(
+        "POST / HTTP/1.1\r\n{}\r\n{cookie}\r\nOrigin: {}\r\n",
+        tenant.host(),
+        tenant.origin()
+    );
     for (request, expected) in [
-        (format!("{head}Content-Length: 1000\r\n\r\n{}", "x".repeat(1000)), 200),
-        (format!("{head}Content-Length: 1001\r\n\r\n{}", "x".repeat(1001)), 413),
+        (
+            format!("{head}Content-Length: 1000\r\n\r\n{}", "x".repeat(1000)),
+            200,
+        ),
+        (
+            format!("{head}Content-Length: 1001\r\n\r\n{}", "x".repeat(1001)),
+            413,
+        ),
         (format!("{head}Content-Length: 999999999999\r\n\r\nx"), 413),
-        (format!("{head}Transfer-Encoding: chunked\r\n\r\n3e8\r\n{}\r\n0\r\n\r\n", "x".repeat(1000)), 200),
-        (format!("{head}Transfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n", "x".repeat(1001)), 413),
-        (format!("{head}Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n"), 413),
+        (
+            format!(
+                "{head}Transfer-Encoding: chunked\r\n\r\n3e8\r\n{}\r\n0\r\n\r\n",
+                "x".repeat(1000)
+            ),
+            200,
+        ),
+        (
+            format!(
+                "{head}Transfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n\r\n",
+                "x".repeat(1001)
+            ),
+            413,
+        ),
+        (
+            format!("{head}Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n"),
+            413,
+        ),
     ] {
         let mut connection = Connection::open(world.address).await;
         connection.send(&request).await;
-        assert_eq!(connection.answer().await.unwrap().status, expected, "{}", &request[..200.min(request.len())]);
+        assert_eq!(
+            connection.answer().await.unwrap().status,
+            expected,
+            "{}",
+            &request[..200.min(request.len())]
+        );
     }
 }
 
@@ -76,7 +115,11 @@ async fn a26_exhaustion_slow_heads_and_bodies_are_ended() {
     assert_eq!(dripping.answer().await.unwrap().status, 408);
     // A body that stops.
     let mut stalled = Connection::open(world.address).await;
-    let head = format!("POST / HTTP/1.1\r\n{}\r\n{cookie}\r\nOrigin: {}\r\nContent-Length: 9\r\n\r\nx", tenant.host(), tenant.origin());
+    let head = format!(
+        "POST / HTTP/1.1\r\n{}\r\n{cookie}\r\nOrigin: {}\r\nContent-Length: 9\r\n\r\nx",
+        tenant.host(),
+        tenant.origin()
+    );
     stalled.send(head).await;
     let answer = stalled.answer().await;
     assert!(answer.is_none_or(|answer| answer.status == 400));
@@ -92,14 +135,23 @@ async fn a26_exhaustion_slow_heads_and_bodies_are_ended() {
 
 #[tokio::test]
 async fn a26_exhaustion_an_instance_has_so_many_requests() {
-    let world = World::with(|config| config.limits.upstream.requests = 2, |store, access| (store, access)).await;
+    let world = World::with(
+        |config| config.limits.upstream.requests = 2,
+        |store, access| (store, access),
+    )
+    .await;
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::stream(tenant.ip()).await;
     let cookie = world.sign_in(&tenant).await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = Connection::open(world.address).await;
-        stream.send(format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", tenant.host())).await;
+        stream
+            .send(format!(
+                "GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n",
+                tenant.host()
+            ))
+            .await;
         while !stream.line().await.unwrap().starts_with("data: 1") {}
         held.push(stream);
     }
@@ -108,7 +160,12 @@ async fn a26_exhaustion_an_instance_has_so_many_requests() {
     held.pop();
     crate::support::eventually("a place given back", Duration::from_secs(5), || async {
         let mut stream = Connection::open(world.address).await;
-        stream.send(format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", tenant.host())).await;
+        stream
+            .send(format!(
+                "GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n",
+                tenant.host()
+            ))
+            .await;
         stream.line().await.is_some_and(|line| line.contains("200"))
     })
     .await;
@@ -150,5 +207,8 @@ async fn a26_exhaustion_slow_clients_slow_nobody() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let beside = p99().await;
     println!("p99 alone {alone:?}, beside 200 slow clients {beside:?}");
-    assert!(beside <= alone * 10 + Duration::from_millis(20), "{alone:?} -> {beside:?}");
+    assert!(
+        beside <= alone * 10 + Duration::from_millis(20),
+        "{alone:?} -> {beside:?}"
+    );
 }

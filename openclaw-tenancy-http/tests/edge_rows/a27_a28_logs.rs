@@ -39,12 +39,17 @@ async fn a27_a28_nothing_forged_and_nothing_secret_in_the_log() {
         .with_writer(log.clone())
         .with_env_filter("openclaw_tenancy_http=trace")
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For the whole process: what other tests log meanwhile must be as clean.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     let world = World::new().await;
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let (code, pre) = world.hand_over(&tenant, |_| {}).await;
-    let session = world.redeem(&tenant, &code, &pre, "/").await.cookie("__Host-oct-instance").unwrap();
+    let session = world
+        .redeem(&tenant, &code, &pre, "/")
+        .await
+        .cookie("__Host-oct-instance")
+        .unwrap();
     let cookie = format!("Cookie: __Host-oct-instance={session}");
     let canary = "canary-4711";
     for lines in [
@@ -57,11 +62,25 @@ async fn a27_a28_nothing_forged_and_nothing_secret_in_the_log() {
     ] {
         let mut connection = Connection::open(world.address).await;
         let path = format!("/{canary}?{canary}=%0a%1b[31m");
-        connection.send(format!("GET {path} HTTP/1.1\r\n{}\r\n{cookie}\r\n{lines}\r\n", tenant.host())).await;
+        connection
+            .send(format!(
+                "GET {path} HTTP/1.1\r\n{}\r\n{cookie}\r\n{lines}\r\n",
+                tenant.host()
+            ))
+            .await;
         let answer = connection.answer().await.unwrap();
-        assert_ne!(answer.header("x-request-id"), Some(canary), "an outsider's id is replaced");
+        assert_ne!(
+            answer.header("x-request-id"),
+            Some(canary),
+            "an outsider's id is replaced"
+        );
     }
-    let foreign = get(world.address, "/", &[&format!("Host: {canary}.example"), &cookie]).await;
+    let foreign = get(
+        world.address,
+        "/",
+        &[&format!("Host: {canary}.example"), &cookie],
+    )
+    .await;
     assert_eq!(foreign.status, 421);
     assert!(!foreign.body.contains(canary));
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -70,6 +89,9 @@ async fn a27_a28_nothing_forged_and_nothing_secret_in_the_log() {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
     for line in text.lines() {
-        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+        assert!(
+            serde_json::from_str::<serde_json::Value>(line).is_ok(),
+            "{line}"
+        );
     }
 }

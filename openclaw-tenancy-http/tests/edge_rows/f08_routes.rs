@@ -16,7 +16,12 @@ async fn f08_ready_before_the_route_is_published_after_a_restart() {
     world.stop();
     // A new edge on the same stores: what was ready before it began is a route.
     let again = crate::support::World::over(&world).await;
-    assert_eq!(get(again.address, "/", &[&tenant.host(), &cookie]).await.json()["instance"], "alpha");
+    assert_eq!(
+        get(again.address, "/", &[&tenant.host(), &cookie])
+            .await
+            .json()["instance"],
+        "alpha"
+    );
 }
 
 /// From the moment the store says running, no request is answered with 502.
@@ -27,7 +32,9 @@ async fn f08_no_502_once_running_is_shown() {
     let cookie = world.sign_in(&tenant).await;
     for round in 1..=5 {
         world
-            .observe(&tenant, |observed| observed.locations[0].container.as_mut().unwrap().ready_at = None)
+            .observe(&tenant, |observed| {
+                observed.locations[0].container.as_mut().unwrap().ready_at = None
+            })
             .await;
         let waiting = get(world.address, "/", &[&tenant.host(), &cookie]).await;
         assert_eq!(waiting.status, 503, "{round}");
@@ -39,12 +46,22 @@ async fn f08_no_502_once_running_is_shown() {
             })
             .await;
         for _ in 0..20 {
-            assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.status, 200, "{round}");
+            assert_eq!(
+                get(world.address, "/", &[&tenant.host(), &cookie])
+                    .await
+                    .status,
+                200,
+                "{round}"
+            );
         }
         // Killed and not noticed yet: it says so and asks again, without a 502.
         instance.kill().await;
         let gone = get(world.address, "/", &[&tenant.host(), &cookie]).await;
-        assert_eq!((gone.status, gone.header("retry-after")), (503, Some("2")), "{round}");
+        assert_eq!(
+            (gone.status, gone.header("retry-after")),
+            (503, Some("2")),
+            "{round}"
+        );
     }
 }
 
@@ -61,10 +78,16 @@ async fn f08_routes_follow_an_address_that_changes() {
     let subnet = world.subnet(9);
     let new_ip = openclaw_tenancy::container::instance_address(subnet);
     let _new = Instance::echo(new_ip, "new").await;
-    world.observe(&tenant, |observed| observed.locations[0].subnet = subnet).await;
+    world
+        .observe(&tenant, |observed| observed.locations[0].subnet = subnet)
+        .await;
     let before = old.connections.load(Ordering::SeqCst);
     kept.send(&request).await;
-    assert_eq!(kept.answer().await.unwrap().json()["instance"], "new", "the same browser connection");
+    assert_eq!(
+        kept.answer().await.unwrap().json()["instance"],
+        "new",
+        "the same browser connection"
+    );
     assert_eq!(old.connections.load(Ordering::SeqCst), before);
 }
 
@@ -74,9 +97,15 @@ async fn i09_a_route_leads_to_the_right_tenant_when_addresses_swap() {
     let world = World::new().await;
     let (alpha, beta) = (world.ready("alpha", 0).await, world.ready("beta", 1).await);
     let (alpha_cookie, beta_cookie) = (world.sign_in(&alpha).await, world.sign_in(&beta).await);
-    let (one, two) = (Instance::echo(alpha.ip(), "alpha").await, Instance::echo(beta.ip(), "beta").await);
+    let (one, two) = (
+        Instance::echo(alpha.ip(), "alpha").await,
+        Instance::echo(beta.ip(), "beta").await,
+    );
     let ask = async |tenant: &crate::support::Tenant, cookie: &str| {
-        get(world.address, "/", &[&tenant.host(), cookie]).await.json()["instance"].clone()
+        get(world.address, "/", &[&tenant.host(), cookie])
+            .await
+            .json()["instance"]
+            .clone()
     };
     assert_eq!(ask(&alpha, &alpha_cookie).await, "alpha");
     assert_eq!(ask(&beta, &beta_cookie).await, "beta");
@@ -85,8 +114,12 @@ async fn i09_a_route_leads_to_the_right_tenant_when_addresses_swap() {
     let _two = Instance::echo(alpha.ip(), "beta").await;
     let _one = Instance::echo(beta.ip(), "alpha").await;
     let (first, second) = (world.subnet(0), world.subnet(1));
-    world.observe(&alpha, |observed| observed.locations[0].subnet = second).await;
-    world.observe(&beta, |observed| observed.locations[0].subnet = first).await;
+    world
+        .observe(&alpha, |observed| observed.locations[0].subnet = second)
+        .await;
+    world
+        .observe(&beta, |observed| observed.locations[0].subnet = first)
+        .await;
     for _ in 0..10 {
         assert_eq!(ask(&alpha, &alpha_cookie).await, "alpha");
         assert_eq!(ask(&beta, &beta_cookie).await, "beta");
@@ -100,9 +133,19 @@ async fn i09_a_tenant_that_is_gone_has_no_route() {
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let cookie = world.sign_in(&tenant).await;
     world.power(&tenant, Power::Deleted).await;
-    assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.status, 503);
+    assert_eq!(
+        get(world.address, "/", &[&tenant.host(), &cookie])
+            .await
+            .status,
+        503
+    );
     world.gone(&tenant).await;
-    assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.status, 401);
+    assert_eq!(
+        get(world.address, "/", &[&tenant.host(), &cookie])
+            .await
+            .status,
+        401
+    );
 }
 
 /// Many changes at once, none missed.
@@ -121,8 +164,18 @@ async fn i09_no_change_is_missed() {
         }
     }
     // Its session is of an earlier making.
-    assert_eq!(get(world.address, "/", &[&tenants[7].host(), &cookie]).await.status, 401);
+    assert_eq!(
+        get(world.address, "/", &[&tenants[7].host(), &cookie])
+            .await
+            .status,
+        401
+    );
     let cookie = world.sign_in(&tenants[7]).await;
-    assert_eq!(get(world.address, "/", &[&tenants[7].host(), &cookie]).await.json()["instance"], "seven");
+    assert_eq!(
+        get(world.address, "/", &[&tenants[7].host(), &cookie])
+            .await
+            .json()["instance"],
+        "seven"
+    );
     drop(instance);
 }

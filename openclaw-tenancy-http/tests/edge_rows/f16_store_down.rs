@@ -16,8 +16,14 @@ async fn f16_store_down_sessions_that_are_known_go_on() {
     let world = World::with(
         |_| {},
         |store, access| {
-            let access = Outage { inner: access, down: Arc::clone(&down) };
-            (Arc::new(Faulty::new(store, faults.clone())), Arc::new(access))
+            let access = Outage {
+                inner: access,
+                down: Arc::clone(&down),
+            };
+            (
+                Arc::new(Faulty::new(store, faults.clone())),
+                Arc::new(access),
+            )
         },
     )
     .await;
@@ -25,16 +31,32 @@ async fn f16_store_down_sessions_that_are_known_go_on() {
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let cookie = world.sign_in(&tenant).await;
     let unknown = world.sign_in(&tenant).await;
-    assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.status, 200);
+    assert_eq!(
+        get(world.address, "/", &[&tenant.host(), &cookie])
+            .await
+            .status,
+        200
+    );
     let mut socket = Connection::open(world.address).await;
-    socket.send(crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()))).await;
+    socket
+        .send(crate::a20_cross_site_websocket::upgrade(
+            &tenant,
+            &cookie,
+            Some(&tenant.origin()),
+        ))
+        .await;
     assert_eq!(socket.answer().await.unwrap().status, 101);
     down.store(true, Ordering::SeqCst);
     (0..1000).for_each(|call| faults.at(faults.calls() + call, Fault::Fail));
     let (began, mut asked) = (Instant::now(), 0);
     while began.elapsed() < Duration::from_secs(6) {
         let asked_at = Instant::now();
-        assert_eq!(get(world.address, "/", &[&tenant.host(), &cookie]).await.status, 200);
+        assert_eq!(
+            get(world.address, "/", &[&tenant.host(), &cookie])
+                .await
+                .status,
+            200
+        );
         assert!(asked_at.elapsed() < Duration::from_secs(5));
         asked += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -42,13 +64,19 @@ async fn f16_store_down_sessions_that_are_known_go_on() {
     println!("{asked} requests in 6 s without a store, none failed");
     // Who is not known cannot be let in, and is told to come back.
     let refused = get(world.address, "/", &[&tenant.host(), &unknown]).await;
-    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("2")));
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("2"))
+    );
     assert_eq!(socket.exactly(5).await, "alpha");
     socket.send("still").await;
     assert_eq!(socket.exactly(5).await, "still");
     down.store(false, Ordering::SeqCst);
     crate::support::eventually("the store is back", Duration::from_secs(5), || async {
-        get(world.address, "/", &[&tenant.host(), &unknown]).await.status == 200
+        get(world.address, "/", &[&tenant.host(), &unknown])
+            .await
+            .status
+            == 200
     })
     .await;
 }

@@ -11,13 +11,19 @@ async fn a_browser_signs_in_once_and_reaches_its_instance() {
     let _instance = Instance::echo(tenant.ip(), "alpha").await;
     let (code, pre) = world.hand_over(&tenant, |_| {}).await;
     let redeemed = world.redeem(&tenant, &code, &pre, "/deep/link%3Fx=1").await;
-    assert_eq!((redeemed.status, redeemed.header("location")), (303, Some("/deep/link?x=1")));
+    assert_eq!(
+        (redeemed.status, redeemed.header("location")),
+        (303, Some("/deep/link?x=1"))
+    );
     let session = redeemed.cookie("__Host-oct-instance").unwrap();
     let cookie = format!("Cookie: __Host-oct-instance={session}");
     let answer = get(world.address, "/deep/link?x=1", &[&tenant.host(), &cookie]).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let seen = answer.json();
-    assert_eq!((&seen["instance"], &seen["target"]), (&"alpha".into(), &"/deep/link?x=1".into()));
+    assert_eq!(
+        (&seen["instance"], &seen["target"]),
+        (&"alpha".into(), &"/deep/link?x=1".into())
+    );
 }
 
 #[tokio::test]
@@ -27,7 +33,13 @@ async fn a_websocket_goes_both_ways() {
     let _instance = Instance::echo(tenant.ip(), "hello").await;
     let cookie = world.sign_in(&tenant).await;
     let mut connection = Connection::open(world.address).await;
-    connection.send(crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()))).await;
+    connection
+        .send(crate::a20_cross_site_websocket::upgrade(
+            &tenant,
+            &cookie,
+            Some(&tenant.origin()),
+        ))
+        .await;
     assert_eq!(connection.answer().await.unwrap().status, 101);
     assert_eq!(connection.exactly(5).await, "hello");
     connection.send("ping").await;
@@ -58,7 +70,9 @@ async fn bodies_stream_both_ways_and_connections_are_kept() {
     );
     connection.send(chunked).await;
     assert_eq!(connection.answer().await.unwrap().json()["length"], 5);
-    let connections = instance.connections.load(std::sync::atomic::Ordering::SeqCst);
+    let connections = instance
+        .connections
+        .load(std::sync::atomic::Ordering::SeqCst);
     assert_eq!(connections, 1, "one connection served five requests");
 }
 
@@ -76,14 +90,31 @@ async fn an_edge_that_ends_finishes_what_is_under_way() {
     );
     busy.send(head).await;
     let mut tunnel = Connection::open(world.address).await;
-    tunnel.send(crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()))).await;
+    tunnel
+        .send(crate::a20_cross_site_websocket::upgrade(
+            &tenant,
+            &cookie,
+            Some(&tenant.origin()),
+        ))
+        .await;
     assert_eq!(tunnel.answer().await.unwrap().status, 101);
     let mut resting = Connection::open(world.address).await;
-    resting.send(format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", tenant.host())).await;
+    resting
+        .send(format!(
+            "GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n",
+            tenant.host()
+        ))
+        .await;
     assert_eq!(resting.answer().await.unwrap().status, 200);
     world.stop();
-    assert!(tunnel.ends_within(Duration::from_secs(5)).await, "tunnels end at once");
-    assert!(resting.ends_within(Duration::from_secs(5)).await, "so does what rests");
+    assert!(
+        tunnel.ends_within(Duration::from_secs(5)).await,
+        "tunnels end at once"
+    );
+    assert!(
+        resting.ends_within(Duration::from_secs(5)).await,
+        "so does what rests"
+    );
     busy.send("cd").await;
     assert_eq!(busy.answer().await.unwrap().json()["length"], 4);
     assert!(busy.ends_within(Duration::from_secs(5)).await);

@@ -1,5 +1,12 @@
 //! The edge against the attack and fault table: a test of its name for each row.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "all of it is test code; wall time bounds what must end in time"
+)]
+
 mod a10_cookie_theft;
 mod a14_host_confusion;
 mod a15_cookies_and_hand_over;

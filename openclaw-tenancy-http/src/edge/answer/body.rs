@@ -26,25 +26,40 @@ enum Kind {
 
 impl AnswerBody {
     pub(in crate::edge) const fn own(bytes: Bytes) -> Self {
-        Self { kind: Kind::Own(Some(bytes)), _exchange: None }
+        Self {
+            kind: Kind::Own(Some(bytes)),
+            _exchange: None,
+        }
     }
 
     pub(in crate::edge) const fn empty() -> Self {
-        Self { kind: Kind::Own(None), _exchange: None }
+        Self {
+            kind: Kind::Own(None),
+            _exchange: None,
+        }
     }
 
     pub(in crate::edge) const fn relayed(body: RelayedBody) -> Self {
-        Self { kind: Kind::Relayed(body), _exchange: None }
+        Self {
+            kind: Kind::Relayed(body),
+            _exchange: None,
+        }
     }
 
     /// A body whose connection somebody else drives.
     pub(in crate::edge) const fn plain(body: Incoming) -> Self {
-        Self { kind: Kind::Plain(body), _exchange: None }
+        Self {
+            kind: Kind::Plain(body),
+            _exchange: None,
+        }
     }
 
     /// Keeps `exchange` until the body is gone.
     pub(in crate::edge) fn during(self, exchange: Exchange) -> Self {
-        Self { _exchange: Some(exchange), ..self }
+        Self {
+            _exchange: Some(exchange),
+            ..self
+        }
     }
 }
 
@@ -73,7 +88,9 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Own(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Kind::Relayed(body) => body.size_hint(),
             Kind::Plain(body) => body.size_hint(),
         }

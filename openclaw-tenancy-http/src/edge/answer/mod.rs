@@ -33,7 +33,11 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(method: &Method, headers: &HeaderMap, id: HeaderValue) -> Self {
-        Self { navigation: is_navigation(method, headers), lang: Lang::accepted(headers), id }
+        Self {
+            navigation: is_navigation(method, headers),
+            lang: Lang::accepted(headers),
+            id,
+        }
     }
 
     pub(super) const fn is_navigation(&self) -> bool {
@@ -78,47 +82,93 @@ impl Answers {
     }
 
     /// Says what happened.
-    pub(super) fn notice(&self, notice: Notice, asked: &Asked, nonce: &str) -> Response<AnswerBody> {
+    pub(super) fn notice(
+        &self,
+        notice: Notice,
+        asked: &Asked,
+        nonce: &str,
+    ) -> Response<AnswerBody> {
         let words = notice.words(asked.lang);
         let mut response = if asked.navigation {
-            let mood = if notice.passes() { "working" } else { "trouble" };
-            self.page(notice.status(), asked, nonce, &PageWords {
-                title: words.title,
-                detail: &words.detail,
-                message: None,
-                mood,
-                watching: notice.passes(),
-                step: None,
-            })
+            let mood = if notice.passes() {
+                "working"
+            } else {
+                "trouble"
+            };
+            self.page(
+                notice.status(),
+                asked,
+                nonce,
+                &PageWords {
+                    title: words.title,
+                    detail: &words.detail,
+                    message: None,
+                    mood,
+                    watching: notice.passes(),
+                    step: None,
+                },
+            )
         } else {
-            problem(notice.status(), notice.slug(), words.title, &words.detail, asked)
+            problem(
+                notice.status(),
+                notice.slug(),
+                words.title,
+                &words.detail,
+                asked,
+            )
         };
         if notice.passes() {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response
     }
 
     /// Says what happens while an instance is not ready.
-    pub(super) fn waiting(&self, report: &Report, asked: &Asked, nonce: &str) -> Response<AnswerBody> {
+    pub(super) fn waiting(
+        &self,
+        report: &Report,
+        asked: &Asked,
+        nonce: &str,
+    ) -> Response<AnswerBody> {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let mut response = if asked.navigation {
-            self.page(status, asked, nonce, &PageWords {
-                title: report.title,
-                detail: &report.detail,
-                message: report.message.as_deref(),
-                mood: report.mood.name(),
-                watching: true,
-                step: report.step,
-            })
+            self.page(
+                status,
+                asked,
+                nonce,
+                &PageWords {
+                    title: report.title,
+                    detail: &report.detail,
+                    message: report.message.as_deref(),
+                    mood: report.mood.name(),
+                    watching: true,
+                    step: report.step,
+                },
+            )
         } else {
-            problem(status, "instance-not-ready", report.title, &report.detail, asked)
+            problem(
+                status,
+                "instance-not-ready",
+                report.title,
+                &report.detail,
+                asked,
+            )
         };
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, RETRY_AFTER);
         response
     }
 
-    fn page(&self, status: StatusCode, asked: &Asked, nonce: &str, words: &PageWords<'_>) -> Response<AnswerBody> {
+    fn page(
+        &self,
+        status: StatusCode,
+        asked: &Asked,
+        nonce: &str,
+        words: &PageWords<'_>,
+    ) -> Response<AnswerBody> {
         let labels = Labels::of(asked.lang);
         let page = Page {
             lang: asked.lang.tag(),
@@ -142,7 +192,9 @@ impl Answers {
              base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         if let Ok(policy) = HeaderValue::try_from(policy) {
-            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+            response
+                .headers_mut()
+                .insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         response
     }
@@ -171,9 +223,11 @@ impl Labels {
                 console: "Open the console",
                 again: "Try again",
             },
-            Lang::ZhCn => {
-                Self { steps: ["分配", "准备", "启动", "就绪"], console: "打开控制台", again: "重试" }
-            }
+            Lang::ZhCn => Self {
+                steps: ["分配", "准备", "启动", "就绪"],
+                console: "打开控制台",
+                again: "重试",
+            },
         }
     }
 }
@@ -200,7 +254,13 @@ pub(super) fn report(report: &Report, asked: &Asked) -> Response<AnswerBody> {
 }
 
 /// A problem (RFC 9457).
-fn problem(status: StatusCode, slug: &str, title: &str, detail: &str, asked: &Asked) -> Response<AnswerBody> {
+fn problem(
+    status: StatusCode,
+    slug: &str,
+    title: &str,
+    detail: &str,
+    asked: &Asked,
+) -> Response<AnswerBody> {
     let body = json!({
         "type": format!("urn:openclaw-tenancy:problem:{slug}"),
         "title": title,
@@ -208,30 +268,51 @@ fn problem(status: StatusCode, slug: &str, title: &str, detail: &str, asked: &As
         "detail": detail,
         "request_id": asked.id.to_str().unwrap_or_default(),
     });
-    own(status, "application/problem+json", Bytes::from(body.to_string()), asked)
+    own(
+        status,
+        "application/problem+json",
+        Bytes::from(body.to_string()),
+        asked,
+    )
 }
 
 /// Sends the browser elsewhere (303: whatever it did here, there it only looks).
-pub(super) fn see_other(location: &str, cookies: &[HeaderValue], asked: &Asked) -> Response<AnswerBody> {
+pub(super) fn see_other(
+    location: &str,
+    cookies: &[HeaderValue],
+    asked: &Asked,
+) -> Response<AnswerBody> {
     let mut response = own(StatusCode::SEE_OTHER, "text/plain", Bytes::new(), asked);
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     for cookie in cookies {
-        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+        response
+            .headers_mut()
+            .append(header::SET_COOKIE, cookie.clone());
     }
     response
 }
 
 fn own(status: StatusCode, kind: &'static str, body: Bytes, asked: &Asked) -> Response<AnswerBody> {
-    let body = if body.is_empty() { AnswerBody::empty() } else { AnswerBody::own(body) };
+    let body = if body.is_empty() {
+        AnswerBody::empty()
+    } else {
+        AnswerBody::own(body)
+    };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     headers.insert(X_REQUEST_ID, asked.id.clone());
     response
 }

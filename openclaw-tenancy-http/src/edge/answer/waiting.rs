@@ -46,7 +46,12 @@ pub(in crate::edge) struct Report {
 }
 
 impl Report {
-    pub(in crate::edge) fn of(status: &Status, ready: bool, position: Option<u64>, lang: Lang) -> Self {
+    pub(in crate::edge) fn of(
+        status: &Status,
+        ready: bool,
+        position: Option<u64>,
+        lang: Lang,
+    ) -> Self {
         let phase = &status.phase;
         let (title, detail) = words(phase, lang);
         Self {
@@ -82,7 +87,11 @@ const fn step(phase: &Phase) -> Option<u8> {
 
 const fn mood(phase: &Phase) -> Mood {
     match phase {
-        Phase::Queued | Phase::Provisioning | Phase::Starting | Phase::Running | Phase::Stopping => Mood::Working,
+        Phase::Queued
+        | Phase::Provisioning
+        | Phase::Starting
+        | Phase::Running
+        | Phase::Stopping => Mood::Working,
         Phase::Suspended | Phase::Deleting => Mood::Resting,
         Phase::Failed { .. } | Phase::HostLost { .. } | Phase::Held { .. } => Mood::Trouble,
     }
@@ -107,15 +116,36 @@ const fn words(phase: &Phase, lang: Lang) -> (&'static str, &'static str) {
 
 const fn english(phase: &Phase) -> (&'static str, &'static str) {
     match phase {
-        Phase::Queued => ("Finding a place for your instance", "It starts as soon as a host has room."),
-        Phase::Provisioning => ("Setting up your instance", "Its storage, network and container are being made."),
-        Phase::Starting => ("Your instance is starting", "This usually takes less than a minute. The page opens by itself."),
-        Phase::Running => ("Almost there", "Your instance is ready; the page opens in a moment."),
+        Phase::Queued => (
+            "Finding a place for your instance",
+            "It starts as soon as a host has room.",
+        ),
+        Phase::Provisioning => (
+            "Setting up your instance",
+            "Its storage, network and container are being made.",
+        ),
+        Phase::Starting => (
+            "Your instance is starting",
+            "This usually takes less than a minute. The page opens by itself.",
+        ),
+        Phase::Running => (
+            "Almost there",
+            "Your instance is ready; the page opens in a moment.",
+        ),
         Phase::Stopping => ("Your instance is stopping", "It is finishing its work."),
-        Phase::Suspended => ("Your instance is suspended", "Its data is kept. Resume it from the console."),
-        Phase::Deleting => ("Your instance is being deleted", "Nothing of it will be left."),
+        Phase::Suspended => (
+            "Your instance is suspended",
+            "Its data is kept. Resume it from the console.",
+        ),
+        Phase::Deleting => (
+            "Your instance is being deleted",
+            "Nothing of it will be left.",
+        ),
         Phase::Failed { reason, .. } => ("Your instance could not start", failure_english(*reason)),
-        Phase::HostLost { .. } => ("The host does not answer", "Your data is safe there. Your instance comes back with its host."),
+        Phase::HostLost { .. } => (
+            "The host does not answer",
+            "Your data is safe there. Your instance comes back with its host.",
+        ),
         Phase::Held { reason } => ("Your instance is on hold", hold_english(*reason)),
     }
 }
@@ -126,20 +156,34 @@ const fn failure_english(reason: FailureReason) -> &'static str {
         FailureReason::Engine => "The container engine failed. It is tried again.",
         FailureReason::Image => "Its image cannot be had. It is tried again.",
         FailureReason::Capacity => "The host is full. It is tried again.",
-        FailureReason::Storage => "Its storage is not what it should be. An operator has to look at it.",
-        FailureReason::OutOfMemory => "It needed more memory than its plan has. It is tried again; a larger plan helps.",
+        FailureReason::Storage => {
+            "Its storage is not what it should be. An operator has to look at it."
+        }
+        FailureReason::OutOfMemory => {
+            "It needed more memory than its plan has. It is tried again; a larger plan helps."
+        }
         FailureReason::Crashed => "It ended by itself. It is tried again.",
         FailureReason::StartTimeout => "It was not ready in time. It is tried again.",
-        FailureReason::Configuration => "OpenClaw does not start with its configuration. Repair it, then restart.",
+        FailureReason::Configuration => {
+            "OpenClaw does not start with its configuration. Repair it, then restart."
+        }
     }
 }
 
 const fn hold_english(reason: HoldReason) -> &'static str {
     match reason {
-        HoldReason::GhostSuspected => "A process of it may still run unseen. An operator has to release it.",
-        HoldReason::HostQuarantined => "Its host is not the one it was. An operator has to release it.",
-        HoldReason::Conflict => "Something else has its name on the host. An operator has to release it.",
-        HoldReason::Configuration => "OpenClaw does not start with its configuration. Repair it, then restart.",
+        HoldReason::GhostSuspected => {
+            "A process of it may still run unseen. An operator has to release it."
+        }
+        HoldReason::HostQuarantined => {
+            "Its host is not the one it was. An operator has to release it."
+        }
+        HoldReason::Conflict => {
+            "Something else has its name on the host. An operator has to release it."
+        }
+        HoldReason::Configuration => {
+            "OpenClaw does not start with its configuration. Repair it, then restart."
+        }
     }
 }
 
@@ -153,7 +197,10 @@ const fn chinese(phase: &Phase) -> (&'static str, &'static str) {
         Phase::Suspended => ("您的实例已暂停", "数据已保留。请在控制台中恢复运行。"),
         Phase::Deleting => ("您的实例正在删除", "不会留下任何内容。"),
         Phase::Failed { reason, .. } => ("您的实例未能启动", failure_chinese(*reason)),
-        Phase::HostLost { .. } => ("主机没有响应", "您的数据仍在主机上，主机恢复后实例会随之恢复。"),
+        Phase::HostLost { .. } => (
+            "主机没有响应",
+            "您的数据仍在主机上，主机恢复后实例会随之恢复。",
+        ),
         Phase::Held { reason } => ("您的实例已被搁置", hold_chinese(*reason)),
     }
 }

@@ -24,7 +24,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 /// Removes the headers of the hop that ends here, those that `Connection` lists among them.
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let plain = |value: &http::HeaderValue| {
-        value.as_bytes().eq_ignore_ascii_case(b"keep-alive") || value.as_bytes().eq_ignore_ascii_case(b"close")
+        value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || value.as_bytes().eq_ignore_ascii_case(b"close")
     };
     let mut lines = headers.get_all(header::CONNECTION).iter();
     // Nearly every request says `keep-alive` alone, or nothing.

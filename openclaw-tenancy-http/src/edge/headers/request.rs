@@ -45,7 +45,10 @@ pub(in crate::edge) struct Forwarding {
 
 /// Makes a request's headers those that an instance may see.
 pub(in crate::edge) fn to_instance(headers: &mut HeaderMap, site: &Site, forwarding: &Forwarding) {
-    let own_cookies = headers.contains_key(header::COOKIE).then(|| cookies::without_ours(headers)).flatten();
+    let own_cookies = headers
+        .contains_key(header::COOKIE)
+        .then(|| cookies::without_ours(headers))
+        .flatten();
     remove_hop_by_hop(headers);
     remove_untrusted(headers);
     if let Some(cookies) = own_cookies {
@@ -60,7 +63,11 @@ pub(in crate::edge) fn to_instance(headers: &mut HeaderMap, site: &Site, forward
 }
 
 /// As [`to_instance`], for a request to become a WebSocket, which has been checked to be one.
-pub(in crate::edge) fn upgrade_to_instance(headers: &mut HeaderMap, site: &Site, forwarding: &Forwarding) {
+pub(in crate::edge) fn upgrade_to_instance(
+    headers: &mut HeaderMap,
+    site: &Site,
+    forwarding: &Forwarding,
+) {
     to_instance(headers, site, forwarding);
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -68,7 +75,11 @@ pub(in crate::edge) fn upgrade_to_instance(headers: &mut HeaderMap, site: &Site,
 
 fn remove_untrusted(headers: &mut HeaderMap) {
     // Collected: a map cannot be changed while it is walked. An ordinary request has two or three of them.
-    let removed: Vec<HeaderName> = headers.keys().filter(|name| is_untrusted(name)).cloned().collect();
+    let removed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_untrusted(name))
+        .cloned()
+        .collect();
     for name in removed {
         headers.remove(name);
     }
@@ -81,7 +92,12 @@ fn is_untrusted(name: &HeaderName) -> bool {
     }
     let name = name.as_str();
     // Some servers read `_` and other signs as `-`: no spelling but the plain one passes.
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let plain = name
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let begins = |prefix: &&str| name.starts_with(prefix);
-    !plain || name == "http2-settings" || TOLD_BY_PROXIES.iter().any(begins) || RESERVED_HEADER_PREFIXES.iter().any(begins)
+    !plain
+        || name == "http2-settings"
+        || TOLD_BY_PROXIES.iter().any(begins)
+        || RESERVED_HEADER_PREFIXES.iter().any(begins)
 }

@@ -50,7 +50,9 @@ fn filter_cookies(headers: &mut HeaderMap) {
 
 /// Whether a cookie is the instance's own business: for its host alone, and not by a name of ours.
 fn may_set(cookie: &HeaderValue) -> bool {
-    let Ok(text) = cookie.to_str() else { return false };
+    let Ok(text) = cookie.to_str() else {
+        return false;
+    };
     let mut parts = text.split(';');
     let pair = parts.next().unwrap_or_default();
     let (name, value) = pair.split_once('=').unwrap_or(("", pair));
@@ -74,7 +76,10 @@ fn make_private(headers: &mut HeaderMap) {
     let private = match line {
         Some(line) if has_directive(line, "private") || has_directive(line, "no-store") => return,
         Some(line) => {
-            let kept = line.split(',').map(str::trim).filter(|directive| !is_for_shared(directive));
+            let kept = line
+                .split(',')
+                .map(str::trim)
+                .filter(|directive| !is_for_shared(directive));
             let kept: Vec<&str> = std::iter::once("private").chain(kept).collect();
             HeaderValue::try_from(kept.join(", ")).ok()
         }
@@ -85,13 +90,16 @@ fn make_private(headers: &mut HeaderMap) {
 }
 
 fn has_directive(line: &str, directive: &str) -> bool {
-    line.split(',').any(|found| found.trim().eq_ignore_ascii_case(directive))
+    line.split(',')
+        .any(|found| found.trim().eq_ignore_ascii_case(directive))
 }
 
 fn is_for_shared(directive: &str) -> bool {
     let name = directive.split('=').next().unwrap_or_default().trim();
     directive.is_empty()
-        || ["public", "s-maxage", "proxy-revalidate"].iter().any(|shared| name.eq_ignore_ascii_case(shared))
+        || ["public", "s-maxage", "proxy-revalidate"]
+            .iter()
+            .any(|shared| name.eq_ignore_ascii_case(shared))
 }
 
 #[cfg(test)]
@@ -103,7 +111,10 @@ mod tests {
         for (said, heard) in [
             (None, "private"),
             (Some("public, max-age=60"), "private, max-age=60"),
-            (Some("max-age=1, s-maxage=9, immutable"), "private, max-age=1, immutable"),
+            (
+                Some("max-age=1, s-maxage=9, immutable"),
+                "private, max-age=1, immutable",
+            ),
             (Some("no-store"), "no-store"),
             (Some("Private, max-age=1"), "Private, max-age=1"),
         ] {

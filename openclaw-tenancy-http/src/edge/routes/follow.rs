@@ -11,6 +11,7 @@ use openclaw_tenancy::store::{Changes, StoreError, TenantStore};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use super::table::Put;
 use super::{RouteTable, Site, SiteRules};
 
 /// Changes are asked for this often where no hint comes: those of another replica.
@@ -45,7 +46,17 @@ impl Follower {
         hint: Arc<Notify>,
         reached: watch::Sender<Option<u64>>,
     ) -> Self {
-        Self { table, store, clock, rules, hint, reached, slugs: HashMap::new(), after: 0, resynced_at: None }
+        Self {
+            table,
+            store,
+            clock,
+            rules,
+            hint,
+            reached,
+            slugs: HashMap::new(),
+            after: 0,
+            resynced_at: None,
+        }
     }
 
     /// Follows the store; never ends by itself. A store that does not answer leaves the table as it is.
@@ -55,7 +66,9 @@ impl Follower {
                 Ok(()) => {
                     self.reached.send_replace(Some(self.after));
                 }
-                Err(error) => tracing::warn!(error = %chain(&error), "routes cannot be brought up to date"),
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "routes cannot be brought up to date")
+                }
             }
             tokio::select! {
                 () = self.hint.notified() => {}
@@ -70,7 +83,11 @@ impl Follower {
         let fresh = self.resynced_at.is_some_and(|at| now.since(at) < RESYNC);
         // A number that has fallen is one of a database that was put back: what it knows is read anew.
         if fresh && latest >= self.after {
-            return if latest == self.after { Ok(()) } else { self.catch_up(&mut HashSet::new()).await };
+            return if latest == self.after {
+                Ok(())
+            } else {
+                self.catch_up(&mut HashSet::new()).await
+            };
         }
         self.after = 0;
         self.resynced_at = None;
@@ -115,23 +132,37 @@ impl Follower {
         }
     }
 
-    fn removals(&mut self, gone: &[TenantId]) -> Vec<(Box<str>, Option<Arc<Site>>)> {
+    fn removals(&mut self, gone: &[TenantId]) -> Vec<Put> {
         gone.iter()
             .filter_map(|tenant| Some((tenant, self.slugs.remove(tenant)?)))
-            .filter(|(tenant, slug)| self.table.get(slug).is_some_and(|site| site.route.tenant == **tenant))
+            .filter(|(tenant, slug)| {
+                self.table
+                    .get(slug)
+                    .is_some_and(|site| site.route.tenant == **tenant)
+            })
             .map(|(_, slug)| (slug, None))
             .collect()
     }
 
     fn remove_unseen(&mut self, seen: &HashSet<TenantId>) {
-        let unseen: Vec<TenantId> = self.slugs.keys().filter(|id| !seen.contains(id)).copied().collect();
+        let unseen: Vec<TenantId> = self
+            .slugs
+            .keys()
+            .filter(|id| !seen.contains(id))
+            .copied()
+            .collect();
         let removals = self.removals(&unseen);
         self.table.apply(removals);
     }
 }
 
-async fn within_patience<T>(answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+async fn within_patience<T>(
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
     timeout(PATIENCE, answer)
         .await
-        .unwrap_or(Err(StoreError::Unavailable { what: "changes of tenants", source: None }))
+        .unwrap_or(Err(StoreError::Unavailable {
+            what: "changes of tenants",
+            source: None,
+        }))
 }

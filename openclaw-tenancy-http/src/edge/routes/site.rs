@@ -34,7 +34,9 @@ impl Site {
         let route = route(tenant, &rules.deadlines);
         let host = rules.hosts.canonical(route.slug.as_str());
         let kept = before
-            .filter(|before| before.route.tenant == route.tenant && before.route.generation == route.generation)
+            .filter(|before| {
+                before.route.tenant == route.tenant && before.route.generation == route.generation
+            })
             .and_then(|before| before.backend.clone())
             .filter(|backend| Some(backend.upstream()) == route.upstream);
         Some(Self {

@@ -13,6 +13,9 @@ const SHARDS: usize = 256;
 
 type Shard = HashMap<Box<str>, Arc<Site>>;
 
+/// What is to be at a slug: a site, or nothing.
+pub(super) type Put = (Box<str>, Option<Arc<Site>>);
+
 /// Sites by slug.
 #[derive(Debug)]
 pub(in crate::edge) struct RouteTable {
@@ -38,10 +41,13 @@ impl RouteTable {
     }
 
     /// Puts or removes sites. One writer at a time: the table has one follower.
-    pub(super) fn apply(&self, changes: Vec<(Box<str>, Option<Arc<Site>>)>) {
-        let mut by_shard: HashMap<usize, Vec<(Box<str>, Option<Arc<Site>>)>> = HashMap::new();
+    pub(super) fn apply(&self, changes: Vec<Put>) {
+        let mut by_shard: HashMap<usize, Vec<Put>> = HashMap::new();
         for change in changes {
-            by_shard.entry(self.shard_of(&change.0)).or_default().push(change);
+            by_shard
+                .entry(self.shard_of(&change.0))
+                .or_default()
+                .push(change);
         }
         for (shard, changes) in by_shard {
             let mut next = Shard::clone(&self.shards[shard].load());
@@ -59,8 +65,12 @@ impl RouteTable {
 
 /// Ends what goes through a backend that is not the site's any more.
 fn retire_replaced(before: Option<&Site>, after: Option<&Site>) {
-    let Some(old) = before.and_then(|site| site.backend.as_ref()) else { return };
-    let kept = after.and_then(|site| site.backend.as_ref()).is_some_and(|new| Arc::ptr_eq(old, new));
+    let Some(old) = before.and_then(|site| site.backend.as_ref()) else {
+        return;
+    };
+    let kept = after
+        .and_then(|site| site.backend.as_ref())
+        .is_some_and(|new| Arc::ptr_eq(old, new));
     if !kept {
         old.retire();
     }

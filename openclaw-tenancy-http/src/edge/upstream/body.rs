@@ -86,7 +86,11 @@ pub(in crate::edge) struct RelayedBody {
 
 impl RelayedBody {
     pub(super) fn new(body: Incoming, lease: Lease) -> Self {
-        Self { body, lease: Some(lease), ended: false }
+        Self {
+            body,
+            lease: Some(lease),
+            ended: false,
+        }
     }
 }
 

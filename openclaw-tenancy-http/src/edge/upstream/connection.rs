@@ -26,7 +26,9 @@ pub(super) struct Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("open", &self.driver.is_some()).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("open", &self.driver.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -37,7 +39,10 @@ impl Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|_| DialError::Refused)?;
-        Ok(Self { sender, driver: Some(driver) })
+        Ok(Self {
+            sender,
+            driver: Some(driver),
+        })
     }
 
     /// Lets the connection do what it can.
@@ -75,7 +80,11 @@ pub(in crate::edge) enum SendError {
 
 impl Lease {
     pub(super) fn new(connection: Box<Connection>, place: Place, reused: bool) -> Self {
-        Self { connection, place, reused }
+        Self {
+            connection,
+            place,
+            reused,
+        }
     }
 
     /// Whether the connection had served before: then it may have been closed under the request.

@@ -80,7 +80,10 @@ impl Backend {
     }
 
     /// A connection for one request, one that was used before where there is one.
-    pub(super) async fn lease(self: &Arc<Self>, limits: &UpstreamLimits) -> Result<Lease, DialError> {
+    pub(super) async fn lease(
+        self: &Arc<Self>,
+        limits: &UpstreamLimits,
+    ) -> Result<Lease, DialError> {
         let place = Place::take(self, limits.requests)?;
         while let Some(idle) = self.pop_idle() {
             if idle.since.elapsed() < KEEP_IDLE
@@ -125,7 +128,10 @@ impl Backend {
             if self.retired.is_cancelled() || idle.len() >= MAX_IDLE {
                 return;
             }
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
         }
         if !self.reaping.swap(true, Ordering::AcqRel) {
             tokio::spawn(reap(Arc::downgrade(self)));
@@ -137,7 +143,9 @@ impl Backend {
 async fn reap(backend: Weak<Backend>) {
     loop {
         tokio::time::sleep(KEEP_IDLE).await;
-        let Some(backend) = backend.upgrade() else { return };
+        let Some(backend) = backend.upgrade() else {
+            return;
+        };
         let mut idle = backend.lock_idle();
         idle.retain(|idle| idle.since.elapsed() < KEEP_IDLE);
         if idle.is_empty() {
@@ -168,7 +176,11 @@ impl Place {
     pub(super) fn take(backend: &Arc<Backend>, limit: usize) -> Result<Self, DialError> {
         let taken = backend.in_flight.fetch_add(1, Ordering::AcqRel);
         let place = Self(Arc::clone(backend));
-        if taken < limit { Ok(place) } else { Err(DialError::Busy) }
+        if taken < limit {
+            Ok(place)
+        } else {
+            Err(DialError::Busy)
+        }
     }
 }
 

@@ -27,17 +27,26 @@ pub(super) enum Chunked {
 }
 
 impl Chunked {
-    pub(super) const START: Self = Self::Size { digits: 0, value: 0 };
+    pub(super) const START: Self = Self::Size {
+        digits: 0,
+        value: 0,
+    };
 
     /// How many of `bytes` belong to the body.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let mut at = 0;
         while at < bytes.len() && *self != Self::End {
             if let Self::Data { left } = *self {
-                let take = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
+                let take = usize::try_from(left)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len() - at);
                 at += take;
                 let left = left - take as u64;
-                *self = if left == 0 { Self::DataCr } else { Self::Data { left } };
+                *self = if left == 0 {
+                    Self::DataCr
+                } else {
+                    Self::Data { left }
+                };
             } else {
                 *self = self.step(bytes[at])?;
                 at += 1;
@@ -54,7 +63,10 @@ impl Chunked {
                     return Err(Fault::Malformed("a chunk size is too long"));
                 }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
-                Self::Size { digits: digits + 1, value: value * 16 + u64::from(digit) }
+                Self::Size {
+                    digits: digits + 1,
+                    value: value * 16 + u64::from(digit),
+                }
             }
             (Self::Size { digits: 1.., value }, b'\r') => Self::SizeLf { value },
             (Self::SizeLf { value: 0 }, b'\n') => Self::LastCr,
@@ -88,12 +100,32 @@ mod tests {
     #[test]
     fn a18_smuggling_in_chunks_is_refused() {
         for body in [
-            "\r\n", "g\r\n", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "5;a=b\r\nhello\r\n", "+5\r\nhello\r\n",
-            "0x5\r\nhello\r\n", "5\nhello\r\n", "5\rhello\r\n", "5\r\nhelloX\r\n", "5\r\nhello\n0\r\n\r\n",
-            "5\r\nhello\r0\r\n\r\n", "0\r\nTrailer: x\r\n\r\n", "0\n\r\n", "0\r\n\n", "0\r\n\rX",
-            "1000000000000000\r\n", "ffffffffffffffff\r\n", "-1\r\n", "5\r\nhello\r\n\r\n0\r\n\r\n", "5\0\r\n",
+            "\r\n",
+            "g\r\n",
+            " 5\r\nhello\r\n",
+            "5 \r\nhello\r\n",
+            "5;a=b\r\nhello\r\n",
+            "+5\r\nhello\r\n",
+            "0x5\r\nhello\r\n",
+            "5\nhello\r\n",
+            "5\rhello\r\n",
+            "5\r\nhelloX\r\n",
+            "5\r\nhello\n0\r\n\r\n",
+            "5\r\nhello\r0\r\n\r\n",
+            "0\r\nTrailer: x\r\n\r\n",
+            "0\n\r\n",
+            "0\r\n\n",
+            "0\r\n\rX",
+            "1000000000000000\r\n",
+            "ffffffffffffffff\r\n",
+            "-1\r\n",
+            "5\r\nhello\r\n\r\n0\r\n\r\n",
+            "5\0\r\n",
         ] {
-            assert!(Chunked::START.clone().feed(body.as_bytes()).is_err(), "{body:?}");
+            assert!(
+                Chunked::START.clone().feed(body.as_bytes()).is_err(),
+                "{body:?}"
+            );
         }
     }
 }

@@ -43,7 +43,9 @@ pub(super) fn check(head: &[u8]) -> Result<Framing, Fault> {
         }
     }
     match (length, chunked) {
-        (Some(_), true) => Err(Fault::Malformed("Content-Length stands beside Transfer-Encoding")),
+        (Some(_), true) => Err(Fault::Malformed(
+            "Content-Length stands beside Transfer-Encoding",
+        )),
         (None, true) => Ok(Framing::Chunked),
         (length, false) => Ok(Framing::Length(length.unwrap_or(0))),
     }
@@ -76,7 +78,9 @@ fn request_line(line: &[u8]) -> Result<bool, Fault> {
     }
     // A fragment never belongs on the wire, and parsers disagree on what to do with it.
     if target.is_empty() || !target.iter().all(|b| b.is_ascii_graphic() && *b != b'#') {
-        return Err(Fault::Malformed("the request target has a byte that no URL has"));
+        return Err(Fault::Malformed(
+            "the request target has a byte that no URL has",
+        ));
     }
     match version {
         b"HTTP/1.1" => Ok(true),
@@ -93,9 +97,14 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
         .ok_or(Fault::Malformed("a header line has no colon"))?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     if name.is_empty() || !name.iter().all(|&b| is_token(b)) {
-        return Err(Fault::Malformed("a header name has a byte that no name has"));
+        return Err(Fault::Malformed(
+            "a header name has a byte that no name has",
+        ));
     }
-    if !value.iter().all(|&b| b == b'\t' || (b >= 0x20 && b != 0x7f)) {
+    if !value
+        .iter()
+        .all(|&b| b == b'\t' || (b >= 0x20 && b != 0x7f))
+    {
         return Err(Fault::Malformed("a header value has a control character"));
     }
     Ok((name, trim(value)))
@@ -115,7 +124,10 @@ fn content_length(value: &[u8]) -> Result<u64, Fault> {
     if !value.iter().all(u8::is_ascii_digit) || (value.len() > 1 && value[0] == b'0') {
         return Err(wrong);
     }
-    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(wrong)
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(wrong)
 }
 
 /// `tchar` of RFC 9110 §5.6.2.
@@ -134,9 +146,18 @@ mod tests {
         for (head, framing) in [
             ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::Length(0)),
             ("GET / HTTP/1.0\r\n\r\n", Framing::Length(0)),
-            ("POST /a?b=[c] HTTP/1.1\r\nContent-Length:\t7 \r\n\r\n", Framing::Length(7)),
-            ("POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n", Framing::Chunked),
-            ("M-SEARCH * HTTP/1.1\r\nX: \u{e9}\r\nempty:\r\n\r\n", Framing::Length(0)),
+            (
+                "POST /a?b=[c] HTTP/1.1\r\nContent-Length:\t7 \r\n\r\n",
+                Framing::Length(7),
+            ),
+            (
+                "POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n",
+                Framing::Chunked,
+            ),
+            (
+                "M-SEARCH * HTTP/1.1\r\nX: \u{e9}\r\nempty:\r\n\r\n",
+                Framing::Length(0),
+            ),
         ] {
             assert_eq!(check(head.as_bytes()), Ok(framing), "{head:?}");
         }

@@ -24,7 +24,9 @@ impl Link {
 
     /// What was wrong, and as much of the refused head as was read.
     pub(in crate::edge) fn fault(&self) -> Option<(Fault, &[u8])> {
-        self.fault.get().map(|(fault, head)| (*fault, head.as_slice()))
+        self.fault
+            .get()
+            .map(|(fault, head)| (*fault, head.as_slice()))
     }
 
     /// The stream is a tunnel from now on: nothing is read as HTTP any more.

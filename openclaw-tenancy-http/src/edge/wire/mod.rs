@@ -232,7 +232,11 @@ impl<IO> Strict<IO> {
 
 impl<IO: AsyncRead + Unpin> Strict<IO> {
     /// Reads and judges; afterwards `out` has what may be handed on at once, the rest is held.
-    fn poll_fill(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<Progress>> {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Progress>> {
         let before = out.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, out))?;
         let count = out.filled().len() - before;
@@ -246,7 +250,8 @@ impl<IO: AsyncRead + Unpin> Strict<IO> {
             self.reading.clear();
             let fresh = &out.filled()[before..];
             let (approved, fault) = self.judge(fresh);
-            self.held.extend_from_slice(&out.filled()[before + approved..]);
+            self.held
+                .extend_from_slice(&out.filled()[before + approved..]);
             out.set_filled(before + approved);
             (approved, fault)
         } else {
@@ -273,7 +278,9 @@ impl<IO: AsyncRead + Unpin> Strict<IO> {
         while self.lingered < LINGER_BYTES {
             let mut out = ReadBuf::new(&mut scratch);
             match Pin::new(&mut self.io).poll_read(cx, &mut out) {
-                Poll::Ready(Ok(())) if !out.filled().is_empty() => self.lingered += out.filled().len(),
+                Poll::Ready(Ok(())) if !out.filled().is_empty() => {
+                    self.lingered += out.filled().len()
+                }
                 Poll::Ready(_) => return Poll::Ready(()),
                 Poll::Pending => return self.reading.poll_elapsed(cx, LINGER),
             }

@@ -20,7 +20,11 @@ impl Answer {
     }
 
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
-        self.headers.iter().filter(|header| header.0 == name).map(|header| header.1.as_str()).collect()
+        self.headers
+            .iter()
+            .filter(|header| header.0 == name)
+            .map(|header| header.1.as_str())
+            .collect()
     }
 
     /// The body as JSON.
@@ -30,15 +34,20 @@ impl Answer {
 
     /// The value of a cookie that was set.
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
-        self.all("set-cookie")
-            .into_iter()
-            .find_map(|cookie| cookie.strip_prefix(&format!("{name}="))?.split(';').next().map(str::to_owned))
+        self.all("set-cookie").into_iter().find_map(|cookie| {
+            cookie
+                .strip_prefix(&format!("{name}="))?
+                .split(';')
+                .next()
+                .map(str::to_owned)
+        })
     }
 
     /// The answer without what differs from one request to the next.
     pub(crate) fn normalised(mut self) -> Self {
         let id = self.header("x-request-id").unwrap_or_default().to_owned();
-        self.headers.retain(|header| !matches!(header.0.as_str(), "x-request-id" | "date"));
+        self.headers
+            .retain(|header| !matches!(header.0.as_str(), "x-request-id" | "date"));
         self.body = self.body.replace(&id, "ID");
         self
     }
@@ -55,7 +64,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            buffer: Vec::new(),
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -72,7 +84,11 @@ impl Connection {
     /// The next answer; `None` when the connection ends before it.
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
         let end = loop {
-            match self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            match self
+                .buffer
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+            {
                 Some(at) => break at + 4,
                 None if !self.fill().await => return None,
                 None => {}
@@ -85,14 +101,20 @@ impl Connection {
             .map(|line| line.split_once(':').unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        let mut answer = Answer { status, headers, body: String::new() };
+        let mut answer = Answer {
+            status,
+            headers,
+            body: String::new(),
+        };
         if (100..200).contains(&status) {
             return Some(answer);
         }
         answer.body = if answer.header("transfer-encoding").is_some() {
             self.chunked().await
         } else {
-            let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+            let length = answer
+                .header("content-length")
+                .map_or(0, |length| length.parse().unwrap());
             self.take(length).await
         };
         Some(answer)
@@ -111,7 +133,9 @@ impl Connection {
     async fn chunked(&mut self) -> String {
         let mut body = String::new();
         loop {
-            let Some(line) = self.line().await else { return body };
+            let Some(line) = self.line().await else {
+                return body;
+            };
             let length = usize::from_str_radix(line.trim(), 16).unwrap();
             body.push_str(&self.take(length).await);
             let _end = self.line().await;
@@ -136,7 +160,10 @@ impl Connection {
     /// Whether the other side ends the connection within `within`.
     pub(crate) async fn ends_within(&mut self, within: Duration) -> bool {
         let mut rest = Vec::new();
-        matches!(tokio::time::timeout(within, self.stream.read_to_end(&mut rest)).await, Ok(Ok(_) | Err(_)))
+        matches!(
+            tokio::time::timeout(within, self.stream.read_to_end(&mut rest)).await,
+            Ok(Ok(_) | Err(_))
+        )
     }
 
     /// Exactly this many bytes.
@@ -149,6 +176,8 @@ impl Connection {
 pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
     let mut connection = Connection::open(address).await;
     let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-    connection.send(format!("GET {path} HTTP/1.1\r\n{lines}\r\n")).await;
+    connection
+        .send(format!("GET {path} HTTP/1.1\r\n{lines}\r\n"))
+        .await;
     connection.answer().await.expect("an answer")
 }

@@ -13,11 +13,18 @@ pub(crate) use world::{Tenant, World};
 use std::time::Duration;
 
 /// Waits for a condition; fails with what was waited for.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, within: Duration, condition: impl Fn() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    within: Duration,
+    condition: impl Fn() -> F,
+) {
     let waited = tokio::time::timeout(within, async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
-    assert!(waited.await.is_ok(), "{what} did not happen within {within:?}");
+    assert!(
+        waited.await.is_ok(),
+        "{what} did not happen within {within:?}"
+    );
 }

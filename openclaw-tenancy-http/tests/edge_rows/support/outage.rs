@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use openclaw_tenancy::access::{AccessStore, Account, Grant, GrantKind, Replace, Rights, SecretHash};
+use openclaw_tenancy::access::{
+    AccessStore, Account, Grant, GrantKind, Replace, Rights, SecretHash,
+};
 use openclaw_tenancy::clock::Timestamp;
 use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::identity::Identity;
@@ -21,7 +23,10 @@ pub(crate) struct Outage {
 impl Outage {
     fn up(&self) -> Result<&dyn AccessStore, StoreError> {
         if self.down.load(Ordering::SeqCst) {
-            return Err(StoreError::Unavailable { what: "an outage", source: None });
+            return Err(StoreError::Unavailable {
+                what: "an outage",
+                source: None,
+            });
         }
         Ok(&*self.inner)
     }
@@ -32,10 +37,20 @@ impl AccessStore for Outage {
     async fn put_grant(&self, grant: Grant) -> Result<(), StoreError> {
         self.up()?.put_grant(grant).await
     }
-    async fn grant(&self, kind: GrantKind, secret: SecretHash, now: Timestamp) -> Result<Option<Grant>, StoreError> {
+    async fn grant(
+        &self,
+        kind: GrantKind,
+        secret: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<Grant>, StoreError> {
         self.up()?.grant(kind, secret, now).await
     }
-    async fn take_grant(&self, kind: GrantKind, secret: SecretHash, now: Timestamp) -> Result<Option<Grant>, StoreError> {
+    async fn take_grant(
+        &self,
+        kind: GrantKind,
+        secret: SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<Grant>, StoreError> {
         self.up()?.take_grant(kind, secret, now).await
     }
     async fn revoke_grants(&self, kind: GrantKind, account: AccountId) -> Result<u64, StoreError> {
@@ -44,19 +59,33 @@ impl AccessStore for Outage {
     async fn sweep_grants(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.up()?.sweep_grants(now, limit).await
     }
-    async fn sign_in(&self, identity: Identity, id: AccountId, now: Timestamp) -> Result<Account, StoreError> {
+    async fn sign_in(
+        &self,
+        identity: Identity,
+        id: AccountId,
+        now: Timestamp,
+    ) -> Result<Account, StoreError> {
         self.up()?.sign_in(identity, id, now).await
     }
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.up()?.account(id).await
     }
-    async fn set_account_rights(&self, id: AccountId, rights: Rights) -> Result<Account, StoreError> {
+    async fn set_account_rights(
+        &self,
+        id: AccountId,
+        rights: Rights,
+    ) -> Result<Account, StoreError> {
         self.up()?.set_account_rights(id, rights).await
     }
     async fn has_admin(&self) -> Result<bool, StoreError> {
         self.up()?.has_admin().await
     }
-    async fn put_password(&self, username: String, phc: SecretString, replace: Replace) -> Result<bool, StoreError> {
+    async fn put_password(
+        &self,
+        username: String,
+        phc: SecretString,
+        replace: Replace,
+    ) -> Result<bool, StoreError> {
         self.up()?.put_password(username, phc, replace).await
     }
     async fn password(&self, username: &str) -> Result<Option<SecretString>, StoreError> {

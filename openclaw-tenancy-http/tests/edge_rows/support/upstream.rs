@@ -80,14 +80,18 @@ impl Instance {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind(SocketAddr::from((address, INSTANCE_PORT))).await.unwrap();
+        let listener = TcpListener::bind(SocketAddr::from((address, INSTANCE_PORT)))
+            .await
+            .unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             // Dropped with the task, as a killed process closes its connections.
             let mut open = tokio::task::JoinSet::new();
             loop {
-                let Ok((stream, _)) = listener.accept().await else { return };
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
                 counter.fetch_add(1, Ordering::SeqCst);
                 open.spawn(serve(stream));
             }
@@ -102,7 +106,10 @@ impl Instance {
     }
 }
 
-async fn answer(mut request: Request<Incoming>, name: &'static str) -> Result<Response<Full<Bytes>>, hyper::Error> {
+async fn answer(
+    mut request: Request<Incoming>,
+    name: &'static str,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
     if request.headers().contains_key("upgrade") {
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {

@@ -16,7 +16,9 @@ use openclaw_tenancy::memory::{MemoryAccess, MemoryStore};
 use openclaw_tenancy::plan::{Limits, PlanName};
 use openclaw_tenancy::quantity::{Bytes, MilliCpus};
 use openclaw_tenancy::store::{Change, ClaimRequest, Settlement, TenantStore, nth_subnet};
-use openclaw_tenancy::tenant::{Certainty, ContainerRecord, Desired, Location, NewTenant, Observed, Power, Settings};
+use openclaw_tenancy::tenant::{
+    Certainty, ContainerRecord, Desired, Location, NewTenant, Observed, Power, Settings,
+};
 use openclaw_tenancy_http::edge::{Edge, EdgeConfig, EdgePorts};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -86,7 +88,13 @@ impl World {
 
     /// Another edge on the stores of `world`.
     pub(crate) async fn over(world: &Self) -> Self {
-        Self::on(Arc::clone(&world.store), Arc::clone(&world.access), world.pool, |_| {}).await
+        Self::on(
+            Arc::clone(&world.store),
+            Arc::clone(&world.access),
+            world.pool,
+            |_| {},
+        )
+        .await
     }
 
     async fn on(
@@ -121,7 +129,15 @@ impl World {
             }
         });
         edge.reached(0).await;
-        Self { edge, address, store, access, pool, stop: Some(stop), serving }
+        Self {
+            edge,
+            address,
+            store,
+            access,
+            pool,
+            stop: Some(stop),
+            serving,
+        }
     }
 
     /// Asks the edge to end.
@@ -147,7 +163,10 @@ impl World {
                 power: Power::Running,
                 plan: PlanName::new("basic").unwrap(),
                 limits: limits(),
-                image: Image { reference: "test".into(), digest: None },
+                image: Image {
+                    reference: "test".into(),
+                    digest: None,
+                },
                 restart_epoch: 0,
             },
             created_at: SystemClock.now(),
@@ -156,7 +175,12 @@ impl World {
         };
         self.store.create(tenant).await.unwrap();
         self.followed().await;
-        Tenant { id, slug: slug.into(), owner, subnet: self.subnet(n) }
+        Tenant {
+            id,
+            slug: slug.into(),
+            owner,
+            subnet: self.subnet(n),
+        }
     }
 
     /// A tenant whose instance is ready.
@@ -198,14 +222,18 @@ impl World {
 
     /// Writes what a worker saw, as a worker does, and waits until the edge has heard of it.
     pub(crate) async fn observe(&self, tenant: &Tenant, change: impl FnOnce(&mut Observed)) {
-        self.settle(tenant, |settlement| change(&mut settlement.observed)).await;
+        self.settle(tenant, |settlement| change(&mut settlement.observed))
+            .await;
     }
 
     async fn settle(&self, tenant: &Tenant, change: impl FnOnce(&mut Settlement)) {
         let mut change = Some(change);
         let same = Change::Settings(Settings::default());
         // Refused while it is being deleted; then it is due anyway.
-        let _ = self.store.change(tenant.id, None, same, SystemClock.now()).await;
+        let _ = self
+            .store
+            .change(tenant.id, None, same, SystemClock.now())
+            .await;
         while change.is_some() {
             let claims = self
                 .store
@@ -229,7 +257,10 @@ impl World {
                 {
                     change(&mut settlement);
                 }
-                self.store.settle(claim.item.id, claim.fence, settlement, SystemClock.now()).await.unwrap();
+                self.store
+                    .settle(claim.item.id, claim.fence, settlement, SystemClock.now())
+                    .await
+                    .unwrap();
             }
         }
         self.followed().await;
@@ -237,7 +268,10 @@ impl World {
 
     /// Changes what is wanted, and waits until the edge has heard of it.
     pub(crate) async fn power(&self, tenant: &Tenant, power: Power) {
-        self.store.change(tenant.id, None, Change::Power(power), SystemClock.now()).await.unwrap();
+        self.store
+            .change(tenant.id, None, Change::Power(power), SystemClock.now())
+            .await
+            .unwrap();
         self.followed().await;
     }
 
@@ -252,27 +286,63 @@ impl World {
     pub(crate) async fn sign_in(&self, tenant: &Tenant) -> String {
         let (code, pre) = self.hand_over(tenant, |_| {}).await;
         let answer = self.redeem(tenant, &code, &pre, "/").await;
-        let session = answer.cookie("__Host-oct-instance").unwrap_or_else(|| panic!("no session: {answer:?}"));
+        let session = answer
+            .cookie("__Host-oct-instance")
+            .unwrap_or_else(|| panic!("no session: {answer:?}"));
         format!("Cookie: __Host-oct-instance={session}")
     }
 
-    pub(crate) async fn redeem(&self, tenant: &Tenant, code: &str, pre: &str, return_to: &str) -> Answer {
+    pub(crate) async fn redeem(
+        &self,
+        tenant: &Tenant,
+        code: &str,
+        pre: &str,
+        return_to: &str,
+    ) -> Answer {
         let path = format!("/__openclaw-tenancy/handover?code={code}&return_to={return_to}");
-        get(self.address, &path, &[&tenant.host(), &format!("Cookie: __Host-oct-pre={pre}"), "Accept: text/html"]).await
+        get(
+            self.address,
+            &path,
+            &[
+                &tenant.host(),
+                &format!("Cookie: __Host-oct-pre={pre}"),
+                "Accept: text/html",
+            ],
+        )
+        .await
     }
 
     /// What the console does: a code, and the `pre` cookie that it goes with. `bend` bends the grant.
-    pub(crate) async fn hand_over(&self, tenant: &Tenant, bend: impl FnOnce(&mut Grant)) -> (String, String) {
-        let begun = get(self.address, "/deep/link?x=1", &[&tenant.host(), "Accept: text/html"]).await;
+    pub(crate) async fn hand_over(
+        &self,
+        tenant: &Tenant,
+        bend: impl FnOnce(&mut Grant),
+    ) -> (String, String) {
+        let begun = get(
+            self.address,
+            "/deep/link?x=1",
+            &[&tenant.host(), "Accept: text/html"],
+        )
+        .await;
         assert_eq!(begun.status, 303, "{begun:?}");
         let pre = begun.cookie("__Host-oct-pre").unwrap();
         let location: url::Url = begun.header("location").unwrap().parse().unwrap();
         let query: std::collections::HashMap<_, _> = location.query_pairs().into_owned().collect();
         assert_eq!(query["slug"], tenant.slug);
-        assert_eq!(query["challenge"], base64url(&Sha256::digest(pre.as_bytes())));
+        assert_eq!(
+            query["challenge"],
+            base64url(&Sha256::digest(pre.as_bytes()))
+        );
         let now = SystemClock.now();
         let session = secret();
-        self.put(GrantKind::Session, &session, Some(tenant.owner), "{}".into(), Duration::from_secs(3600)).await;
+        self.put(
+            GrantKind::Session,
+            &session,
+            Some(tenant.owner),
+            "{}".into(),
+            Duration::from_secs(3600),
+        )
+        .await;
         let code = secret();
         let data = serde_json::json!({
             "tenant": tenant.id,
@@ -315,7 +385,11 @@ impl World {
 
     /// Signs the account out everywhere, as the console does.
     pub(crate) async fn sign_out(&self, account: AccountId) {
-        for kind in [GrantKind::Session, GrantKind::HandOver, GrantKind::InstanceSession] {
+        for kind in [
+            GrantKind::Session,
+            GrantKind::HandOver,
+            GrantKind::InstanceSession,
+        ] {
             self.access.revoke_grants(kind, account).await.unwrap();
         }
     }
