@@ -233,6 +233,19 @@ mod tests {
         assert!(tried >= 250, "{tried}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a04_open_redirect_any_text_stays_on_our_origin(
+            text in "[/\\\\.:@%?#;&=a-z0-9\t\n \u{a0}\u{ff0f}\u{3002}-]{0,40}",
+        ) {
+            if let Some(sent) = path(&text) {
+                let landed = origin().join(&sent).unwrap();
+                proptest::prop_assert_eq!(landed.origin(), origin().origin());
+                proptest::prop_assert_eq!(path(&sent), Some(sent));
+            }
+        }
+    }
+
     #[test]
     fn one_parameter_only() {
         let from = |query| from_query(query, "to", &origin(), &["/login"]);

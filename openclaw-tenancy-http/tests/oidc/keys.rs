@@ -9,7 +9,7 @@ use openclaw_tenancy_http::identity::fetch::{Fetcher, PlainHttp};
 use openclaw_tenancy_http::identity::jwks::Jwks;
 use openclaw_tenancy_http::identity::jwt::{Algorithm, Claims, Expect, Profile, UnverifiedToken};
 use serde_json::json;
-use test_support::provider::keys::{SigningKey, compact};
+use test_support::provider::keys::{SigningKey, compact, hs256};
 use test_support::provider::{Endpoint, Fault, Provider, SUBJECT, set};
 
 use crate::support::{NOW, reason, unavailable};
@@ -143,6 +143,23 @@ async fn a08_jwks_several_rotations_in_a_minute() {
         .unwrap();
 }
 
+/// Everybody who comes with the new key at the moment of the rotation gets in.
+#[tokio::test]
+async fn a08_jwks_rotation_under_load_fails_nobody() {
+    let keys = Keys::new().await;
+    keys.verify(&keys.token(&keys.provider.key()))
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        keys.provider.rotate();
+        let tokens: Vec<String> = (0..50).map(|_| keys.token(&keys.provider.key())).collect();
+        let verified = tokens.iter().map(|token| keys.verify(token));
+        let results = futures::future::join_all(verified).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+    }
+    assert_eq!(keys.fetches(), 4, "one fetch a rotation");
+}
+
 #[tokio::test]
 async fn a08_jwks_a_withdrawn_key_ends() {
     let keys = Keys::new().await;
@@ -227,6 +244,22 @@ async fn a08_jwks_one_kid_for_two_keys_is_ambiguous() {
     keys.verify(&keys.token(&keys.provider.key()))
         .await
         .unwrap();
+}
+
+/// A symmetric token is not even worth a look for its key.
+#[tokio::test]
+async fn a07_jwt_forgery_hs256_asks_for_no_key() {
+    let keys = Keys::new().await;
+    let key = keys.provider.key();
+    keys.verify(&keys.token(&key)).await.unwrap();
+    for kid in ["key-1", "unknown"] {
+        let header = json!({ "alg": "HS256", "kid": kid }).to_string();
+        let claims = json!({ "iss": keys.provider.issuer(), "sub": SUBJECT }).to_string();
+        let forged = hs256(&compact(&header, &claims), &key.public_der());
+        let refused = reason(keys.verify(&forged).await);
+        assert_eq!(refused, "the token's algorithm is not acceptable");
+    }
+    assert_eq!(keys.fetches(), 1);
 }
 
 /// `kid` is compared with what is in memory; nothing is opened or dialled for it.
