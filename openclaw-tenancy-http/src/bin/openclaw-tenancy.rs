@@ -1,2 +1,7 @@
 //! The reference server.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    openclaw_tenancy_http::server::main()
+}

@@ -2,6 +2,7 @@
 
 use openclaw_tenancy::instance::OriginTemplate;
 use secrecy::ExposeSecret as _;
+use url::{Host, Url};
 
 use super::error::Problem;
 use super::sections::{EdgeSection, StoreSection, TokensSection};
@@ -30,7 +31,10 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     problems.extend(image(&config.image.reference));
     let reconcile = &config.reconcile;
     for (field, value) in [
-        ("concurrency", u64::from(reconcile.concurrency)),
+        (
+            "concurrency",
+            u64::try_from(reconcile.concurrency).unwrap_or(u64::MAX),
+        ),
         ("cpu_percent", reconcile.cpu_percent),
         ("memory_percent", reconcile.memory_percent),
         ("start_deadline", reconcile.start_deadline.as_secs()),
@@ -167,6 +171,16 @@ fn listeners(config: &Config) -> Vec<Problem> {
         }
     }
     if let Some(url) = &config.server.public_url {
+        if url.scheme() == "http" && !is_local(url) {
+            problems.push(
+                Problem::new(
+                    "server.public_url",
+                    "is plain HTTP, over which browsers keep no session off localhost",
+                    "write https:// and put a proxy with TLS in front",
+                )
+                .value(url),
+            );
+        }
         let host = url.host_str().unwrap_or_default();
         let below = host.strip_suffix(&config.edge.base_domain);
         let label = below.and_then(|label| label.strip_suffix('.'));
@@ -185,6 +199,16 @@ fn listeners(config: &Config) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Whether browsers take the origin for this machine, where plain HTTP is secure enough for cookies.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn store(store: &StoreSection) -> Vec<Problem> {

@@ -1,14 +1,14 @@
 //! The written forms of values: amounts, durations, addresses.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use openclaw_tenancy::quantity::{Bytes, MilliCpus};
 use serde::de::{Error, Visitor};
-use serde::{Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 /// Makes the two functions of a `#[serde(with)]` module.
@@ -146,6 +146,23 @@ fn show_duration(duration: &Duration) -> String {
         }
     }
     format!("{seconds}s")
+}
+
+/// `10.0.0.0/8`, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Network(pub IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const RULE: &str = "is not a network or an address; write it as 10.0.0.0/8 or 2001:db8::1";
+        let text = deserializer.deserialize_any(AnyText(RULE))?;
+        let text = text.trim();
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>()
+            .or_else(|_| address())
+            .map(|net| Self(net.trunc()))
+            .map_err(|_| D::Error::custom(RULE))
+    }
 }
 
 /// Takes a text, or a number as text.

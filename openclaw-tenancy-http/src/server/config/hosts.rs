@@ -12,7 +12,7 @@ impl HostSection {
     ///
     /// # Errors
     /// The problem, under the key `hosts[at]`.
-    pub(super) fn endpoint(&self, at: usize) -> Result<Endpoint, Problem> {
+    pub(in super::super) fn endpoint(&self, at: usize) -> Result<Endpoint, Problem> {
         let key = |field: &str| format!("hosts[{at}].{field}");
         let malformed = |fix: &str| {
             Problem::new(key("address"), "is no address of an engine", fix)

@@ -53,6 +53,9 @@ impl From<&AdminSection> for Subject {
 pub struct OidcSection {
     /// Your name for it: it stands in its callback, `/api/auth/callback/{id}`.
     pub id: String,
+    /// Its name on the button that leads there; the id unless it is set.
+    #[serde(default)]
+    pub label: Option<String>,
     /// Its issuer, to the letter.
     pub issuer: String,
     /// Our client id.

@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use self::error::{ConfigError, Problem};
+pub use self::form::Network;
 pub use self::identity::{AdminSection, ClientAuth, IdentitySection, OidcSection};
 pub use self::overlay::{ModelSection, OverlaySection, ProviderSection};
 pub use self::plans::{PlanSection, Sandboxes};

@@ -105,7 +105,7 @@ impl de::Error for ReadError {
             "a boolean" => "write true or false, without quotes",
             "a string" => "write a text in quotes",
             "a sequence" => "write a list in brackets, or number its entries from 0 in variables",
-            "u16" | "u32" | "u64" => "write a whole number, without quotes",
+            "u16" | "u32" | "u64" | "usize" => "write a whole number, without quotes",
             structure if structure.starts_with("struct ") || structure == "a map" => {
                 return Self::custom("is not a table; write its settings below a [section]");
             }

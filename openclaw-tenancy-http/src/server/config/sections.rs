@@ -10,7 +10,7 @@ use openclaw_tenancy::quantity::Bytes;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::form;
+use super::form::{self, Network};
 use super::secret::Secret;
 
 const fn loopback(port: u16) -> SocketAddr {
@@ -29,6 +29,11 @@ pub struct ServerSection {
     pub public_url: Option<Url>,
     /// Where the server keeps its files; the flag `--data` sets it.
     pub data_dir: Option<PathBuf>,
+    /// Proxies in front of the API and the edge whose `X-Forwarded-For` counts: networks or addresses.
+    pub trusted_proxies: Vec<Network>,
+    /// How long a browser stays signed in.
+    #[serde(with = "form::duration")]
+    pub session_lifetime: Duration,
 }
 
 impl Default for ServerSection {
@@ -37,6 +42,8 @@ impl Default for ServerSection {
             listen: loopback(3000),
             public_url: None,
             data_dir: None,
+            trusted_proxies: Vec::new(),
+            session_lifetime: crate::api::SESSION_LIFETIME,
         }
     }
 }
@@ -236,7 +243,7 @@ impl Default for TokensSection {
         Self {
             secret: None,
             previous_secret: None,
-            expires_in: Duration::from_secs(3600),
+            expires_in: crate::api::TOKEN_LIFETIME,
             refresh_expires_in: None,
         }
     }
@@ -247,7 +254,7 @@ impl Default for TokensSection {
 #[serde(default)]
 pub struct ReconcileSection {
     /// How many tenants are worked on at once.
-    pub concurrency: u32,
+    pub concurrency: usize,
     /// From the start of a container to its readiness.
     #[serde(with = "form::duration")]
     pub start_deadline: Duration,
@@ -276,7 +283,7 @@ impl Default for ReconcileSection {
         let deadlines = openclaw_tenancy::status::Deadlines::default();
         let overcommit = openclaw_tenancy::host::Overcommit::default();
         Self {
-            concurrency: 16,
+            concurrency: openclaw_tenancy::reconcile::Pace::default().concurrency,
             start_deadline: deadlines.start,
             stop_deadline: deadlines.stop,
             provision_deadline: deadlines.provision,

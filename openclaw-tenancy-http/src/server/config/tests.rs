@@ -296,6 +296,8 @@ fn every_mistake_is_named_with_its_key_its_value_and_its_fix() {
         "server = 5",
         "[server]\npublic_url = \"https://tenancy.example.org/api\"",
         "[server]\nlisten = \"127.0.0.1:8080\"",
+        "[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"proxy\"]",
+        "[server]\npublic_url = \"http://tenancy.example.org\"",
         "[server]\npublic_url = \"https://app.example.org\"\n[edge]\nbase_domain = \"example.org\"",
         "[edge]\nbase_domain = \"Claw.example.org\"",
         "[edge]\nbase_domain = \"10.0.0.1\"",

@@ -1,0 +1,193 @@
+//! Puts every part together.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use openclaw_tenancy::access::AccessStore;
+use openclaw_tenancy::host::Overcommit;
+use openclaw_tenancy::id::HostId;
+use openclaw_tenancy::reconcile::Pace;
+use openclaw_tenancy::scheduler::{BinPack, HostScheduler, Spread};
+use openclaw_tenancy::status::Deadlines;
+use openclaw_tenancy::store::TenantStore;
+use openclaw_tenancy::tenancy::Tenancy;
+use openclaw_tenancy_portainer::docker::DockerBackend;
+
+use super::config::{Config, Loaded, Placement};
+use super::foundation::Foundation;
+use super::identity;
+use super::metrics::MeteredStore;
+use crate::access::address::TrustedProxies;
+use crate::api::ApiState;
+use crate::edge::{Edge, EdgeConfig, EdgePorts, HttpProbe};
+use crate::identity::local::LocalAccounts;
+
+/// The ports that are listened on: they stand in links, and may have been chosen by the system.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// The API and the pages.
+    pub api: u16,
+    /// The edge.
+    pub edge: u16,
+}
+
+/// A server, put together and not running yet.
+#[derive(Debug)]
+pub struct Assembly {
+    /// The deployment.
+    pub tenancy: Tenancy,
+    /// What the API works with.
+    pub api: ApiState,
+    /// The edge.
+    pub edge: Edge,
+    /// Local accounts, where there are any.
+    pub local: Option<Arc<LocalAccounts>>,
+    /// Accounts and grants.
+    pub access: Arc<dyn AccessStore>,
+}
+
+/// Puts together what `loaded` describes. Makes the hosts known to the store, and asks no engine anything.
+///
+/// # Errors
+/// Whatever does not fit, with the setting where there is one.
+pub async fn assemble(
+    loaded: &Loaded,
+    foundation: &Foundation,
+    ports: Ports,
+) -> anyhow::Result<Assembly> {
+    let config = &loaded.config;
+    let store: Arc<dyn TenantStore> = Arc::new(MeteredStore::new(foundation.database.tenants()));
+    let access = foundation.database.access();
+    let tenancy = tenancy(config, foundation, &store, ports)?;
+    register_hosts(config, &*store).await?;
+
+    let (clock, entropy) = (&foundation.clock, &foundation.entropy);
+    let public_url = config.public_url(ports.api)?;
+    let proxies = TrustedProxies(
+        config
+            .server
+            .trusted_proxies
+            .iter()
+            .map(|network| network.0)
+            .collect(),
+    );
+    let own = Arc::new(foundation.own_tokens(loaded)?);
+    let mut api = ApiState::builder(
+        tenancy.clone(),
+        Arc::clone(&access),
+        own,
+        public_url.clone(),
+    )
+    .rights(identity::rights(&config.identity, tenancy.plans())?)
+    .trusted_proxies(proxies.clone())
+    .session_lifetime(config.server.session_lifetime)
+    .token_lifetime(config.tokens.expires_in);
+    let mut local = None;
+    if config.identity.has_local() {
+        let accounts =
+            LocalAccounts::new(Arc::clone(&access), Arc::clone(clock), Arc::clone(entropy))?;
+        let accounts = Arc::new(accounts);
+        api = api.local_accounts(Arc::clone(&accounts) as _);
+        local = Some(accounts);
+    }
+    for section in &config.identity.oidc {
+        let provider = identity::provider(
+            section,
+            &public_url,
+            Arc::clone(&access),
+            Arc::clone(clock),
+            Arc::clone(entropy),
+        )?;
+        let label = section.label.as_ref().unwrap_or(&section.id);
+        api = api.provider(&section.id, label, Arc::new(provider));
+    }
+    let api = api.build().context("the API cannot be put together")?;
+
+    let edge_config = EdgeConfig {
+        trusted_proxies: proxies,
+        deadlines: deadlines(config),
+        ..EdgeConfig::new(public_url, config.origins(ports.edge)?)
+    };
+    let edge_ports = EdgePorts {
+        store,
+        access: Arc::clone(&access),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    let edge = Edge::new(edge_config, edge_ports)?;
+    Ok(Assembly {
+        tenancy,
+        api,
+        edge,
+        local,
+        access,
+    })
+}
+
+fn tenancy(
+    config: &Config,
+    foundation: &Foundation,
+    store: &Arc<dyn TenantStore>,
+    ports: Ports,
+) -> anyhow::Result<Tenancy> {
+    let pace = Pace {
+        concurrency: config.reconcile.concurrency,
+        ..Pace::default()
+    };
+    let mut backend = DockerBackend::builder(Arc::clone(&foundation.keys.labels))
+        .call_limit(pace.call)
+        .clock(Arc::clone(&foundation.clock));
+    for (at, host) in config.hosts.iter().enumerate() {
+        let endpoint = host
+            .endpoint(at)
+            .map_err(|problem| anyhow::anyhow!("{problem}"))?;
+        backend = backend.host(HostId::new(&host.id)?, endpoint);
+    }
+    let scheduler: Arc<dyn HostScheduler> = match config.reconcile.placement {
+        Placement::Spread => Arc::new(Spread),
+        Placement::BinPack => Arc::new(BinPack),
+    };
+    let overcommit = Overcommit {
+        cpu_percent: config.reconcile.cpu_percent,
+        memory_percent: config.reconcile.memory_percent,
+        memory_reserve: config.reconcile.memory_reserve,
+    };
+    let tenancy = Tenancy::builder()
+        .backend(Arc::new(backend.build()?))
+        .store(Arc::clone(store))
+        .probe(Arc::new(HttpProbe))
+        .scheduler(scheduler)
+        .clock(Arc::clone(&foundation.clock))
+        .entropy(Arc::clone(&foundation.entropy))
+        .deployment(foundation.keys.deployment.clone())
+        .origins(config.origins(ports.edge)?)
+        .overlay(config.overlay.overlay())
+        .plans(config.catalog()?)
+        .policy(config.plan_policy()?)
+        .overcommit(overcommit)
+        .subnets(config.reconcile.subnet_pool)
+        .deadlines(deadlines(config))
+        .pace(pace)
+        .image(&config.image.reference, config.image.floor)
+        .build()?;
+    Ok(tenancy)
+}
+
+fn deadlines(config: &Config) -> Deadlines {
+    Deadlines {
+        start: config.reconcile.start_deadline,
+        stop: config.reconcile.stop_deadline,
+        provision: config.reconcile.provision_deadline,
+    }
+}
+
+/// Makes the configured hosts known, each with its labels.
+async fn register_hosts(config: &Config, store: &dyn TenantStore) -> anyhow::Result<()> {
+    for host in &config.hosts {
+        store
+            .put_host(HostId::new(&host.id)?, host.labels.clone())
+            .await
+            .with_context(|| format!("host {} cannot be made known to the database", host.id))?;
+    }
+    Ok(())
+}

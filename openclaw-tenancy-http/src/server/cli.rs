@@ -1,0 +1,220 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Every person their own OpenClaw.
+///
+/// Serves a REST API with pages to sign in and to ask for an instance, makes an OpenClaw container for each person
+/// on Docker Engines, and lets each of them reach their own through its edge.
+#[derive(Debug, Parser)]
+#[command(
+    name = "openclaw-tenancy",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+First steps:
+  openclaw-tenancy doctor      looks whether everything is there, and says what to do
+  openclaw-tenancy serve       starts; the first start prints the administrator's password once
+  then open http://localhost:3000
+
+The API by hand:
+  TOKEN=$(openclaw-tenancy token)
+  curl -H \"Authorization: Bearer $TOKEN\" http://localhost:3000/api/tenants/me
+
+Settings come from CONFIG.toml, then OPENCLAW_TENANCY__SECTION__KEY, then flags; the last wins.
+`openclaw-tenancy config --example` prints a file with every setting explained.
+
+Exit codes: 0 well, 1 failed, 2 the command line or the configuration cannot be used.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server until SIGTERM or Ctrl-C
+    ///
+    /// Prints to standard output, one line each and nothing else:
+    ///
+    ///   first administrator: NAME PASSWORD        at the first start with local accounts
+    ///   first administrator: open LINK            while there is no administrator under a provider
+    ///   ready: api=URL edge=URL metrics=URL       once it serves
+    ///
+    /// Log lines go to standard error. At SIGTERM it accepts nothing more, finishes what is under way and
+    /// exits with 0; what was not finished goes on at the next start. A second signal ends it at once.
+    #[command(verbatim_doc_comment)]
+    Serve(Serve),
+    /// Look whether everything is there that the server needs, and say what to do about what is not
+    ///
+    /// Checks the configuration, the database, the keys, every engine (version, cgroups, storage, swap,
+    /// the image), the ports and the clock. Changes nothing. Exits with 1 when something would keep the
+    /// server from working.
+    #[command(verbatim_doc_comment)]
+    Doctor(Doctor),
+    /// Print a bearer token for the API
+    ///
+    /// The token ends after tokens.expires_in, or when its account signs out everywhere. Whoever has it can
+    /// do what the account can.
+    #[command(verbatim_doc_comment)]
+    Token(Token),
+    /// Give a local account a new random password, and print it
+    Password(Password),
+    /// Print the settings in effect, with secrets redacted and where each came from
+    Config(Config),
+}
+
+/// Where settings come from, for every command.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// The configuration file; config.toml in the data directory unless given
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = "OPENCLAW_TENANCY_CONFIG",
+        hide_env_values = true
+    )]
+    pub config: Option<PathBuf>,
+    /// The data directory; $XDG_DATA_HOME/openclaw-tenancy or ~/.local/share/openclaw-tenancy unless given
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "OPENCLAW_TENANCY_DATA",
+        hide_env_values = true
+    )]
+    pub data: Option<PathBuf>,
+    /// Set any setting, such as --set edge.base_domain=claw.example.org; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        Some(_) | None => Err("write it as KEY=VALUE, such as log.level=debug".to_owned()),
+    }
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where the API and the pages listen, such as 127.0.0.1:3000 [server.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Where the edge listens, such as 127.0.0.1:8080 [edge.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    pub edge_listen: Option<String>,
+    /// Where /metrics is, such as 127.0.0.1:9090 [metrics.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<String>,
+    /// The image of instances [image.reference]
+    #[arg(long, value_name = "REFERENCE")]
+    pub image: Option<String>,
+    /// error, warn, info, debug or trace [log.level]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// text or json [log.format]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+impl Serve {
+    /// The flags that stand for settings.
+    #[must_use]
+    pub fn flags(&self) -> Vec<(&'static str, &'static str, String)> {
+        [
+            ("--listen", "server.listen", &self.listen),
+            ("--edge-listen", "edge.listen", &self.edge_listen),
+            ("--metrics-listen", "metrics.listen", &self.metrics_listen),
+            ("--image", "image.reference", &self.image),
+            ("--log-level", "log.level", &self.log_level),
+            ("--log-format", "log.format", &self.log_format),
+        ]
+        .into_iter()
+        .filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)))
+        .collect()
+    }
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// A local account's name, or any account's id
+    #[arg(value_name = "ACCOUNT", default_value = crate::identity::local::FIRST_ADMINISTRATOR)]
+    pub account: String,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `password`.
+#[derive(Debug, Args)]
+pub struct Password {
+    /// The local account's name
+    #[arg(value_name = "NAME", default_value = crate::identity::local::FIRST_ADMINISTRATOR)]
+    pub username: String,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `config`.
+#[derive(Debug, Args)]
+pub struct Config {
+    /// Print JSON
+    #[arg(long, conflicts_with = "example")]
+    pub json: bool,
+    /// Print a configuration file with every setting at its default, each explained
+    #[arg(long)]
+    pub example: bool,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_is_worth_reading() {
+        let mut command = Cli::command();
+        insta::assert_snapshot!("help", command.render_long_help());
+        for name in ["serve", "doctor", "token", "password", "config"] {
+            let sub = command.find_subcommand_mut(name).unwrap();
+            insta::assert_snapshot!(format!("help_{name}"), sub.render_long_help());
+        }
+    }
+}

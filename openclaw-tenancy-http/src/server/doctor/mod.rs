@@ -1,0 +1,112 @@
+//! `doctor`: looks whether everything is there, and says what to do about what is not. Changes nothing.
+
+mod engine_checks;
+mod local;
+mod providers;
+mod store_checks;
+mod table;
+
+use openclaw_tenancy::clock::SystemClock;
+use serde::Serialize;
+
+use super::config::Loaded;
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// It works, with something to know.
+    Warn,
+    /// It would keep the server, or every instance, from working.
+    Fail,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at, such as `engine local`.
+    pub subject: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Check {
+    fn ok(subject: impl Into<String>, found: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            outcome: Outcome::Ok,
+            found: found.into(),
+            fix: None,
+        }
+    }
+
+    fn warn(subject: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        let (outcome, fix) = (Outcome::Warn, Some(fix.into()));
+        Self {
+            subject: subject.into(),
+            outcome,
+            found: found.into(),
+            fix,
+        }
+    }
+
+    fn fail(subject: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        let (outcome, fix) = (Outcome::Fail, Some(fix.into()));
+        Self {
+            subject: subject.into(),
+            outcome,
+            found: found.into(),
+            fix,
+        }
+    }
+}
+
+/// Everything that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The worst that came of any check.
+    pub outcome: Outcome,
+    /// The checks.
+    pub checks: Vec<Check>,
+}
+
+/// Looks at everything.
+pub async fn examine(loaded: &Loaded) -> Report {
+    let mut checks = vec![local::configuration(loaded)];
+    checks.extend(loaded.warnings().into_iter().map(|warning| {
+        let (found, fix) = warning.split_once(": ").unwrap_or((&warning, ""));
+        Check::warn("settings", found, fix)
+    }));
+    checks.push(local::data_dir(&loaded.data_dir));
+    let (store, ports, providers, engines) = tokio::join!(
+        store_checks::examine(loaded),
+        local::ports(&loaded.config),
+        providers::examine(&loaded.config),
+        engine_checks::examine(loaded, &SystemClock),
+    );
+    checks.extend(store);
+    checks.extend(ports);
+    checks.extend(providers);
+    checks.extend(engines);
+    let outcome = checks
+        .iter()
+        .map(|check| check.outcome)
+        .max()
+        .unwrap_or(Outcome::Ok);
+    Report { outcome, checks }
+}
+
+impl Report {
+    /// The report as a table for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        table::render(self)
+    }
+}

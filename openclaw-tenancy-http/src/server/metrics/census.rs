@@ -1,0 +1,139 @@
+//! Tenants by phase and hosts by state: kept by what changes, so that the cost is that of the changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use openclaw_tenancy::host::HostState;
+use openclaw_tenancy::id::TenantId;
+use openclaw_tenancy::status::{Phase, status};
+use openclaw_tenancy::store::StoreError;
+use openclaw_tenancy::tenancy::Tenancy;
+
+use super::PREFIX;
+
+/// How often the figures are brought up to date.
+const EVERY: Duration = Duration::from_secs(5);
+/// How many changes are read at once.
+const PAGE: u32 = 1000;
+
+/// Counts tenants and hosts.
+#[derive(Debug)]
+pub struct Census {
+    tenancy: Tenancy,
+    phases: HashMap<TenantId, &'static str>,
+    by_phase: BTreeMap<&'static str, u64>,
+    read: u64,
+}
+
+impl Census {
+    /// A census of `tenancy` that has counted nothing yet.
+    #[must_use]
+    pub fn new(tenancy: Tenancy) -> Self {
+        // Every series is there from the start: one that comes and goes cannot be alarmed on.
+        let names = [
+            "queued",
+            "provisioning",
+            "starting",
+            "running",
+            "stopping",
+            "suspended",
+            "deleting",
+            "failed",
+            "host_lost",
+            "held",
+        ];
+        Self {
+            tenancy,
+            phases: HashMap::new(),
+            by_phase: names.into_iter().map(|name| (name, 0)).collect(),
+            read: 0,
+        }
+    }
+
+    /// Counts for as long as it is polled.
+    pub async fn run(mut self) {
+        loop {
+            // While the database does not answer, the figures stay; its own series says why.
+            if let Err(error) = self.count().await {
+                let error = openclaw_tenancy::error::chain(&error);
+                tracing::debug!(error, "tenants and hosts are not counted");
+            }
+            self.tenancy.clock().sleep(EVERY).await;
+        }
+    }
+
+    /// Brings the figures up to date once.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was read until then counts.
+    pub async fn count(&mut self) -> Result<(), StoreError> {
+        loop {
+            let changes = self.tenancy.store().changed_since(self.read, PAGE).await?;
+            for tenant in &changes.tenants {
+                let phase = status(tenant, self.tenancy.deadlines()).phase.name();
+                let before = self.phases.insert(tenant.id, phase);
+                self.shift(before, Some(phase));
+            }
+            for id in &changes.gone {
+                let before = self.phases.remove(id);
+                self.shift(before, None);
+            }
+            if changes.next == self.read {
+                break;
+            }
+            self.read = changes.next;
+        }
+        for (phase, count) in &self.by_phase {
+            gauge("tenants", "phase", phase, *count);
+        }
+        let queued = self
+            .by_phase
+            .get(Phase::Queued.name())
+            .copied()
+            .unwrap_or_default();
+        metrics::gauge!("openclaw_tenancy_queue_length").set(as_f64(queued));
+        self.hosts().await
+    }
+
+    async fn hosts(&self) -> Result<(), StoreError> {
+        let mut by_state = BTreeMap::from([
+            ("new", 0),
+            ("ready", 0),
+            ("unreachable", 0),
+            ("quarantined", 0),
+        ]);
+        let mut cordoned = 0;
+        for host in self.tenancy.store().hosts().await? {
+            let state = match host.state {
+                HostState::New => "new",
+                HostState::Ready => "ready",
+                HostState::Unreachable { .. } => "unreachable",
+                HostState::Quarantined { .. } => "quarantined",
+            };
+            *by_state.entry(state).or_default() += 1;
+            cordoned += u64::from(host.cordoned);
+        }
+        for (state, count) in by_state {
+            gauge("hosts", "state", state, count);
+        }
+        metrics::gauge!("openclaw_tenancy_hosts_cordoned").set(as_f64(cordoned));
+        Ok(())
+    }
+
+    fn shift(&mut self, from: Option<&'static str>, to: Option<&'static str>) {
+        if let Some(count) = from.and_then(|phase| self.by_phase.get_mut(phase)) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(phase) = to {
+            *self.by_phase.entry(phase).or_default() += 1;
+        }
+    }
+}
+
+fn gauge(name: &str, label: &'static str, value: &'static str, count: u64) {
+    metrics::gauge!(format!("{PREFIX}_{name}"), label => value).set(as_f64(count));
+}
+
+const fn as_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,160 @@
+//! The database that the configuration names.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use openclaw_tenancy::access::AccessStore;
+use openclaw_tenancy::clock::Clock;
+use openclaw_tenancy::store::TenantStore;
+use openclaw_tenancy_postgres::{OpenError, PoolOptions, PostgresStore, SqliteStore};
+use secrecy::ExposeSecret as _;
+
+use super::config::{Secret, StoreSection};
+
+/// A database.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// A file: one server process.
+    Sqlite(Arc<SqliteStore>, PathBuf),
+    /// PostgreSQL: any number of server processes.
+    Postgres(Arc<PostgresStore>),
+}
+
+impl Database {
+    /// Connects to the database at `url`, and leaves its tables as they are. A file that is not there is made.
+    ///
+    /// # Errors
+    /// When it cannot be used, with the setting.
+    pub async fn connect(
+        url: &Secret,
+        section: &StoreSection,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let outcome = match sqlite_file(url) {
+            Some(path) => SqliteStore::open_with(&path, Arc::clone(clock))
+                .await
+                .map(|store| Self::Sqlite(Arc::new(store), path)),
+            None => {
+                let options = PoolOptions {
+                    min_connections: section.pool_min,
+                    max_connections: section.pool_max,
+                    ..PoolOptions::default()
+                };
+                PostgresStore::connect(url.inner().expose_secret(), options)
+                    .await
+                    .map(|store| Self::Postgres(Arc::new(store)))
+            }
+        };
+        outcome.context("store.url: the database cannot be used")
+    }
+
+    /// Makes the tables, or brings them up to date.
+    ///
+    /// # Errors
+    /// As the store's own `migrate`.
+    pub async fn migrate(&self) -> Result<(), OpenError> {
+        match self {
+            Self::Sqlite(store, _) => store.migrate().await,
+            Self::Postgres(store) => store.migrate().await,
+        }
+    }
+
+    /// Tenants and hosts.
+    #[must_use]
+    pub fn tenants(&self) -> Arc<dyn TenantStore> {
+        match self {
+            Self::Sqlite(store, _) => Arc::clone(store) as _,
+            Self::Postgres(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Accounts, grants and keys.
+    #[must_use]
+    pub fn access(&self) -> Arc<dyn AccessStore> {
+        match self {
+            Self::Sqlite(store, _) => Arc::clone(store) as _,
+            Self::Postgres(store) => Arc::clone(store) as _,
+        }
+    }
+
+    /// Keeps a second server from the same file, for as long as the answer lives: SQLite has one writer, and
+    /// two servers would wait for each other. PostgreSQL needs no such thing.
+    ///
+    /// # Errors
+    /// When another server has the file.
+    pub fn exclusive(&self) -> anyhow::Result<Option<File>> {
+        let Self::Sqlite(_, path) = self else {
+            return Ok(None);
+        };
+        let lock = path.with_extension("lock");
+        let file =
+            File::create(&lock).with_context(|| format!("{} cannot be written", lock.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => bail!(
+                "another server uses the database {}; end it, name another with --data, or use \
+                 PostgreSQL (store.url) for several servers",
+                path.display()
+            ),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{} cannot be locked", lock.display()))
+            }
+        }
+    }
+
+    /// Ends its connections, once the calls under way have ended.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite(store, _) => store.close().await,
+            Self::Postgres(store) => store.close().await,
+        }
+    }
+}
+
+/// The file of a `sqlite:` URL.
+#[must_use]
+pub fn sqlite_file(url: &Secret) -> Option<PathBuf> {
+    let path = url.inner().expose_secret().strip_prefix("sqlite:")?;
+    Some(Path::new(path.strip_prefix("//").unwrap_or(path)).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_tenancy::clock::SystemClock;
+
+    use super::*;
+
+    #[test]
+    fn a_sqlite_url_is_a_path() {
+        for (url, path) in [
+            ("sqlite:///var/lib/x.db", "/var/lib/x.db"),
+            ("sqlite://x.db", "x.db"),
+            ("sqlite:x.db", "x.db"),
+        ] {
+            assert_eq!(sqlite_file(&Secret::from(url)), Some(PathBuf::from(path)));
+        }
+        assert_eq!(sqlite_file(&Secret::from("postgres://h/d")), None);
+    }
+
+    #[tokio::test]
+    async fn one_server_has_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = Secret::from(&*format!("sqlite://{}", dir.path().join("x.db").display()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let section = StoreSection::default();
+        let first = Database::connect(&url, &section, &clock).await.unwrap();
+        let second = Database::connect(&url, &section, &clock).await.unwrap();
+        let held = first.exclusive().unwrap();
+        assert!(
+            second
+                .exclusive()
+                .unwrap_err()
+                .to_string()
+                .contains("another server")
+        );
+        drop(held);
+        assert!(second.exclusive().is_ok());
+    }
+}

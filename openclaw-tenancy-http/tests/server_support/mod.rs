@@ -1,0 +1,36 @@
+//! The real binary as a process of the test's own.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// The longest anything here may take; five times what a busy machine needs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary in an environment of its own.
+pub fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw-tenancy"));
+    command
+        .env_clear()
+        .env("OPENCLAW_TENANCY_DATA", data)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// A command that ends by itself.
+pub async fn run(data: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = command(data);
+    command.args(args).envs(environment.iter().copied());
+    timeout(PATIENCE, command.output())
+        .await
+        .expect("it ends")
+        .expect("it starts")
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
