@@ -57,12 +57,27 @@ impl Engine {
         let answer: Result<MadeNetwork, _> = self.post("/networks/create", &request).await;
         match answer {
             Ok(made) => self.made(made.id, false),
-            Err(failure) if failure.is_name_taken() => self.adopt_network(name, labels).await,
+            // The check for the name comes first, but two makers can pass it together; the second then finds
+            // the subnet taken, by the very network it wants.
+            Err(failure) if failure.is_name_taken() || failure.is_subnet_taken() => {
+                match self.standing_network(name, labels).await? {
+                    Some(id) => Ok(Made { id, adopted: true }),
+                    None if failure.is_name_taken() => Err(BackendError::Conflict {
+                        name: name.to_owned(),
+                    }),
+                    None => Err(failure.making_network(&self.host)),
+                }
+            }
             Err(failure) => Err(failure.making_network(&self.host)),
         }
     }
 
-    async fn adopt_network(&self, name: &str, labels: &ObjectLabels) -> Result<Made, BackendError> {
+    /// The network that an earlier try has made.
+    async fn standing_network(
+        &self,
+        name: &str,
+        labels: &ObjectLabels,
+    ) -> Result<Option<EngineId>, BackendError> {
         let scope = labels.tenant.map_or(Scope::All, Scope::Tenant);
         let ours = self.networks(scope).await?;
         // Two of one name can stand there; the reconciler removes one. Until then, always the same one.
@@ -70,15 +85,7 @@ impl Engine {
             .into_iter()
             .filter(|n| n.name == name && n.labels == *labels)
             .min_by(|a, b| a.id.cmp(&b.id));
-        match fitting {
-            Some(network) => Ok(Made {
-                id: network.id,
-                adopted: true,
-            }),
-            None => Err(BackendError::Conflict {
-                name: name.to_owned(),
-            }),
-        }
+        Ok(fitting.map(|network| network.id))
     }
 
     /// A create answers success for a volume that stands there with other options and keeps those, so what

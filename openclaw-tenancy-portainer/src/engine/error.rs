@@ -100,6 +100,12 @@ impl Failure {
         matches!(self, Self::Answered(EngineSaid { status: 409, .. }))
     }
 
+    /// Another network, ours or not, holds the subnet; or the engine's own pools are used up.
+    pub(super) fn is_subnet_taken(&self) -> bool {
+        matches!(self, Self::Answered(said)
+            if said.says("Pool overlaps") || said.says("non-overlapping IPv4 address pool"))
+    }
+
     /// The engine does not speak the version that was agreed: it was exchanged. It did nothing.
     pub(super) fn is_version_refused(&self) -> bool {
         matches!(self, Self::Answered(said) if said.status == 400 && said.message.starts_with("client version"))
@@ -135,20 +141,13 @@ impl Failure {
 
     /// Of making a network.
     pub(super) fn making_network(self, host: &HostId) -> BackendError {
-        match &self {
-            // Another network, ours or not, holds the subnet; or the engine's own pools are used up.
-            Self::Answered(said)
-                if said.says("Pool overlaps") || said.says("non-overlapping IPv4 address pool") =>
-            {
-                BackendError::NoSpace {
-                    host: host.clone(),
-                    what: "the network's subnet",
-                }
-            }
-            Self::Answered(_) | Self::Midway(_) | Self::Lost(_) => {
-                self.general(host, "making a network")
-            }
+        if self.is_subnet_taken() {
+            return BackendError::NoSpace {
+                host: host.clone(),
+                what: "the network's subnet",
+            };
         }
+        self.general(host, "making a network")
     }
 
     /// Of making a container from the image `reference`.

@@ -85,7 +85,7 @@ fn in_a_volume(container: &Container, directory: &str) -> bool {
 }
 
 /// An archive of `files`, with `directory` itself first: an empty volume's root belongs to root, and the
-/// instance has to own its data.
+/// instance has to own its data. Engines pass over an entry for it called `./`, and take one called `/`.
 fn archive(directory: &str, files: &[VolumeFile], mtime: u64) -> std::io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
     let own = if directory == DATA_PATH {
@@ -93,7 +93,7 @@ fn archive(directory: &str, files: &[VolumeFile], mtime: u64) -> std::io::Result
     } else {
         (0, 0o755)
     };
-    add_directory(&mut builder, "./", own, mtime)?;
+    add_directory(&mut builder, "/", own, mtime)?;
     let mut made = std::collections::BTreeSet::new();
     for file in files {
         check_path(&file.path)?;
@@ -119,6 +119,12 @@ fn add_directory(
     let mut header = header(own, mtime);
     header.set_entry_type(tar::EntryType::Directory);
     header.set_size(0);
+    if path == "/" {
+        // The library holds every path to be relative.
+        header.as_old_mut().name[0] = b'/';
+        header.set_cksum();
+        return builder.append(&header, std::io::empty());
+    }
     builder.append_data(&mut header, path, std::io::empty())
 }
 
@@ -188,7 +194,7 @@ mod tests {
     fn directories_come_first_and_set_bits_are_dropped() {
         let seen = entries(CONFIG_PATH, &[file("a/b/c"), file("a/d")]);
         let expected = [
-            ("./", 0, 0o755),
+            ("/", 0, 0o755),
             ("a/", 0, 0o755),
             ("a/b/", 0, 0o755),
             ("a/b/c", 0, 0o644),
@@ -198,7 +204,7 @@ mod tests {
             seen,
             expected.map(|(path, owner, mode)| (path.to_owned(), owner, mode))
         );
-        assert_eq!(entries(DATA_PATH, &[])[0], ("./".to_owned(), 1000, 0o700));
+        assert_eq!(entries(DATA_PATH, &[])[0], ("/".to_owned(), 1000, 0o700));
     }
 
     #[test]

@@ -24,8 +24,12 @@ fn sorted(value: &Value) -> Value {
         Value::Object(map) => {
             let ordered: BTreeMap<_, _> = map.iter().collect();
             let pairs = ordered.into_iter().map(|(key, value)| {
-                let mac = key == "io.openclaw-tenancy.mac";
-                (key.clone(), if mac { json!("MAC") } else { sorted(value) })
+                let shown = match key.as_str() {
+                    "io.openclaw-tenancy.mac" => json!("MAC"),
+                    "io.openclaw-tenancy.spec" => json!("SPEC"),
+                    _ => sorted(value),
+                };
+                (key.clone(), shown)
             });
             Value::Object(pairs.collect())
         }

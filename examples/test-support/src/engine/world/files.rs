@@ -144,6 +144,10 @@ impl World {
         let mut archive = tar::Archive::new(body.as_ref());
         for entry in archive.entries()? {
             let mut entry = entry?;
+            // An engine passes over an entry for the directory itself, unless it is called "/".
+            if matches!(entry.path()?.to_str(), Some("." | "./")) {
+                continue;
+            }
             let path = format!("{directory}/{}", entry.path()?.display());
             let header = entry.header();
             let is_file = header.entry_type().is_file();

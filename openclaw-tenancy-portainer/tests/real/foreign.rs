@@ -1,0 +1,123 @@
+//! F32 on a real engine: foreign objects are the same before and after everything that is tried on them.
+
+use openclaw_tenancy::backend::{BackendError, Scope, Signal};
+use openclaw_tenancy::container::{EngineId, ObjectRef, VolumeRole};
+use serde_json::{Value, json};
+
+use crate::common::plan;
+use crate::with_tenant;
+
+#[tokio::test]
+async fn f32_foreign_objects_are_identical_afterwards() {
+    with_tenant(|engine, t| async move {
+        let ours = t.created(plan("free")).await;
+        let labels = engine.inspect(&ours.0).await["Config"]["Labels"].clone();
+        let name = format!("somebody-{}", t.tenant.simple());
+        // Our labels to the letter, on an object of another name: the MAC is over the name.
+        let body = json!({ "Image": t.image.digest, "Labels": labels });
+        let (_, made) = engine
+            .raw("POST", &format!("/containers/create?name={name}"), body)
+            .await;
+        let id = made["Id"].as_str().unwrap().to_owned();
+        engine
+            .raw("POST", &format!("/containers/{id}/start"), Value::Null)
+            .await;
+        let volume = json!({ "Name": name, "Labels": labels });
+        engine.raw("POST", "/volumes/create", volume).await;
+        let subnet = crate::subnet(crate::unique());
+        let network =
+            json!({ "Name": name, "Labels": labels, "IPAM": { "Config": [{ "Subnet": subnet }] } });
+        let (_, made) = engine.raw("POST", "/networks/create", network).await;
+        let network = made["Id"].as_str().unwrap().to_owned();
+
+        let look = || async {
+            let mut container = engine.inspect(&id).await;
+            // An exec leaves ids behind; nothing else may change.
+            container["ExecIDs"] = Value::Null;
+            let (_, volume) = engine
+                .raw("GET", &format!("/volumes/{name}"), Value::Null)
+                .await;
+            let (_, network) = engine
+                .raw("GET", &format!("/networks/{network}"), Value::Null)
+                .await;
+            [container, volume, network]
+        };
+        let before = look().await;
+        let seen = t.backend.list(&t.host, Scope::All).await.unwrap();
+        assert_eq!(
+            (
+                seen.containers.len(),
+                seen.networks.len(),
+                seen.volumes.len()
+            ),
+            (1, 1, 2)
+        );
+
+        let foreign = EngineId(id.clone());
+        let refusals = [
+            t.remove(&ObjectRef::Container(foreign.clone())).await,
+            t.remove(&ObjectRef::Volume(name.clone())).await,
+            t.remove(&ObjectRef::Network(EngineId(network.clone())))
+                .await,
+            t.start(&foreign).await,
+            t.backend.signal(&t.host, &foreign, Signal::Kill).await,
+            t.backend.update(&t.host, &foreign, &plan("basic")).await,
+            t.backend
+                .put_files(&t.host, &foreign, "/tmp", Vec::new())
+                .await,
+        ];
+        let after = look().await;
+        engine
+            .raw("DELETE", &format!("/containers/{id}?force=1"), Value::Null)
+            .await;
+        engine
+            .raw("DELETE", &format!("/volumes/{name}"), Value::Null)
+            .await;
+        engine
+            .raw("DELETE", &format!("/networks/{network}"), Value::Null)
+            .await;
+        for refusal in refusals {
+            assert!(
+                matches!(refusal, Err(BackendError::Foreign { .. })),
+                "{refusal:?}"
+            );
+        }
+        assert_eq!(before, after);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f32_a_container_is_not_made_on_a_foreign_or_absent_volume() {
+    with_tenant(|engine, t| async move {
+        t.make(&t.network()).await.unwrap();
+        t.make(&t.volume(VolumeRole::Config)).await.unwrap();
+        let absent = t.make(&t.instance(1, plan("free"))).await.unwrap_err();
+        assert!(
+            matches!(absent, BackendError::NotFound { what: "volume" }),
+            "{absent:?}"
+        );
+        let data = t.name(&t.volume(VolumeRole::Data));
+        let (status, _) = engine
+            .raw("GET", &format!("/volumes/{data}"), Value::Null)
+            .await;
+        assert_eq!(status, 404, "the engine made a volume on the way");
+        engine
+            .raw("POST", "/volumes/create", json!({ "Name": data }))
+            .await;
+        let outcomes = [
+            t.make(&t.volume(VolumeRole::Data)).await,
+            t.make(&t.instance(1, plan("free"))).await,
+        ];
+        engine
+            .raw("DELETE", &format!("/volumes/{data}"), Value::Null)
+            .await;
+        for outcome in outcomes {
+            assert!(
+                matches!(outcome, Err(BackendError::Conflict { .. })),
+                "{outcome:?}"
+            );
+        }
+    })
+    .await;
+}

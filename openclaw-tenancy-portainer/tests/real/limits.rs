@@ -1,0 +1,248 @@
+//! Limits as the engine holds them, and as a process inside meets them.
+
+use std::time::Duration;
+
+use openclaw_tenancy::backend::BackendError;
+use openclaw_tenancy::container::{AppliedLimits, DATA_PATH, EngineId, RunState};
+use openclaw_tenancy::plan::{Limits, PlanCatalog};
+use openclaw_tenancy::quantity::{Bytes, MilliCpus};
+use serde_json::Value;
+
+use crate::common::{plan, told};
+use crate::engine::RealEngine;
+use crate::{PATIENCE, until, with_tenant};
+
+#[tokio::test]
+async fn inspect_shows_the_figures_of_each_plan_that_fits_and_refuses_the_others() {
+    with_tenant(|engine, t| async move {
+        t.ground().await;
+        let host = t.backend.host(&t.host).await.unwrap();
+        for (generation, plan) in (1..).zip(PlanCatalog::default().iter()) {
+            let made = t.make(&t.instance(generation, plan.limits)).await;
+            if plan.limits.cpu > host.cpu {
+                let refused = made.unwrap_err();
+                assert!(
+                    matches!(refused, BackendError::Refused { .. }),
+                    "{}: {refused:?}",
+                    plan.name
+                );
+                assert!(
+                    told(&refused).contains("CPUs available"),
+                    "{}",
+                    told(&refused)
+                );
+                continue;
+            }
+            let id = made.unwrap().id;
+            let shown = engine.inspect(&id.0).await;
+            let config = &shown["HostConfig"];
+            let limits = plan.limits;
+            assert_eq!(
+                config["NanoCpus"],
+                limits.cpu.0 * 1_000_000,
+                "{}",
+                plan.name
+            );
+            assert_eq!(config["Memory"], limits.memory.0, "{}", plan.name);
+            assert_eq!(
+                config["MemorySwap"],
+                limits.memory.0 + limits.swap.0,
+                "{}",
+                plan.name
+            );
+            assert_eq!(config["PidsLimit"], limits.pids, "{}", plan.name);
+            assert_eq!(config["LogConfig"]["Config"]["max-size"], "5m");
+            let seen = t.backend.inspect(&t.host, &id).await.unwrap().unwrap();
+            assert_eq!(seen.limits, AppliedLimits::from(limits), "{}", plan.name);
+        }
+    })
+    .await;
+}
+
+/// CPU seconds per second that a busy loop gets, by the kernel's own account, over `span`.
+async fn cpu_share(engine: &RealEngine, id: &EngineId, span: Duration) -> f64 {
+    let account = || async {
+        let (_, stats) = engine
+            .raw(
+                "GET",
+                &format!("/containers/{}/stats?stream=false&one-shot=true", id.0),
+                Value::Null,
+            )
+            .await;
+        let used = stats["cpu_stats"]["cpu_usage"]["total_usage"]
+            .as_f64()
+            .unwrap();
+        let at = stats["read"].as_str().unwrap().to_owned();
+        let at = time::OffsetDateTime::parse(&at, &time::format_description::well_known::Rfc3339)
+            .unwrap();
+        (used, at)
+    };
+    let (used_before, before) = account().await;
+    // The span is what is measured, not something waited for.
+    tokio::time::sleep(span).await;
+    let (used_after, after) = account().await;
+    (used_after - used_before) / 1e9 / (after - before).as_seconds_f64()
+}
+
+/// So many busy loops as make any limit of this host bite.
+async fn burn(engine: &RealEngine, id: &EngineId) {
+    engine
+        .run(&id.0, "for i in 1 2 3 4; do (while :; do :; done) & done")
+        .await;
+}
+
+#[tokio::test]
+async fn a_process_inside_gets_the_cpu_of_its_plan_and_a_change_takes_effect_at_once() {
+    with_tenant(|engine, t| async move {
+        let quarter = Limits {
+            cpu: MilliCpus(250),
+            ..plan("free")
+        };
+        let id = t.created(plan("free")).await;
+        t.start(&id).await.unwrap();
+        burn(&engine, &id).await;
+        for (limits, expected) in [(plan("free"), 0.5), (quarter, 0.25)] {
+            t.backend.update(&t.host, &id, &limits).await.unwrap();
+            // On a busy machine a window may bring less, which proves nothing; more it may never bring.
+            let mut best = 0.0_f64;
+            let begin = tokio::time::Instant::now();
+            while best < expected * 0.97 {
+                assert!(
+                    begin.elapsed() < PATIENCE * 2,
+                    "{best:.3} of {expected} at best"
+                );
+                let share = cpu_share(&engine, &id, Duration::from_secs(2)).await;
+                assert!(share < expected * 1.03 + 0.005, "{share:.3} of {expected}");
+                best = best.max(share);
+            }
+            println!("{expected} CPU: {best:.3} measured");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_inside_meets_the_memory_and_the_process_limit() {
+    with_tenant(|engine, t| async move {
+        let small = Limits {
+            memory: Bytes::mib(64),
+            swap: Bytes(0),
+            pids: 20,
+            ..plan("free")
+        };
+        let id = t.created(small).await;
+        t.start(&id).await.unwrap();
+        let seen = inside(&engine, &id).await;
+        assert_eq!(seen, Some(64 << 20), "the limit as the kernel holds it");
+
+        let many = "n=0; while [ $n -lt 60 ]; do sleep 5 & n=$((n+1)); done; wait";
+        let ran = engine.run(&id.0, many).await;
+        assert!(
+            ran.output.contains("fork") || ran.code != 0,
+            "60 processes under a limit of 20: {ran:?}"
+        );
+
+        // A child that takes too much is killed; the container lives.
+        let greedy = engine
+            .run(
+                &id.0,
+                "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}",
+            )
+            .await;
+        assert!(
+            greedy.code != 0 || !greedy.output.contains("200000000"),
+            "200 MB under a limit of 64: {greedy:?}"
+        );
+    })
+    .await;
+}
+
+/// The memory limit as a file inside the container shows it, for either cgroup version.
+async fn inside(engine: &RealEngine, id: &EngineId) -> Option<u64> {
+    let command = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
+    engine.run(&id.0, command).await.output.trim().parse().ok()
+}
+
+#[tokio::test]
+async fn an_out_of_memory_kill_of_the_main_process_is_seen() {
+    with_tenant(|engine, t| async move {
+        let small = Limits {
+            memory: Bytes::mib(32),
+            swap: Bytes(0),
+            ..plan("free")
+        };
+        let id = t.created(small).await;
+        let none = Vec::new();
+        t.backend
+            .put_files(&t.host, &id, DATA_PATH, none)
+            .await
+            .unwrap();
+        t.start(&id).await.unwrap();
+        assert_eq!(
+            engine
+                .run(&id.0, &format!("touch {DATA_PATH}/eat"))
+                .await
+                .code,
+            0
+        );
+        let state = until(&t, &id, |state| matches!(state, RunState::Exited { .. })).await;
+        assert!(
+            matches!(
+                state,
+                RunState::Exited {
+                    code: 137,
+                    oom_killed: true,
+                    ..
+                }
+            ),
+            "{state:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn f12_shrinking_below_use_is_refused_and_changes_nothing() {
+    with_tenant(|engine, t| async move {
+        let wide = Limits {
+            memory: Bytes::mib(256),
+            swap: Bytes(0),
+            ..plan("free")
+        };
+        let id = t.created(wide).await;
+        t.start(&id).await.unwrap();
+        // In the tmpfs, so the kernel cannot take it back.
+        let filled = engine
+            .run(&id.0, "head -c 50000000 /dev/zero > /tmp/fill")
+            .await;
+        assert_eq!(filled.code, 0, "{filled:?}");
+        let narrow = Limits {
+            memory: Bytes::mib(32),
+            ..wide
+        };
+        let refused = t.backend.update(&t.host, &id, &narrow).await.unwrap_err();
+        assert!(
+            matches!(refused, BackendError::Refused { .. }),
+            "{refused:?}"
+        );
+        assert!(told(&refused).contains("32 MiB"), "{}", told(&refused));
+        let seen = t.backend.inspect(&t.host, &id).await.unwrap().unwrap();
+        assert_eq!(seen.limits, AppliedLimits::from(wide));
+        // Up and down again, all fields at once.
+        for limits in [
+            plan("free"),
+            Limits {
+                memory: Bytes::mib(128),
+                swap: Bytes(0),
+                pids: 99,
+                ..wide
+            },
+        ] {
+            t.backend.update(&t.host, &id, &limits).await.unwrap();
+            let seen = t.backend.inspect(&t.host, &id).await.unwrap().unwrap();
+            assert_eq!(seen.limits, AppliedLimits::from(limits));
+            assert_eq!(inside(&engine, &id).await, Some(limits.memory.0));
+        }
+    })
+    .await;
+}
