@@ -20,5 +20,7 @@ mod a27_a28_logs;
 mod f08_routes;
 mod f16_store_down;
 mod flow;
+mod probe;
+mod stand_in;
 mod support;
 mod waiting;

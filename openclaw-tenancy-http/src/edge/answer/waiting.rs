@@ -60,7 +60,7 @@ impl Report {
             mood: mood(phase),
             title,
             detail: match position {
-                Some(position) => format!("{detail} {}", queue(position, lang)),
+                Some(position) => format!("{detail}{}", queue(position, lang)),
                 None => detail.to_owned(),
             },
             message: status.message.clone(),
@@ -99,9 +99,9 @@ const fn mood(phase: &Phase) -> Mood {
 
 fn queue(position: u64, lang: Lang) -> String {
     match (lang, position) {
-        (Lang::En, 0) => "It is next in the queue.".to_owned(),
-        (Lang::En, 1) => "One instance is before it.".to_owned(),
-        (Lang::En, _) => format!("{position} instances are before it."),
+        (Lang::En, 0) => " It is next in the queue.".to_owned(),
+        (Lang::En, 1) => " One instance is before it.".to_owned(),
+        (Lang::En, _) => format!(" {position} instances are before it."),
         (Lang::ZhCn, 0) => "队列中的下一个就是它。".to_owned(),
         (Lang::ZhCn, _) => format!("前面还有 {position} 个实例。"),
     }
