@@ -1,7 +1,5 @@
 //! What the tests of the Docker backend share: one tenant's objects, as the reconciler would ask for them.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -2,6 +2,11 @@
 //!
 //! `TENANCY_TEST_DOCKER_HOST` names it (`unix:///var/run/docker.sock`) and `TENANCY_TEST_IMAGE` an image on
 //! it with a shell. Without them the tests are skipped, unless `TENANCY_TEST_REQUIRE` says `docker` or `all`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -111,7 +116,11 @@ fn subnet(number: u32) -> String {
 }
 
 /// Looks until the container's state is as wanted.
-async fn until(tenancy: &Tenancy, id: &EngineId, wanted: impl Fn(&RunState) -> bool) -> RunState {
+async fn until(
+    tenancy: &Tenancy,
+    id: &EngineId,
+    wanted: impl Fn(&RunState) -> bool + Send + Sync,
+) -> RunState {
     let look = async {
         loop {
             let seen = tenancy

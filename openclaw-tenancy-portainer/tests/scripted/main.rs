@@ -1,4 +1,5 @@
 //! The Docker backend against a scripted engine: every lost answer and every ghost, surely.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,13 +1,16 @@
 //! F21, A31 and the ways to an engine: versions, TLS, proxies, silence, answers without end.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_tenancy::backend::{BackendError, ContainerBackend as _, Scope};
-use openclaw_tenancy_portainer::docker::{ConfigError, DockerBackend, Endpoint, Plaintext};
+use openclaw_tenancy::container::Image;
+use openclaw_tenancy::quantity::Bytes;
+use openclaw_tenancy_portainer::docker::{ConfigError, DockerBackend, Endpoint, Plaintext, Proxy};
 use test_support::engine::{EngineVersion, Fault, Listen, Rule, ScriptedEngine, TestPki};
 
 use super::{CALL, backend, tenancy};
-use crate::common::{host, keys, plan, told};
+use crate::common::{Tenancy, host, keys, plan, told};
 
 #[tokio::test]
 async fn every_supported_version_is_spoken() {
@@ -69,6 +72,50 @@ async fn an_engine_exchanged_behind_its_address_is_agreed_with_anew() {
     assert_eq!(
         engine.calls().last().unwrap().version.as_deref(),
         Some("1.41")
+    );
+}
+
+#[tokio::test]
+async fn an_engine_behind_a_proxy_is_reached_by_path_and_credential() {
+    let engine = ScriptedEngine::start().await.unwrap();
+    let digest = engine.world().add_image(super::IMAGE);
+    engine.stand_behind("/api/endpoints/7/docker", "x-api-key", "canary-4f");
+    let behind = |key| {
+        let proxy = Proxy::new("/api/endpoints/7/docker/", [("x-api-key", key)]).unwrap();
+        let endpoint = engine.address().parse().unwrap();
+        DockerBackend::builder(keys(super::DEPLOYMENT))
+            .host_behind(host(), endpoint, proxy)
+            .build()
+            .unwrap()
+    };
+    let image = Image {
+        reference: super::IMAGE.to_owned(),
+        digest: Some(digest),
+    };
+    let tenancy = Tenancy::new(
+        Arc::new(behind("canary-4f")),
+        super::DEPLOYMENT,
+        image,
+        "10.88.0.0/29",
+    );
+    let id = tenancy.created(plan("free")).await;
+    tenancy.start(&id).await.unwrap();
+    let log = tenancy
+        .backend
+        .logs(&tenancy.host, &id, Bytes(100))
+        .await
+        .unwrap();
+    assert_eq!(log, "");
+    assert!(
+        engine
+            .calls()
+            .iter()
+            .all(|call| call.version.as_deref() == Some("1.41"))
+    );
+    let refused = behind("wrong").host(&host()).await.unwrap_err();
+    assert!(
+        !format!("{refused:?} {}", told(&refused)).contains("canary"),
+        "{refused:?}"
     );
 }
 
@@ -229,7 +276,7 @@ async fn f21_an_engine_that_accepts_and_never_answers_is_given_up_in_time() {
     for path in ["/containers/json", "/volumes", "/networks"] {
         engine.on(Rule::call("GET", path).always().fault(Fault::Silence));
     }
-    let begin = Instant::now();
+    let begin = tokio::time::Instant::now();
     let refused = backend.list(&host(), Scope::All).await.unwrap_err();
     assert!(
         matches!(refused, BackendError::Unreachable { .. }),

@@ -54,11 +54,27 @@ struct Shared {
     script: Mutex<Script>,
     events: tokio::sync::broadcast::Sender<String>,
     connections: AtomicUsize,
+    front: Mutex<Option<Front>>,
+}
+
+/// A proxy that serves the engine under a path and wants a credential.
+#[derive(Debug, Clone)]
+struct Front {
+    prefix: String,
+    header: String,
+    value: String,
 }
 
 impl Shared {
     fn world(&self) -> std::sync::MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn front(&self) -> Option<Front> {
+        self.front
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
@@ -90,6 +106,7 @@ impl ScriptedEngine {
             script: Mutex::new(Script::default()),
             events,
             connections: AtomicUsize::new(0),
+            front: Mutex::new(None),
         });
         let listener = Listener::open(&listen, Arc::clone(&shared)).await?;
         // A port chosen by the system is kept, so that the engine comes back where it was.
@@ -124,6 +141,20 @@ impl ScriptedEngine {
     /// Adds a rule. The first rule that matches a call and is not used up decides it.
     pub fn on(&self, rule: Rule) {
         self.shared.script().add(rule);
+    }
+
+    /// From now on answers only below `prefix`, and only to requests with this header, as behind a proxy.
+    pub fn stand_behind(&self, prefix: &str, header: &str, value: &str) {
+        let front = Front {
+            prefix: prefix.to_owned(),
+            header: header.to_owned(),
+            value: value.to_owned(),
+        };
+        *self
+            .shared
+            .front
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(front);
     }
 
     /// Forgets all rules.

@@ -154,7 +154,24 @@ async fn respond(
     shared: &Shared,
 ) -> Result<Response<HttpBody>, io::Error> {
     let (parts, body) = request.into_parts();
-    let (version, path) = route::split_version(parts.uri.path());
+    let mut whole = parts.uri.path();
+    if let Some(front) = shared.front() {
+        let shown = parts
+            .headers
+            .get(&front.header)
+            .map(http::HeaderValue::as_bytes);
+        match whole.strip_prefix(&front.prefix) {
+            Some(below) if shown == Some(front.value.as_bytes()) => whole = below,
+            Some(_) => return Ok(http(Answer::error(401, "a credential is needed"), shared)),
+            None => {
+                return Ok(http(
+                    Answer::bytes(404, "text/html", "<html></html>"),
+                    shared,
+                ));
+            }
+        }
+    }
+    let (version, path) = route::split_version(whole);
     let query = route::query(parts.uri.query().unwrap_or_default());
     let mut call = Call {
         method: parts.method.to_string(),
