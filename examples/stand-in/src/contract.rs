@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod admission;
 mod client;
 mod http;
 mod lifecycle;
@@ -100,9 +101,12 @@ type Outcome = Result<(), String>;
 /// Takes about 16 s, most of it the wait for the handshake's timeout.
 /// Leaves the instance as it was: every socket is closed again and nothing is written.
 pub async fn check(target: &Target) -> Vec<Claim> {
-    let (mut claims, sockets) = tokio::join!(http::check(target), socket::check(target));
-    claims.extend(sockets);
-    claims
+    let (plain, admission, sockets) = tokio::join!(
+        http::check(target),
+        admission::check(target),
+        socket::check(target)
+    );
+    [plain, admission, sockets].concat()
 }
 
 /// Fails with both sides when they differ.

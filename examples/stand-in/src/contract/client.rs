@@ -287,6 +287,26 @@ impl Socket {
     }
 }
 
+/// Sends one frame and reads to the close; also the error, if one came.
+pub(super) async fn exchange(
+    target: &Target,
+    headers: Headers,
+    frame: &Value,
+) -> Result<(Option<Value>, (u16, String)), String> {
+    let mut socket = Socket::open(target, "/", headers).await?;
+    socket.send(frame).await?;
+    let mut error = None;
+    loop {
+        match socket.next().await? {
+            Seen::Frame(frame) if frame["ok"] == false && error.is_none() => {
+                error = Some(frame["error"].clone());
+            }
+            Seen::Frame(frame) => return Err(format!("was answered {frame}")),
+            Seen::Closed(code, reason) => return Ok((error, (code, reason))),
+        }
+    }
+}
+
 /// `connect` of the page that the instance serves: it names the build that it was served with.
 async fn page(target: &Target) -> Result<Value, String> {
     let answer = get(

@@ -23,7 +23,7 @@ async fn the_stand_in_keeps_every_claim() {
     let target = instance.target();
 
     let claims = check(&target).await;
-    assert_eq!(claims.len(), 36);
+    assert_eq!(claims.len(), 37);
     assert_kept(&claims);
 
     let file = Arc::new(home.gateway_file());
