@@ -151,7 +151,7 @@ async fn f06_a_ghost_is_named_and_nothing_else_gets_its_volume() {
     let ada = world.account("ada").await;
     world
         .backend
-        .set_next_start(&world.host, StartOutcome::Ghost);
+        .set_next_start(&world.host, Some(StartOutcome::Ghost));
     world
         .tenancy
         .create(&ada, CreateRequest::default(), None)
@@ -186,7 +186,7 @@ async fn f06_a_container_that_can_never_start_is_made_anew() {
     let ada = world.account("ada").await;
     world
         .backend
-        .set_next_start(&world.host, StartOutcome::Broken);
+        .set_next_start(&world.host, Some(StartOutcome::Broken));
     world
         .tenancy
         .create(&ada, CreateRequest::default(), None)

@@ -10,13 +10,14 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use openclaw_tenancy::access::{AccessStore, Account, Rights};
 use openclaw_tenancy::clock::{Clock, ManualClock, SeededEntropy, Timestamp};
+use openclaw_tenancy::host::HostFacts;
 use openclaw_tenancy::id::{AccountId, DeploymentId, HostId};
 use openclaw_tenancy::identity::{Identity, Subject};
 use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::labels::LabelKeys;
 use openclaw_tenancy::memory::{Faults, Faulty, MemoryAccess, MemoryBackend, MemoryStore};
 use openclaw_tenancy::plan::PlanName;
-use openclaw_tenancy::quantity::Bytes;
+use openclaw_tenancy::quantity::{Bytes, MilliCpus};
 use openclaw_tenancy::reconcile::{execute, host};
 use openclaw_tenancy::store::{ClaimRequest, TenantStore};
 use openclaw_tenancy::tenancy::Tenancy;
@@ -58,15 +59,19 @@ impl App {
     pub(crate) async fn with(
         change: impl FnOnce(&Parts, ApiStateBuilder) -> ApiStateBuilder,
     ) -> Self {
-        Self::at(Timestamp::from_seconds(NOW), change).await
+        Self::on(|facts| facts.swap = Some(Bytes::gib(8)), change).await
     }
 
-    /// As [`Self::with`], at another time.
-    pub(crate) async fn at(
-        now: Timestamp,
+    /// One small host: two processors and no swap.
+    pub(crate) async fn small() -> Self {
+        Self::on(|facts| facts.cpu = MilliCpus(2000), |_, builder| builder).await
+    }
+
+    async fn on(
+        facts: impl FnOnce(&mut HostFacts),
         change: impl FnOnce(&Parts, ApiStateBuilder) -> ApiStateBuilder,
     ) -> Self {
-        let clock = ManualClock::new(now);
+        let clock = ManualClock::new(Timestamp::from_seconds(NOW));
         let entropy = Arc::new(SeededEntropy::new(1));
         let deployment = DeploymentId::new("d1").unwrap();
         let keys = Arc::new(LabelKeys::new(deployment.clone(), "k1", [1; 32]));
@@ -115,14 +120,24 @@ impl App {
             local,
             host,
         };
+        app.backend.set_facts(&app.host, facts);
         app.tenancy.register_hosts().await.unwrap();
         app.reconcile().await;
         app
     }
 
-    /// Another replica: its own router and buckets over the same stores.
+    /// Another replica: its own state and buckets over the same stores.
     pub(crate) fn replica(&self) -> Router {
-        router(self.state.clone())
+        let secret = TokenSecret::new(SecretString::from(SECRET)).unwrap();
+        let (clock, entropy) = (self.tenancy.clock(), self.tenancy.entropy());
+        let own = OwnTokens::new(ORIGIN, &secret, Arc::clone(clock), Arc::clone(entropy));
+        let state = ApiState::builder(
+            self.tenancy.clone(),
+            Arc::clone(&self.access) as _,
+            Arc::new(own),
+            ORIGIN.parse().unwrap(),
+        );
+        router(state.build().unwrap())
     }
 
     /// Passes over every host and tenant that is due, a few times.
@@ -138,7 +153,7 @@ impl App {
                 host::pass(context, &claim).await.unwrap();
             }
             for claim in context.store.claim_tenants(claim()).await.unwrap() {
-                execute::pass(context, &claim, &|| false).await.unwrap();
+                execute::pass(context, &claim, context.clock.now(), &|| false).await.unwrap();
             }
             self.clock.advance(Duration::from_secs(1));
         }
@@ -206,6 +221,10 @@ impl App {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn get_owned(&self, path: String) -> Answer {
+        self.get(&path).await
     }
 
     /// How many tenants there are, whatever the API says.

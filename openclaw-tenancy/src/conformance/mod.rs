@@ -41,6 +41,8 @@
 //! Needs the feature `conformance`, and `tokio` among the caller's dev-dependencies. It is no stable
 //! interface: a rule that a port gains is a test that its implementations gain.
 
+#![expect(clippy::expect_used, reason = "a rule fails by panicking")]
+
 pub mod access;
 pub mod history;
 pub mod store;

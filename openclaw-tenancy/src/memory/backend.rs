@@ -84,9 +84,9 @@ impl MemoryBackend {
         });
     }
 
-    /// What the next start on a host comes to.
-    pub fn set_next_start(&self, host: &HostId, outcome: StartOutcome) {
-        self.with(host, |engine| engine.next_start = Some(outcome));
+    /// What the next start on a host comes to; `None` is a start that succeeds.
+    pub fn set_next_start(&self, host: &HostId, outcome: Option<StartOutcome>) {
+        self.with(host, |engine| engine.next_start = outcome);
     }
 
     /// Ends a tenant's running instance, as a crash does.

@@ -82,6 +82,13 @@ impl Faults {
             .push_back(fault);
     }
 
+    /// No call that is still to come meets a fault.
+    pub fn stop(&self) {
+        let mut plan = self.plan();
+        plan.by_number.clear();
+        plan.by_name.clear();
+    }
+
     /// How many calls there have been.
     #[must_use]
     pub fn calls(&self) -> u64 {

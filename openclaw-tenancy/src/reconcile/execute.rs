@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use crate::backend::{BackendError, Signal};
+use crate::clock::Timestamp;
 use crate::container::{CONFIG_PATH, DATA_PATH, ObjectRef, ObjectSpec};
 use crate::event::{EventKind, NewEvent};
 use crate::host::{Host, HostState};
@@ -17,7 +18,7 @@ use crate::routes::upstream;
 use crate::scheduler::{Fleet, Refusal, Request};
 use crate::store::{Claim, PlaceRequest, Settlement, StoreError};
 use crate::tenant::{
-    Certainty, ContainerRecord, Failure, FailureReason, Hold, HoldReason, Location, Power, Tenant,
+    Certainty, ContainerRecord, Failure, FailureReason, Hold, HoldReason, Power, Tenant,
 };
 
 use super::observe::{PassMemory, Seen, absorb, look};
@@ -67,10 +68,13 @@ struct Pass<'a> {
     events: Vec<NewEvent>,
     pin: Option<String>,
     files: Option<Arc<InstanceFiles>>,
+    /// The lease runs at least from here on, by our clock.
+    kept_at: Timestamp,
 }
 
 /// Makes what is wanted of a claimed tenant so, as far as it goes now, and settles.
 ///
+/// `asked_at` is the time just before the claim was asked for: the lease runs at least from then on.
 /// `stop` is asked between steps: when it says so, the pass settles where it stands.
 ///
 /// # Errors
@@ -78,6 +82,7 @@ struct Pass<'a> {
 pub async fn pass(
     context: &Context,
     claim: &Claim<Tenant>,
+    asked_at: Timestamp,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(), PassError> {
     let mut pass = Pass {
@@ -88,6 +93,7 @@ pub async fn pass(
         events: Vec::new(),
         pin: None,
         files: None,
+        kept_at: asked_at,
     };
     let mut after = After::Rest(Duration::ZERO);
     if let Some(reason) = pass.quarantine().await? {
@@ -139,7 +145,10 @@ impl Pass<'_> {
             let step = self.plan(&Seen::default(), "");
             return self.act(step, &Seen::default(), None).await;
         };
-        let looked = self.call(self.pace().call, self.look(&location)).await?;
+        let context = self.context;
+        let (tenant, memory) = (self.tenant.id, self.memory.clone());
+        let looking = look(&*context.backend, tenant, &location, memory);
+        let looked = self.call(context.pace.call, looking).await?;
         let seen = match looked {
             Ok(seen) => seen,
             Err(error) => return Ok(self.failed(&error)),
@@ -184,16 +193,6 @@ impl Pass<'_> {
             config,
             now: self.context.clock.now(),
         })
-    }
-
-    async fn look(&self, location: &Location) -> Result<Seen, BackendError> {
-        look(
-            &*self.context.backend,
-            self.tenant.id,
-            location,
-            self.memory.clone(),
-        )
-        .await
     }
 
     /// Does one step.
@@ -591,19 +590,24 @@ impl Pass<'_> {
     }
 
     /// Awaits a call at most `limit`, and keeps the claim meanwhile.
+    ///
+    /// No call begins whose end could outlive the lease: a worker that was paused between two steps finds out
+    /// here that the claim has passed on, and not by what its late call does.
     async fn call<T: Send>(
-        &self,
+        &mut self,
         limit: Duration,
         call: impl Future<Output = Result<T, BackendError>> + Send,
     ) -> Result<Result<T, BackendError>, PassError> {
-        let Context {
-            clock, store, pace, ..
-        } = self.context;
-        let mut call = pin!(call);
+        let Pace { lease, .. } = self.context.pace;
+        let clock = &self.context.clock;
         let deadline = clock.now().plus(limit);
+        if clock.now().plus(limit.min(lease / 3)) >= self.kept_at.plus(lease) {
+            self.renew().await?;
+        }
+        let mut call = pin!(call);
         loop {
             let left = deadline.since(clock.now());
-            let nap = left.min(pace.lease / 3);
+            let nap = left.min(lease / 3);
             match select(call.as_mut(), clock.sleep(nap)).await {
                 Either::Left((done, _)) => return Ok(done),
                 Either::Right(((), _)) if nap == left => {
@@ -613,14 +617,21 @@ impl Pass<'_> {
                         source: None,
                     }));
                 }
-                Either::Right(((), _)) => {
-                    let Claim { fence, worker, .. } = self.claim;
-                    store
-                        .renew(self.tenant.id, *fence, worker.clone(), pace.lease)
-                        .await?;
-                }
+                Either::Right(((), _)) => self.renew().await?,
             }
         }
+    }
+
+    async fn renew(&mut self) -> Result<(), PassError> {
+        let now = self.context.clock.now();
+        let Claim { fence, worker, .. } = self.claim;
+        let lease = self.context.pace.lease;
+        self.context
+            .store
+            .renew(self.tenant.id, *fence, worker.clone(), lease)
+            .await?;
+        self.kept_at = now;
+        Ok(())
     }
 
     /// Why the tenant's host must not be touched, if it must not.

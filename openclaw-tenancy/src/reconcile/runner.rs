@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Notify;
 
+use crate::clock::Timestamp;
 use crate::host::Host;
 use crate::store::{Claim, ClaimRequest, StoreError};
 use crate::tenant::Tenant;
@@ -82,12 +83,14 @@ async fn claim(
     if limit == 0 {
         return Ok(false);
     }
+    let asked_at = context.clock.now();
     let claims = context.store.claim_tenants(request(limit)).await?;
     let more = claims.len() == free;
     for claim in claims {
         passes.push(tenant_pass(
             Arc::clone(context),
             claim,
+            asked_at,
             Arc::clone(stopping),
         ));
     }
@@ -97,11 +100,12 @@ async fn claim(
 fn tenant_pass(
     context: Arc<Context>,
     claim: Claim<Tenant>,
+    asked_at: Timestamp,
     stopping: Arc<AtomicBool>,
 ) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let stop = || stopping.load(Ordering::Relaxed);
-        match execute::pass(&context, &claim, &stop).await {
+        match execute::pass(&context, &claim, asked_at, &stop).await {
             Ok(()) => {}
             Err(PassError::Fenced) => {
                 tracing::info!(tenant = %claim.item.id, "another worker has taken over");

@@ -29,8 +29,8 @@ use openclaw_tenancy::tenant::{Certainty, Location, NewTenant, Power, Tenant};
 /// A planted bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
-    /// A settle by a holder whose claim has passed on is written.
-    StaleSettleIsWritten,
+    /// A holder whose claim has passed on keeps it, and settles.
+    FenceIsIgnored,
     /// A claim says that what it finds is known, although the one before it never settled.
     ClaimForgetsUnknown,
     /// A host is filled without looking at what it has.
@@ -63,7 +63,7 @@ pub(crate) enum Bug {
 
 impl Bug {
     pub(crate) const ALL: [Self; 15] = [
-        Self::StaleSettleIsWritten,
+        Self::FenceIsIgnored,
         Self::ClaimForgetsUnknown,
         Self::PlaceIgnoresCapacity,
         Self::EraseFirst,
@@ -123,7 +123,7 @@ impl Bug {
                 }
                 (step, _) => step,
             },
-            Self::StaleSettleIsWritten
+            Self::FenceIsIgnored
             | Self::ClaimForgetsUnknown
             | Self::PlaceIgnoresCapacity
             | Self::AnswerBeforeDurable
@@ -161,7 +161,7 @@ impl BuggyStore {
 
     /// The fence a settle is written with: the newest one, whoever settles, with that bug.
     fn fence(&self, id: TenantId, fence: Fence) -> Fence {
-        if self.bug == Bug::StaleSettleIsWritten {
+        if self.bug == Bug::FenceIsIgnored {
             return self
                 .fences
                 .lock()
@@ -361,6 +361,7 @@ impl TenantStore for BuggyStore {
         worker: WorkerId,
         lease: Duration,
     ) -> Result<(), StoreError> {
+        let fence = self.fence(id, fence);
         self.inner.renew(id, fence, worker, lease).await
     }
 

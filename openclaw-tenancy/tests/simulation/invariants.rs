@@ -222,8 +222,9 @@ pub(crate) fn converged(world: &World) -> Result<(), String> {
             .iter()
             .filter(|p| p.tenant == row.id)
             .count();
+        let made_so = row.observed.converged == Some(row.revision);
         let so = match row.desired.power {
-            Power::Running => (running && live == 1) || row.observed.queued.is_some(),
+            Power::Running => (running && live == 1 && made_so) || row.observed.queued.is_some(),
             Power::Suspended => live == 0,
             Power::Deleted => false,
         };

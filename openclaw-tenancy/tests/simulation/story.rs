@@ -1,6 +1,5 @@
 //! Stories: one life with chosen faults, and random ones from a seed.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use openclaw_tenancy::clock::SeededEntropy;
@@ -10,7 +9,7 @@ use openclaw_tenancy::{CreateRequest, TenancyError};
 
 use crate::bugs::Bug;
 use crate::invariants::{Memory, check, converged};
-use crate::world::World;
+use crate::world::{World, say};
 
 /// Asks for an instance as a client does: again with the same key until it is answered.
 fn ask(world: &mut World, memory: &mut Memory, who: usize, key: &str) -> Result<(), String> {
@@ -114,8 +113,10 @@ pub(crate) fn life(faults: &[(u64, Fault)], bug: Option<Bug>) -> Result<u64, Str
 
 /// Faults stop; everything converges.
 fn finish(world: &mut World, memory: &mut Memory) -> Result<(), String> {
+    world.faults.stop();
     for host in world.hosts.clone() {
         world.backend.set_reachable(&host, Reachable::Yes);
+        world.backend.set_next_start(&host, None);
     }
     settle(world, memory, 2, Duration::from_secs(70))?;
     // Five claims of each tenant at most, and the backoff before each; then it must stay so.
@@ -130,20 +131,17 @@ fn finish(world: &mut World, memory: &mut Memory) -> Result<(), String> {
 }
 
 /// A random story.
-pub(crate) fn random(seed: u64, bug: Option<Bug>, aloud: bool) -> Result<String, String> {
+pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
     let dice = SeededEntropy::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0xa5a5);
     let roll = |sides: u64| dice.next_u64() % sides;
     let mut world = World::new(seed, bug);
     let mut memory = Memory::default();
-    let mut story = String::new();
-    if aloud {
-        world.faults.trace();
-    }
     settle(&mut world, &mut memory, 1, Duration::from_secs(1))?;
     for turn in 0..12 + roll(20) {
         let who = usize::try_from(roll(5)).unwrap();
         let host = world.hosts[usize::try_from(roll(2)).unwrap()].clone();
         let act = roll(20);
+        say(|| format!("turn {turn}: act {act}, account {who}, host {host}"));
         match act {
             0..=3 => ask(&mut world, &mut memory, who, &format!("k{turn}")).or_else(|error| {
                 // Having one already is an answer, not a violation.
@@ -163,8 +161,12 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>, aloud: bool) -> Result<String,
                     async move { tenancy.restart(account).await }
                 });
             }
-            9 => world.backend.set_next_start(&host, StartOutcome::Ghost),
-            10 => world.backend.set_next_start(&host, StartOutcome::Broken),
+            9 => world
+                .backend
+                .set_next_start(&host, Some(StartOutcome::Ghost)),
+            10 => world
+                .backend
+                .set_next_start(&host, Some(StartOutcome::Broken)),
             11 => world.backend.set_reachable(&host, Reachable::No),
             12 => world.backend.set_reachable(&host, Reachable::Yes),
             13..=16 => {
@@ -177,7 +179,9 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>, aloud: bool) -> Result<String,
                     4 => Fault::Delay(Duration::from_secs(30)),
                     _ => Fault::Delay(Duration::from_secs(90)),
                 };
-                world.faults.at(world.faults.calls() + roll(25), fault);
+                let call = world.faults.calls() + roll(25);
+                say(|| format!("  {fault:?} at call {call}"));
+                world.faults.at(call, fault);
             }
             17 => misbehave(&world, &host, who, roll(3)),
             _ => {}
@@ -190,25 +194,13 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>, aloud: bool) -> Result<String,
         let pause = [1, 1, 2, 10, 25, 61][usize::try_from(roll(6)).unwrap()];
         world.advance(Duration::from_secs(pause));
         check(&world, &mut memory)?;
-        if aloud {
-            let calls = world.faults.traced().len();
-            // Writing to a String cannot fail.
-            let _ = writeln!(
-                story,
-                "turn {turn}: act {act} by {who} on {host}, {calls} calls so far"
-            );
-        }
     }
     for host in world.hosts.clone() {
         for who in 0..world.accounts.len() {
             misbehave(&world, &host, who, 2);
         }
     }
-    finish(&mut world, &mut memory)?;
-    if aloud {
-        let _ = writeln!(story, "calls: {}", world.faults.traced().join(" "));
-    }
-    Ok(story)
+    finish(&mut world, &mut memory)
 }
 
 fn misbehave(world: &World, host: &openclaw_tenancy::id::HostId, who: usize, how: u64) {
@@ -235,5 +227,10 @@ fn misbehave(world: &World, host: &openclaw_tenancy::id::HostId, who: usize, how
 
 /// The story of a seed, for a person.
 pub(crate) fn tell(seed: u64) -> String {
-    random(seed, None, true).unwrap_or_else(|violation| format!("violation: {violation}"))
+    crate::world::tell(Some(String::new()));
+    let end = match random(seed, None) {
+        Ok(()) => "no violation".to_owned(),
+        Err(violation) => format!("violation: {violation}"),
+    };
+    format!("{}{end}", crate::world::tell(None).unwrap_or_default())
 }

@@ -1,5 +1,6 @@
 //! The simulated deployment: two replicas of the control plane over two engines.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role};
 use openclaw_tenancy::memory::{Faults, Faulty, MemoryBackend, MemoryStore};
 use openclaw_tenancy::quantity::Bytes;
-use openclaw_tenancy::reconcile::{Context, execute, host};
+use openclaw_tenancy::reconcile::plan::{Situation, Step, plan};
+use openclaw_tenancy::reconcile::{Context, Planner, execute, host};
 use openclaw_tenancy::store::{ClaimRequest, TenantStore};
 
 use crate::bugs::{Bug, BuggyBackend, BuggyStore};
@@ -25,6 +27,33 @@ pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
 
 /// A pass that has not ended: it sleeps, or it hangs for ever and is as good as killed.
 pub(crate) type Paused = Pin<Box<dyn Future<Output = ()>>>;
+
+thread_local! {
+    /// The steps that were planned, while a story is told.
+    static TOLD: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps planned steps from now on, and gives back what was kept.
+pub(crate) fn tell(next: Option<String>) -> Option<String> {
+    TOLD.with_borrow_mut(|told| std::mem::replace(told, next))
+}
+
+/// Adds a line to a story that is told.
+pub(crate) fn say(line: impl FnOnce() -> String) {
+    TOLD.with_borrow_mut(|told| {
+        if let Some(told) = told {
+            told.push_str(&line());
+            told.push('\n');
+        }
+    });
+}
+
+/// The product's own plan, told.
+fn told_plan(s: &Situation<'_>) -> Step {
+    let step = plan(s);
+    say(|| format!("  {} {}: {step:?}", s.now, s.tenant.slug));
+    step
+}
 
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
@@ -83,9 +112,7 @@ impl World {
         let replica = |name: &str| {
             let mut context = Context::clone(tenancy.context());
             context.worker = WorkerId::new(name).unwrap();
-            if let Some(bug) = bug {
-                context.planner = bug.planner();
-            }
+            context.planner = bug.map_or(told_plan as Planner, Bug::planner);
             Arc::new(context)
         };
         let replicas = [replica("r1"), replica("r2")];
@@ -130,13 +157,14 @@ impl World {
         let context = Arc::clone(&self.replicas[replica]);
         let request = self.claim(replica);
         self.begin(Box::pin(async move {
+            let asked_at = context.clock.now();
             for claim in context
                 .store
                 .claim_tenants(request)
                 .await
                 .unwrap_or_default()
             {
-                let _ended = execute::pass(&context, &claim, &|| false).await;
+                let _ended = execute::pass(&context, &claim, asked_at, &|| false).await;
             }
         }));
     }

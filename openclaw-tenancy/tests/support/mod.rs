@@ -107,7 +107,7 @@ impl World {
             .await
             .unwrap()
         {
-            execute::pass(self.tenancy.context(), &claim, &|| false)
+            execute::pass(self.tenancy.context(), &claim, self.clock.now(), &|| false)
                 .await
                 .unwrap();
         }

@@ -173,7 +173,7 @@ fn with_slug_of(tenant: &Tenant) -> NewTenant {
 
 async fn race_to_create(
     fixture: &dyn StoreFixture,
-    new: impl Fn(u32) -> NewTenant,
+    new: impl Fn(u32) -> NewTenant + Send + Sync,
 ) -> Vec<Result<Created, StoreError>> {
     let stores = [fixture.store(), fixture.replica()];
     race(|n| {

@@ -28,7 +28,7 @@ pub async fn put_host_makes_a_host_known_and_due(fixture: &dyn StoreFixture) {
         reserved: Reserved::default(),
     };
     let hosts = fixture.replica().hosts().await.expect("listed");
-    assert_eq!(hosts, [expected.clone()]);
+    assert_eq!(hosts, std::slice::from_ref(&expected));
     let claims = claim_hosts(&*store, "w1").await;
     assert_eq!(claims.len(), 1);
     assert_eq!(claims[0].item, expected);

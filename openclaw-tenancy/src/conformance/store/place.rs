@@ -35,7 +35,7 @@ pub async fn place_reserves_on_the_host(fixture: &dyn StoreFixture) {
     assert!(pool().contains(&location.subnet), "{}", location.subnet);
 
     let stored = now_of(&*fixture.replica(), &claim.item).await.observed;
-    assert_eq!(stored.locations, [location.clone()]);
+    assert_eq!(stored.locations, std::slice::from_ref(&location));
     assert_eq!(stored.generation, location.generation);
     let reserved = host_of(&*store, &host).await.reserved;
     assert_eq!(reserved, Reserved::default().with(&LIMITS));
