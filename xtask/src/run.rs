@@ -75,7 +75,16 @@ fn tail(text: &str, lines: usize) -> String {
 }
 
 /// Asks again and again until there is an answer or the time is up (then `None`).
-pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn poll<T>(limit: Duration, ask: impl FnMut() -> Option<T>) -> Option<T> {
+    poll_every(Duration::from_millis(100), limit, ask)
+}
+
+/// The same, with the pause between two questions.
+pub(crate) fn poll_every<T>(
+    pause: Duration,
+    limit: Duration,
+    mut ask: impl FnMut() -> Option<T>,
+) -> Option<T> {
     let started = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -84,7 +93,7 @@ pub(crate) fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Op
         if started.elapsed() > limit {
             return None;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(pause);
     }
 }
 

@@ -29,6 +29,12 @@ const READY_LIMIT: Duration = Duration::from_secs(300);
 /// From the wish to delete to nothing left.
 const DELETE_LIMIT: Duration = Duration::from_secs(120);
 
+/// How often the person looks: often enough for the timings, rare enough to leave a log readable.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long the edge may still say that an instance starts after the API said that it runs.
+const WAITING_PAGE: Duration = Duration::from_secs(2);
+
 /// How long a socket may say nothing.
 const SOCKET_LIMIT: Duration = Duration::from_secs(20);
 
@@ -168,7 +174,7 @@ impl Person {
             .ok("creating an instance")?;
         let step = Step::begin("waiting for the instance");
         let mut phase = String::new();
-        let url = run::poll(READY_LIMIT, || match self.look(&mut phase, &step) {
+        let url = run::poll_every(LOOK, READY_LIMIT, || match self.look(&mut phase, &step) {
             Ok(None) => None,
             Ok(Some(url)) => Some(Ok(url)),
             Err(error) => Some(Err(error)),
@@ -203,19 +209,32 @@ impl Person {
     }
 
     fn open_page(&mut self, url: &str) -> Result<()> {
-        let page = self.browser.open(&format!("{url}/"))?;
+        let mut waited = None;
+        let page = run::poll(WAITING_PAGE, || {
+            match self.browser.open(&format!("{url}/")) {
+                // The edge's own page, which reloads itself in a browser.
+                Ok(page) if page.response.status == 503 => {
+                    waited = Some(page);
+                    None
+                }
+                answer => Some(answer),
+            }
+        });
+        let page = page.or(waited.map(Ok)).context("no page was asked for")??;
         let text = page.response.text();
-        if page.response.status != 200 || !page.url.starts_with(url) {
-            bail!(
-                "expected a page of {url}, got {} at {}",
-                page.response.status,
-                page.url
-            );
+        let title = text
+            .split("<title>")
+            .nth(1)
+            .and_then(|rest| rest.split('<').next());
+        let title = title.unwrap_or_default();
+        if page.response.status == 200 && page.url.starts_with(url) && title.contains("OpenClaw") {
+            return Ok(());
         }
-        if !text.contains("<title>OpenClaw") {
-            bail!("the page at {} is not OpenClaw's: {:.300}", page.url, text);
-        }
-        Ok(())
+        bail!(
+            "expected OpenClaw's page at {url}, got {} with the title {title:?} at {}",
+            page.response.status,
+            page.url
+        )
     }
 
     /// Opens the WebSocket with the instance's cookie alone, and is greeted by OpenClaw: so the edge
@@ -234,7 +253,7 @@ impl Person {
     fn delete_and_wait(&self) -> Result<()> {
         self.call("DELETE", "/api/tenants/me", None)?
             .ok("deleting the instance")?;
-        let gone = run::poll(DELETE_LIMIT, || {
+        let gone = run::poll_every(LOOK, DELETE_LIMIT, || {
             let answer = self.call("GET", "/api/tenants/me", None);
             answer
                 .is_ok_and(|answer| answer.status == 404)
