@@ -287,11 +287,11 @@ async fn no_rule_fails_the_same_store_without_a_bug() {
 async fn missed<F, B>(
     bugs: &[(&'static str, B)],
     rules: &'static [Rule<F>],
-    fixture: impl Fn(B) -> Box<F>,
+    fixture: impl Fn(B) -> Box<F> + Send + Sync,
 ) -> Vec<&'static str>
 where
     F: ?Sized + Send + Sync + 'static,
-    B: Copy,
+    B: Copy + Send + Sync,
 {
     let covered: BTreeSet<_> = bugs.iter().map(|(name, _)| *name).collect();
     let all: BTreeSet<_> = rules.iter().map(|rule| rule.name).collect();

@@ -9,19 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openclaw_tenancy::clock::{ManualClock, SeededEntropy, Timestamp};
 use openclaw_tenancy::conformance::store::StoreFixture;
-use openclaw_tenancy::event::{Event, EventKind};
-use openclaw_tenancy::host::{Host, HostState};
-use openclaw_tenancy::id::{
-    AccountId, Fence, Generation, HostId, Revision, Slug, TenantId, WorkerId,
-};
+use openclaw_tenancy::host::HostState;
+use openclaw_tenancy::id::{AccountId, Fence, HostId, Revision, Slug, TenantId, WorkerId};
 use openclaw_tenancy::memory::MemoryStore;
-use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::store::{
-    Change, Changes, Claim, ClaimRequest, Cordon, Created, HostSettlement, PlaceRequest,
-    Settlement, StoreError, TenantPage, TenantStore,
+    ClaimRequest, Created, HostSettlement, Settlement, StoreError, TenantStore,
 };
 use openclaw_tenancy::tenant::{
-    Certainty, Desired, IdempotencyKey, Location, NewTenant, Observed, Power, Settings, Tenant,
+    Desired, IdempotencyKey, NewTenant, Observed, Power, Settings, Tenant,
 };
 use tokio::task::yield_now;
 
