@@ -46,6 +46,19 @@ pub(crate) fn has_systemd() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
+/// How an owner makes swap.
+pub(crate) const MAKE_SWAP: &str = "sudo fallocate -l 4G /swapfile && sudo chmod 600 /swapfile && \
+                                    sudo mkswap /swapfile && sudo swapon /swapfile";
+
+/// Whether there is any swap.
+pub(crate) fn has_swap() -> bool {
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("SwapTotal:"));
+    total.is_some_and(|size| size.trim() != "0 kB")
+}
+
 /// Makes sure that programs are there, each named with the Debian package that brings it.
 ///
 /// Looks for the program and not for the package: it may have come another way, and Debian's

@@ -79,7 +79,14 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
             ));
             note("          It is shown only now. Change it, or keep it well.");
         }
-        None => note("Sign in   with the account of the first run; its password was shown then"),
+        None => {
+            note("Sign in   with the account of the first run, whose password was shown then.");
+            let program = settings.program.display();
+            note(&format!(
+                "          A new one: {program} password --data {}",
+                data.display()
+            ));
+        }
     }
     note(&format!("Data      {}", data.display()));
     if let Some(line) = ssh_line(&places, std::env::var("SSH_CONNECTION").ok().as_deref()) {
@@ -87,27 +94,15 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
         note("This machine was reached over SSH. On the machine with the browser, run:");
         note(&format!("  {line}"));
     }
-    advise_swap();
+    if !platform::has_swap() {
+        // Making it is the owner's decision.
+        note("");
+        note("This machine has no swap, so the plan Free (512 MiB) cannot run OpenClaw. For it:");
+        note(&format!("  {}", platform::MAKE_SWAP));
+    }
     note("");
     note("Ctrl-C ends the server; instances run on and are found again at the next start.");
     server.run_until_interrupted()
-}
-
-/// Free runs OpenClaw only where the host has swap. Making it is the owner's decision.
-fn advise_swap() {
-    let total = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let has_swap = total
-        .lines()
-        .filter_map(|line| line.strip_prefix("SwapTotal:"))
-        .any(|size| size.trim() != "0 kB");
-    if !has_swap {
-        note("");
-        note(
-            "This machine has no swap, so the plan Free (512 MiB) cannot run OpenClaw. To offer it:",
-        );
-        note("  sudo fallocate -l 4G /swapfile && sudo chmod 600 /swapfile \\");
-        note("    && sudo mkswap /swapfile && sudo swapon /swapfile");
-    }
 }
 
 /// The command that brings both ports to the machine where the browser is, when this one was

@@ -2,6 +2,7 @@
 
 mod node;
 mod postgres;
+mod swap;
 
 use anyhow::{Context, Result};
 
@@ -11,12 +12,14 @@ use crate::run;
 use crate::term::Step;
 use crate::{image, stand_in};
 use postgres::Postgres;
+use swap::Swap;
 
 /// Running services and how the tests find them.
 #[derive(Debug)]
 pub(super) struct Services {
     variables: Vec<(&'static str, String)>,
     postgres: Postgres,
+    swap: Swap,
 }
 
 impl Services {
@@ -25,6 +28,7 @@ impl Services {
         let engine = engine::ensure()?;
         let image = image::ensure(&engine)?;
         let stand_in = stand_in::ensure_image(&engine)?;
+        let swap = Swap::ensure()?;
         let postgres = Postgres::start()?;
         let node = node::ensure()?;
         platform::need(
@@ -70,6 +74,7 @@ impl Services {
         Ok(Self {
             variables,
             postgres,
+            swap,
         })
     }
 
@@ -81,6 +86,7 @@ impl Services {
     /// Ends what was started here. The engine stays: it is the machine's, and the next run's.
     pub(super) fn stop(self) {
         drop(self.postgres);
+        drop(self.swap);
     }
 
     /// Keeps everything until this command is interrupted.
