@@ -98,7 +98,7 @@ pub(crate) fn poll_every<T>(
 }
 
 /// Notices Ctrl-C and SIGTERM instead of ending at once, so that what was started can be ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
@@ -110,6 +110,14 @@ impl Interrupt {
                 .context("cannot listen for signals")?;
         }
         Ok(Self(flag))
+    }
+
+    /// An error where somebody wants this to end.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            bail!("interrupted");
+        }
+        Ok(())
     }
 
     /// Waits for the end of a child, or for an interruption (then `None`).

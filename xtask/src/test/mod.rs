@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::run::Interrupt;
 use crate::term::{heading, note, seconds};
 use services::Services;
 use stages::{Run, Stage};
@@ -51,6 +52,8 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
                 .join(", ")
         );
     }
+    // From here on an interruption ends the running stage, and then what was started for it.
+    let interrupt = Interrupt::listen()?;
     let mut report = Report::default();
     let services = if stages.iter().any(|stage| stage.needs_services) {
         heading("Services");
@@ -62,12 +65,21 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
         None
     };
     for stage in &stages {
-        report.perform(stage, services.as_ref(), options.long);
+        if interrupt.check().is_err() {
+            break;
+        }
+        let run = Run {
+            services: services.as_ref(),
+            long: options.long,
+            interrupt: interrupt.clone(),
+        };
+        report.perform(stage, &run);
     }
     if let Some(services) = services {
         services.stop();
     }
     report.print();
+    interrupt.check()?;
     report.verdict()
 }
 
@@ -87,13 +99,13 @@ struct Report {
 }
 
 impl Report {
-    fn perform(&mut self, stage: &Stage, services: Option<&Services>, long: bool) {
+    fn perform(&mut self, stage: &Stage, run: &Run<'_>) {
         heading(stage.name);
         let started = Instant::now();
-        let result = if stage.needs_services && services.is_none() {
+        let result = if stage.needs_services && run.services.is_none() {
             Err(anyhow::anyhow!("the services it needs did not start"))
         } else {
-            (stage.run)(&Run { services, long })
+            (stage.run)(run)
         };
         self.add(stage.name, started.elapsed(), result.as_ref().err());
     }
@@ -162,7 +174,12 @@ mod tests {
             run: |_| Ok(()),
         };
         let mut report = Report::default();
-        report.perform(&stage, None, false);
+        let run = Run {
+            services: None,
+            long: false,
+            interrupt: Interrupt::listen().unwrap(),
+        };
+        report.perform(&stage, &run);
         assert!(report.verdict().is_err());
     }
 }

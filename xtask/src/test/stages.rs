@@ -8,9 +8,11 @@ use serde_json::Value;
 
 use super::rules;
 use super::services::Services;
+use crate::image::Kind;
 use crate::platform::workspace;
-use crate::run;
+use crate::run::Interrupt;
 use crate::term::note;
+use crate::{run, up};
 
 /// What a stage gets.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) struct Run<'a> {
     pub(super) services: Option<&'a Services>,
     /// Whether what takes much longer is wanted.
     pub(super) long: bool,
+    /// Whether somebody wants the run to end.
+    pub(super) interrupt: Interrupt,
 }
 
 /// One stage.
@@ -53,46 +57,40 @@ pub(super) fn all(long: bool) -> Vec<Stage> {
         run,
     };
     let mut stages = vec![
-        alone("format", |_| cargo(&["fmt", "--all", "--check"]).run()),
+        alone("format", |context| {
+            cargo(&["fmt", "--all", "--check"]).run(context)
+        }),
         alone("file rules", |_| rules::files::check()),
         alone("dependency rules", |_| rules::dependencies::check()),
-        alone("clippy", |_| {
+        alone("clippy", |context| {
             cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
                 .args(&["--", "-D", "warnings"])
-                .run()
+                .run(context)
         }),
-        alone("fewer features", |_| fewer_features()),
+        alone("fewer features", fewer_features),
         served("tests", |context| {
-            cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
-                .with(context)
-                .run()
+            cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]).run(context)
         }),
-        alone("documentation", |_| {
+        alone("documentation", |context| {
             cargo(&["doc", "--workspace", "--no-deps", "--all-features"])
                 .env("RUSTDOCFLAGS", "-D warnings")
-                .run()
+                .run(context)
         }),
         served("examples", examples),
-        served("main job (stand-in)", |context| {
-            main_job(context, "stand-in")
-        }),
-        served("main job (OpenClaw)", |context| {
-            main_job(context, "openclaw")
-        }),
-        alone("packages", |context| packages(context.long)),
+        served("main job (stand-in)", |_| up::check(Kind::StandIn)),
+        served("main job (OpenClaw)", |_| up::check(Kind::Openclaw)),
+        alone("packages", packages),
     ];
     if long {
         stages.push(served("benches", |context| {
-            cargo(&["bench", "--package", "benches"])
-                .with(context)
-                .run()
+            cargo(&["bench", "--package", "benches"]).run(context)
         }));
     }
     stages
 }
 
 /// Each library as somebody gets it who turns off what they do not need.
-fn fewer_features() -> Result<()> {
+fn fewer_features(context: &Run<'_>) -> Result<()> {
     for package in PUBLISHED {
         cargo(&[
             "clippy",
@@ -103,7 +101,7 @@ fn fewer_features() -> Result<()> {
             "-D",
             "warnings",
         ])
-        .run()?;
+        .run(context)?;
     }
     Ok(())
 }
@@ -123,8 +121,7 @@ fn examples(context: &Run<'_>) -> Result<()> {
             "--example",
             &name,
         ])
-        .with(context)
-        .run()?;
+        .run(context)?;
     }
     Ok(())
 }
@@ -147,25 +144,16 @@ fn example_names() -> Result<Vec<String>> {
         .collect())
 }
 
-/// The first command of the README, driven to its end on a real engine.
-fn main_job(context: &Run<'_>, image: &str) -> Result<()> {
-    let program = std::env::current_exe().context("this program's own path is unknown")?;
-    Call::new(Command::new(program))
-        .args(&["up", "--check", "--image", image])
-        .with(context)
-        .run()
-}
-
-fn packages(long: bool) -> Result<()> {
+fn packages(context: &Run<'_>) -> Result<()> {
     let mut arguments = vec!["package", "--allow-dirty"];
-    if !long {
+    if !context.long {
         // Building every package once more from its archive is for the long run.
         arguments.push("--no-verify");
     }
     for package in PUBLISHED {
         arguments.extend(["--package", package]);
     }
-    cargo(&arguments).run()
+    cargo(&arguments).run(context)
 }
 
 /// A command whose output goes straight to the reader.
@@ -192,27 +180,29 @@ impl Call {
         self
     }
 
-    fn with(mut self, context: &Run<'_>) -> Self {
+    /// Runs it to its end, or ends it when the whole run is interrupted.
+    fn run(mut self, context: &Run<'_>) -> Result<()> {
         for (name, value) in context.services.into_iter().flat_map(Services::variables) {
             self.0.env(name, value);
         }
         if context.long {
             self.0.env("TENANCY_TEST_LONG", "1");
         }
-        self
-    }
-
-    fn run(mut self) -> Result<()> {
         let shown = run::shown(&self.0);
         note(&format!("$ {shown}"));
-        let status = self
+        let mut child = self
             .0
-            .status()
+            .spawn()
             .with_context(|| format!("cannot start `{shown}`"))?;
-        if !status.success() {
-            bail!("`{shown}` ended with {status}");
+        match context.interrupt.or_end_of(&mut child)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("`{shown}` ended with {status}"),
+            None => {
+                run::signal(child.id(), "TERM").ok();
+                child.wait()?;
+                bail!("interrupted")
+            }
         }
-        Ok(())
     }
 }
 

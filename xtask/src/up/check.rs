@@ -13,7 +13,7 @@ use super::server::{FirstAdministrator, Mode, Places, Server, Settings};
 use super::websocket::WebSocket;
 use crate::engine::{Engine, Object};
 use crate::http::Request;
-use crate::run;
+use crate::run::{self, Interrupt};
 use crate::term::{Step, heading, note, seconds};
 
 /// Every object of any deployment carries it.
@@ -41,8 +41,12 @@ const SOCKET_LIMIT: Duration = Duration::from_secs(20);
 /// Runs the check. Whatever happens, nothing that it made stays on the engine or the disk.
 pub(super) fn perform(settings: &Settings, engine: &Engine, json: bool) -> Result<()> {
     heading("Main job");
+    let interrupt = Interrupt::listen()?;
     let scratch = Scratch::new(engine)?;
-    let mut timings = Timings::default();
+    let mut timings = Timings {
+        steps: Vec::new(),
+        interrupt: interrupt.clone(),
+    };
     let started = Instant::now();
     let mut server = Server::start(settings, &scratch.folder, Mode::Check)?;
     let done = main_job(&mut server, &scratch, started, &mut timings);
@@ -75,7 +79,7 @@ fn main_job(
         "the server's first start printed no line `first administrator: <user> <password>`",
     )?;
     timings.add("server ready", started.elapsed());
-    let mut person = Person::new(&places);
+    let mut person = Person::new(&places, &timings.interrupt);
     timings.step("sign in", || person.sign_in(&first))?;
     let clicked = Instant::now();
     let url = timings.step("create to running", || person.create_and_wait())?;
@@ -111,14 +115,16 @@ struct Person {
     browser: Browser,
     places: Places,
     token: String,
+    interrupt: Interrupt,
 }
 
 impl Person {
-    fn new(places: &Places) -> Self {
+    fn new(places: &Places, interrupt: &Interrupt) -> Self {
         Self {
             browser: Browser::new(places),
             places: places.clone(),
             token: String::new(),
+            interrupt: interrupt.clone(),
         }
     }
 
@@ -190,6 +196,7 @@ impl Person {
     }
 
     fn look(&self, phase: &mut String, step: &Step) -> Result<Option<String>> {
+        self.interrupt.check()?;
         let tenant = self
             .call("GET", "/api/tenants/me", None)?
             .ok("looking at it")?
@@ -308,13 +315,15 @@ fn report(settings: &Settings, timings: &Timings, json: bool) {
 }
 
 /// What took how long.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Timings {
+    interrupt: Interrupt,
     steps: Vec<(&'static str, Duration)>,
 }
 
 impl Timings {
     fn step<T>(&mut self, name: &'static str, job: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.interrupt.check()?;
         let step = Step::begin(name);
         let value = job().with_context(|| format!("{name} failed"))?;
         self.add(name, step.done(""));

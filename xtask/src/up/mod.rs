@@ -59,6 +59,16 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
     serve(&settings, &data)
 }
 
+/// The check alone, for the tests.
+pub(crate) fn check(image: Kind) -> Result<()> {
+    perform(&Options {
+        check: true,
+        json: false,
+        image: Some(image),
+        data_dir: None,
+    })
+}
+
 /// Whether the owner's `config.toml` has a section, which then stands.
 fn configures(data: &Path, section: &str) -> bool {
     std::fs::read_to_string(data.join("config.toml"))
