@@ -22,7 +22,7 @@ impl Instance {
         let dir = scratch("instance")?;
         let config = dir.join("openclaw.json");
         let settings = format!(
-            r#"{{"gateway":{{"mode":"local","bind":"custom","customBindHost":"{ip}","auth":{{"mode":"token","token":"bench-only"}}}}}}"#
+            r#"{{"gateway":{{"mode":"local","bind":"custom","customBindHost":"{ip}","trustedProxies":["127.0.0.0/8"],"auth":{{"mode":"token","token":"bench-only"}}}}}}"#
         );
         std::fs::write(&config, settings)?;
         let program = std::env::current_exe()?

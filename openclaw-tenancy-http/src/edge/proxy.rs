@@ -68,9 +68,9 @@ impl Inner {
                 if !origin::may_pass(&parts.method, &parts.headers, &origin) {
                     return Err(Notice::CrossSite);
                 }
-                return self
-                    .redeem(site.as_ref(), &parts.uri, &parts.headers, asked)
-                    .await;
+                let redeemed = self.redeem(site.as_ref(), &parts.uri, &parts.headers, asked);
+                // Boxed, as is every rare way: the future of a request is moved with room for the largest.
+                return Box::pin(redeemed).await;
             }
             Some("status") | None => {}
             Some(_) => return Err(Notice::NoSuchPage),
@@ -105,7 +105,7 @@ impl Inner {
         let admitted = Admitted { site, pass };
         if wants_tunnel {
             let request = Request::from_parts(parts, body);
-            return tunnel::open(self, request, client, &admitted, asked).await;
+            return Box::pin(tunnel::open(self, request, client, &admitted, asked)).await;
         }
         self.forward(parts, body, client, &admitted, asked).await
     }

@@ -26,7 +26,8 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 pub(super) struct Asked {
     /// A person looks at it.
     navigation: bool,
-    lang: Lang,
+    /// Read only when something is said: most answers are an instance's.
+    languages: Option<HeaderValue>,
     /// Ours, in the log and in the answer.
     pub(super) id: HeaderValue,
 }
@@ -35,7 +36,7 @@ impl Asked {
     pub(super) fn of(method: &Method, headers: &HeaderMap, id: HeaderValue) -> Self {
         Self {
             navigation: is_navigation(method, headers),
-            lang: Lang::accepted(headers),
+            languages: headers.get(header::ACCEPT_LANGUAGE).cloned(),
             id,
         }
     }
@@ -44,8 +45,13 @@ impl Asked {
         self.navigation
     }
 
-    pub(super) const fn lang(&self) -> Lang {
-        self.lang
+    pub(super) fn lang(&self) -> Lang {
+        let languages = self.languages.iter().cloned();
+        Lang::accepted(
+            &languages
+                .map(|value| (header::ACCEPT_LANGUAGE, value))
+                .collect(),
+        )
     }
 }
 
@@ -88,7 +94,7 @@ impl Answers {
         asked: &Asked,
         nonce: &str,
     ) -> Response<AnswerBody> {
-        let words = notice.words(asked.lang);
+        let words = notice.words(asked.lang());
         let mut response = if asked.navigation {
             let mood = if notice.passes() {
                 "working"
@@ -169,9 +175,10 @@ impl Answers {
         nonce: &str,
         words: &PageWords<'_>,
     ) -> Response<AnswerBody> {
-        let labels = Labels::of(asked.lang);
+        let lang = asked.lang();
+        let labels = Labels::of(lang);
         let page = Page {
-            lang: asked.lang.tag(),
+            lang: lang.tag(),
             nonce,
             title: words.title,
             detail: words.detail,

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use openclaw_tenancy::instance::{PROXY_HEADER, RESERVED_HEADER_PREFIXES, USER_HEADER};
 
-use super::remove_hop_by_hop;
+use super::remove;
 use crate::edge::cookies;
 use crate::edge::routes::Site;
 
@@ -49,8 +49,7 @@ pub(in crate::edge) fn to_instance(headers: &mut HeaderMap, site: &Site, forward
         .contains_key(header::COOKIE)
         .then(|| cookies::without_ours(headers))
         .flatten();
-    remove_hop_by_hop(headers);
-    remove_untrusted(headers);
+    remove(headers, is_untrusted);
     if let Some(cookies) = own_cookies {
         headers.insert(header::COOKIE, cookies);
     }
@@ -73,31 +72,15 @@ pub(in crate::edge) fn upgrade_to_instance(
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
 }
 
-fn remove_untrusted(headers: &mut HeaderMap) {
-    // Collected: a map cannot be changed while it is walked. An ordinary request has two or three of them.
-    let removed: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_untrusted(name))
-        .cloned()
-        .collect();
-    for name in removed {
-        headers.remove(name);
-    }
-}
-
-fn is_untrusted(name: &HeaderName) -> bool {
+fn is_untrusted(name: &str) -> bool {
     // Credentials are ours alone, and the bridge to an instance needs none; hyper has answered `Expect`.
-    if *name == header::COOKIE || *name == header::AUTHORIZATION || *name == header::EXPECT {
+    if matches!(name, "cookie" | "authorization" | "expect") {
         return true;
     }
-    let name = name.as_str();
     // Some servers read `_` and other signs as `-`: no spelling but the plain one passes.
     let plain = name
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let begins = |prefix: &&str| name.starts_with(prefix);
-    !plain
-        || name == "http2-settings"
-        || TOLD_BY_PROXIES.iter().any(begins)
-        || RESERVED_HEADER_PREFIXES.iter().any(begins)
+    !plain || TOLD_BY_PROXIES.iter().any(begins) || RESERVED_HEADER_PREFIXES.iter().any(begins)
 }

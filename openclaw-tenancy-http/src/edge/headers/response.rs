@@ -1,30 +1,30 @@
 //! From the instance back to the browser.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
-use super::remove_hop_by_hop;
+use super::remove;
 use crate::edge::cookies;
 
-/// What an instance must not say for its host: those reach beyond its own page.
-const REFUSED: [HeaderName; 8] = [
-    HeaderName::from_static("clear-site-data"),
-    HeaderName::from_static("service-worker-allowed"),
-    header::STRICT_TRANSPORT_SECURITY,
-    // Would send the browser to another port or host for this origin.
-    header::ALT_SVC,
-    header::PUBLIC_KEY_PINS,
-    // Shared caches that look past Cache-Control.
-    HeaderName::from_static("cdn-cache-control"),
-    HeaderName::from_static("surrogate-control"),
-    HeaderName::from_static("x-accel-expires"),
-];
+/// Whether an instance must not say this for its host: it would reach beyond its own page.
+fn is_refused(name: &str) -> bool {
+    matches!(
+        name,
+        "clear-site-data"
+            | "service-worker-allowed"
+            | "strict-transport-security"
+            | "public-key-pins"
+            // Would send the browser to another port or host for this origin.
+            | "alt-svc"
+            // For shared caches that look past Cache-Control.
+            | "cdn-cache-control"
+            | "surrogate-control"
+            | "x-accel-expires"
+    )
+}
 
 /// Makes an answer's headers those that a browser may see.
 pub(in crate::edge) fn to_browser(headers: &mut HeaderMap) {
-    remove_hop_by_hop(headers);
-    for name in REFUSED {
-        headers.remove(name);
-    }
+    remove(headers, is_refused);
     if headers.contains_key(header::SET_COOKIE) {
         filter_cookies(headers);
     }
