@@ -12,9 +12,14 @@ use bollard::models::{
     HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
     RestartPolicy, RestartPolicyNameEnum,
 };
-use openclaw_tenancy::container::{CONFIG_PATH, DATA_PATH, INSTANCE_UID, Image, InstanceSpec};
+use openclaw_tenancy::container::{CONFIG_PATH, INSTANCE_UID, Image, InstanceSpec};
 use openclaw_tenancy::plan::Limits;
 use openclaw_tenancy::quantity::{Bytes, MilliCpus};
+
+/// Where the data volume is mounted: above [`DATA_PATH`](openclaw_tenancy::container::DATA_PATH), which is a
+/// directory in it. A new volume's own root belongs to root, and no archive changes that on every engine (20.10 and
+/// 26.1 take an entry called `/` for it, 28.5 does not); a directory below it gets the owner it is given on all.
+pub(super) const DATA_MOUNT: &str = "/home/node";
 
 /// What a mount needs to know of a volume: its name and the labels that make it ours.
 pub(super) struct VolumeMount {
@@ -38,7 +43,7 @@ pub(super) fn instance(
         ..Default::default()
     };
     let host = HostConfig {
-        mounts: Some(vec![mount(data, DATA_PATH), mount(config, CONFIG_PATH)]),
+        mounts: Some(vec![mount(data, DATA_MOUNT), mount(config, CONFIG_PATH)]),
         // By name: a network that was lost and made anew heals the container.
         network_mode: Some(network.to_owned()),
         tmpfs: Some(HashMap::from([(

@@ -307,7 +307,7 @@ enum StartText {
 }
 
 fn start_text(said: &EngineSaid) -> StartText {
-    if said.message.starts_with("network ") && said.message.ends_with(" not found") {
+    if said.says("network ") && said.message.ends_with(" not found") {
         StartText::NoNetwork
     } else if said.says("Address already in use") {
         StartText::AddressTaken

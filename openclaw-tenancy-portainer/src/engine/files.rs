@@ -1,5 +1,7 @@
 //! Files into a container's volumes, by archive.
 
+use std::collections::BTreeSet;
+
 use bollard::query_parameters::{ContainerArchiveInfoOptions, UploadToContainerOptionsBuilder};
 use openclaw_tenancy::backend::BackendError;
 use openclaw_tenancy::container::{DATA_PATH, EngineId, INSTANCE_UID, VolumeFile};
@@ -42,17 +44,20 @@ impl Engine {
         const WHAT: &str = "writing files";
         self.within(WHAT, async {
             let container = self.own(id, WHAT).await?;
-            if !in_a_volume(&container, directory) {
-                return Err(refused(
-                    WHAT,
-                    format!("`{directory}` is in no writable volume of the container"),
-                ));
-            }
+            let Some((root, below)) = place(&container, directory) else {
+                let why = format!("`{directory}` is in no writable volume of the container");
+                return Err(refused(WHAT, why));
+            };
+            let own = if directory == DATA_PATH {
+                INSTANCES
+            } else {
+                OURS
+            };
             let mtime = u64::try_from(self.clock.now().as_seconds()).unwrap_or(0);
             let archive =
-                archive(directory, &files, mtime).map_err(|e| refused(WHAT, e.to_string()))?;
+                archive(below, own, &files, mtime).map_err(|e| refused(WHAT, e.to_string()))?;
             let options = UploadToContainerOptionsBuilder::default()
-                .path(directory)
+                .path(root)
                 .build();
             // As a stream: the client library writes a whole body into its trace log, and this one has keys in it.
             let body = bollard::body_stream(futures::stream::iter([bytes::Bytes::from(archive)]));
@@ -72,42 +77,74 @@ fn refused(what: &'static str, why: String) -> BackendError {
     }
 }
 
-/// The engine would refuse the read-only root by itself; a volume that is not named would be written.
-fn in_a_volume(container: &Container, directory: &str) -> bool {
+/// Owner and permission bits of a directory that we keep.
+const OURS: (u32, u32) = (0, 0o755);
+/// Owner and permission bits of the instance's data.
+const INSTANCES: (u32, u32) = (INSTANCE_UID, 0o700);
+
+/// The mounted volume that `directory` lies in, and where below its root; the deepest mount counts. The engine
+/// refuses the read-only root by itself, but a volume that an image declares it would write.
+fn place<'a>(container: &'a Container, directory: &'a str) -> Option<(&'a str, &'a str)> {
     let mounts = container.raw.mounts.as_deref().unwrap_or_default();
-    mounts.iter().any(|mount| {
-        let target = mount.destination.as_deref().unwrap_or_default();
-        let below = directory
-            .strip_prefix(target)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        mount.typ.as_deref() == Some("volume") && mount.rw == Some(true) && below
-    })
+    let writable = mounts
+        .iter()
+        .filter(|mount| mount.typ.as_deref() == Some("volume") && mount.rw == Some(true));
+    let places = writable.filter_map(|mount| {
+        let root = mount.destination.as_deref()?;
+        let below = match directory.strip_prefix(root)? {
+            "" => "",
+            rest => rest.strip_prefix('/')?,
+        };
+        Some((root, below))
+    });
+    places.max_by_key(|(root, _)| root.len())
 }
 
-/// An archive of `files`, with `directory` itself first: an empty volume's root belongs to root, and the
-/// instance has to own its data. Engines pass over an entry for it called `./`, and take one called `/`.
-fn archive(directory: &str, files: &[VolumeFile], mtime: u64) -> std::io::Result<Vec<u8>> {
+/// An archive of `files` below `directory`, which gets `own`er and mode, for unpacking at a volume's root.
+///
+/// The root itself cannot be given away like this: engines pass over an entry for it.
+fn archive(
+    directory: &str,
+    own: (u32, u32),
+    files: &[VolumeFile],
+    mtime: u64,
+) -> std::io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
-    let own = if directory == DATA_PATH {
-        (INSTANCE_UID, 0o700)
-    } else {
-        (0, 0o755)
+    let mut made = BTreeSet::new();
+    let mut make = |builder: &mut tar::Builder<Vec<u8>>, path: &str, own| {
+        if made.insert(path.to_owned()) {
+            add_directory(builder, path, own, mtime)
+        } else {
+            Ok(())
+        }
     };
-    add_directory(&mut builder, "/", own, mtime)?;
-    let mut made = std::collections::BTreeSet::new();
+    if !directory.is_empty() {
+        check_path(directory)?;
+        for parent in parents(directory) {
+            make(&mut builder, parent, OURS)?;
+        }
+        make(&mut builder, directory, own)?;
+    }
     for file in files {
         check_path(&file.path)?;
-        for (at, _) in file.path.match_indices('/') {
-            let parent = &file.path[..=at];
-            if made.insert(parent) {
-                add_directory(&mut builder, parent, (0, 0o755), mtime)?;
-            }
+        let path = if directory.is_empty() {
+            file.path.clone()
+        } else {
+            format!("{directory}/{}", file.path)
+        };
+        for parent in parents(&path) {
+            make(&mut builder, parent, OURS)?;
         }
         let mut header = header((file.owner, file.mode), mtime);
         header.set_size(file.content.0.len() as u64);
-        builder.append_data(&mut header, &file.path, file.content.0.as_slice())?;
+        builder.append_data(&mut header, &path, file.content.0.as_slice())?;
     }
     builder.into_inner()
+}
+
+/// The directories above `path`, from the root down.
+fn parents(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
 fn add_directory(
@@ -119,13 +156,7 @@ fn add_directory(
     let mut header = header(own, mtime);
     header.set_entry_type(tar::EntryType::Directory);
     header.set_size(0);
-    if path == "/" {
-        // The library holds every path to be relative.
-        header.as_old_mut().name[0] = b'/';
-        header.set_cksum();
-        return builder.append(&header, std::io::empty());
-    }
-    builder.append_data(&mut header, path, std::io::empty())
+    builder.append_data(&mut header, format!("{path}/"), std::io::empty())
 }
 
 fn header((owner, mode): (u32, u32), mtime: u64) -> tar::Header {
@@ -159,7 +190,6 @@ fn check_path(path: &str) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use openclaw_tenancy::container::CONFIG_PATH;
     use openclaw_tenancy::container::secret::Content;
 
     use super::*;
@@ -173,28 +203,24 @@ mod tests {
         }
     }
 
-    fn entries(directory: &str, files: &[VolumeFile]) -> Vec<(String, u64, u32)> {
-        let bytes = archive(directory, files, 1_800_000_000).unwrap();
+    fn entries(directory: &str, own: (u32, u32), files: &[VolumeFile]) -> Vec<(String, u64, u32)> {
+        let bytes = archive(directory, own, files, 1_800_000_000).unwrap();
         tar::Archive::new(bytes.as_slice())
             .entries()
             .unwrap()
             .map(|entry| {
                 let entry = entry.unwrap();
                 let path = entry.path().unwrap().display().to_string();
-                (
-                    path,
-                    entry.header().uid().unwrap(),
-                    entry.header().mode().unwrap(),
-                )
+                let header = entry.header();
+                (path, header.uid().unwrap(), header.mode().unwrap())
             })
             .collect()
     }
 
     #[test]
-    fn directories_come_first_and_set_bits_are_dropped() {
-        let seen = entries(CONFIG_PATH, &[file("a/b/c"), file("a/d")]);
+    fn directories_come_first_and_once_and_set_bits_are_dropped() {
+        let seen = entries("", OURS, &[file("a/b/c"), file("a/d")]);
         let expected = [
-            ("/", 0, 0o755),
             ("a/", 0, 0o755),
             ("a/b/", 0, 0o755),
             ("a/b/c", 0, 0o644),
@@ -204,7 +230,21 @@ mod tests {
             seen,
             expected.map(|(path, owner, mode)| (path.to_owned(), owner, mode))
         );
-        assert_eq!(entries(DATA_PATH, &[])[0], ("/".to_owned(), 1000, 0o700));
+    }
+
+    #[test]
+    fn the_instance_owns_its_data_directory() {
+        let seen = entries("x/.openclaw", INSTANCES, &[file("a/b")]);
+        let expected = [
+            ("x/", 0, 0o755),
+            ("x/.openclaw/", 1000, 0o700),
+            ("x/.openclaw/a/", 0, 0o755),
+            ("x/.openclaw/a/b", 0, 0o644),
+        ];
+        assert_eq!(
+            seen,
+            expected.map(|(path, owner, mode)| (path.to_owned(), owner, mode))
+        );
     }
 
     #[test]
@@ -221,7 +261,11 @@ mod tests {
             "a b",
             "ü",
         ] {
-            assert!(archive(DATA_PATH, &[file(path)], 0).is_err(), "{path:?}");
+            assert!(archive("", OURS, &[file(path)], 0).is_err(), "{path:?}");
+            assert!(
+                path.is_empty() || archive(path, OURS, &[], 0).is_err(),
+                "{path:?}"
+            );
         }
     }
 }

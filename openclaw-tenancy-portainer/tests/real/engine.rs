@@ -4,8 +4,10 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
+use openclaw_tenancy::container::Image;
 use openclaw_tenancy_portainer::docker::Endpoint;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 /// The main process of a test container: it waits until it is told to end, and takes more memory than it may have
 /// when a file says so.
@@ -109,9 +111,23 @@ impl RealEngine {
 
     /// An image whose container runs [`MAIN`]. It has the shell of the image that
     /// `TENANCY_TEST_IMAGE` names; its content id is given back.
-    pub(crate) async fn waiting_image(&self) -> Option<(String, String)> {
+    pub(crate) async fn waiting_image(&self) -> Option<Image> {
+        // Made once per process: tests run side by side.
+        static MADE: OnceCell<Image> = OnceCell::const_new();
         let base = given("TENANCY_TEST_IMAGE")?;
+        Some(
+            MADE.get_or_init(|| self.make_waiting_image(&base))
+                .await
+                .clone(),
+        )
+    }
+
+    async fn make_waiting_image(&self, base: &str) -> Image {
         let reference = "127.0.0.1:1/oct-test-waits:1";
+        let pinned = |shown: &Value| Image {
+            reference: reference.to_owned(),
+            digest: Some(shown["Id"].as_str().unwrap().to_owned()),
+        };
         let (_, based) = self
             .raw("GET", &format!("/images/{base}/json"), Value::Null)
             .await;
@@ -123,20 +139,20 @@ impl RealEngine {
             .raw("GET", &format!("/images/{reference}/json"), Value::Null)
             .await;
         if status == 200 && there["Config"]["Labels"]["made-of"] == *recipe {
-            return Some((
-                reference.to_owned(),
-                there["Id"].as_str().unwrap().to_owned(),
-            ));
+            return pinned(&there);
         }
         let (status, made) = self
-            .raw("POST", "/containers/create", json!({ "Image": base }))
+            .raw(
+                "POST",
+                "/containers/create",
+                json!({ "Image": base, "Cmd": ["true"] }),
+            )
             .await;
         assert_eq!(status, 201, "{made}");
         let id = made["Id"].as_str().unwrap();
-        let script = MAIN;
         let changes = format!(
             "ENTRYPOINT {}\nLABEL made-of=\"{recipe}\"\nCMD []",
-            json!(["/bin/sh", "-c", script])
+            json!(["/bin/sh", "-c", MAIN])
         );
         let query = format!(
             "container={id}&repo=127.0.0.1:1/oct-test-waits&tag=1&changes={}",
@@ -148,10 +164,7 @@ impl RealEngine {
         self.raw("DELETE", &format!("/containers/{id}?force=1"), Value::Null)
             .await;
         assert_eq!(status, 201, "{committed}");
-        Some((
-            reference.to_owned(),
-            committed["Id"].as_str().unwrap().to_owned(),
-        ))
+        pinned(&committed)
     }
 }
 

@@ -103,7 +103,8 @@ async fn a_process_inside_gets_the_cpu_of_its_plan_and_a_change_takes_effect_at_
         burn(&engine, &id).await;
         for (limits, expected) in [(plan("free"), 0.5), (quarter, 0.25)] {
             t.backend.update(&t.host, &id, &limits).await.unwrap();
-            // On a busy machine a window may bring less, which proves nothing; more it may never bring.
+            // On a busy machine a window may bring less, which proves nothing; more it may never bring, save what
+            // two moments of reading differ by: a tenth of a second's share in five.
             let mut best = 0.0_f64;
             let begin = tokio::time::Instant::now();
             while best < expected * 0.97 {
@@ -111,8 +112,8 @@ async fn a_process_inside_gets_the_cpu_of_its_plan_and_a_change_takes_effect_at_
                     begin.elapsed() < PATIENCE * 2,
                     "{best:.3} of {expected} at best"
                 );
-                let share = cpu_share(&engine, &id, Duration::from_secs(2)).await;
-                assert!(share < expected * 1.03 + 0.005, "{share:.3} of {expected}");
+                let share = cpu_share(&engine, &id, Duration::from_secs(5)).await;
+                assert!(share < expected * 1.03 + 0.01, "{share:.3} of {expected}");
                 best = best.max(share);
             }
             println!("{expected} CPU: {best:.3} measured");

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use openclaw_tenancy::backend::Scope;
-use openclaw_tenancy::container::{EngineId, Image, ObjectRef, RunState};
+use openclaw_tenancy::container::{EngineId, ObjectRef, RunState};
 use openclaw_tenancy_portainer::docker::DockerBackend;
 
 use common::{Tenancy, host, keys};
@@ -41,7 +41,7 @@ async fn with_tenant<F: Future<Output = ()>>(body: impl FnOnce(RealEngine, Arc<T
     let Some(engine) = RealEngine::from_env() else {
         return;
     };
-    let Some((reference, digest)) = engine.waiting_image().await else {
+    let Some(image) = engine.waiting_image().await else {
         return;
     };
     let number = unique();
@@ -50,10 +50,6 @@ async fn with_tenant<F: Future<Output = ()>>(body: impl FnOnce(RealEngine, Arc<T
         .host(host(), engine.endpoint.clone())
         .build()
         .unwrap();
-    let image = Image {
-        reference,
-        digest: Some(digest),
-    };
     let tenancy = Arc::new(Tenancy::new(
         Arc::new(backend),
         &deployment,

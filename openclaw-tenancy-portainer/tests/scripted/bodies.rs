@@ -125,7 +125,7 @@ fn allowed_value(path: &str, value: &Value) -> bool {
                 && (text().ends_with("-data") || text().ends_with("-config"))
         }
         "HostConfig.Mounts[].Target" => {
-            ["/home/node/.openclaw", "/home/node/.openclaw/manager"].contains(&text())
+            ["/home/node", "/home/node/.openclaw/manager"].contains(&text())
         }
         "HostConfig.Mounts[].ReadOnly" => *value == json!(false),
         "HostConfig.Mounts[].VolumeOptions.NoCopy" => *value == json!(true),

@@ -57,11 +57,11 @@ async fn files_land_in_the_volumes_with_owner_and_mode() {
             .map(|(_, owner, mode)| (owner, mode))
     };
     assert_eq!(
-        shown(&data, ""),
+        shown(&data, ".openclaw"),
         Some((1000, 0o700)),
         "the instance owns its data"
     );
-    assert_eq!(shown(&data, "openclaw.json"), Some((1000, 0o600)));
+    assert_eq!(shown(&data, ".openclaw/openclaw.json"), Some((1000, 0o600)));
     assert_eq!(
         shown(&config, ""),
         Some((0, 0o755)),
@@ -81,9 +81,10 @@ async fn nothing_is_written_outside_the_volumes() {
         "/etc",
         "/tmp",
         "/",
-        "/home/node",
-        "/home/node/.openclawx",
+        "/home",
+        "/home/nodex",
         "relative",
+        "/home/node/../../etc",
         "",
     ] {
         let refused = tenancy

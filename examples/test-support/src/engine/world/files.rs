@@ -144,8 +144,8 @@ impl World {
         let mut archive = tar::Archive::new(body.as_ref());
         for entry in archive.entries()? {
             let mut entry = entry?;
-            // An engine passes over an entry for the directory itself, unless it is called "/".
-            if matches!(entry.path()?.to_str(), Some("." | "./")) {
+            // An engine passes over an entry for the directory itself.
+            if matches!(entry.path()?.to_str(), Some("." | "./" | "/")) {
                 continue;
             }
             let path = format!("{directory}/{}", entry.path()?.display());
