@@ -21,7 +21,9 @@ impl TrustedProxies {
     pub fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
         let peer = extensions
             .get::<ConnectInfo<SocketAddr>>()
-            .map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| peer.0.ip().to_canonical());
+            .map_or(Ipv6Addr::UNSPECIFIED.into(), |peer| {
+                peer.0.ip().to_canonical()
+            });
         let mut client = peer;
         let mut hops = headers
             .get_all(FORWARDED_FOR)
@@ -68,13 +70,32 @@ mod tests {
     fn forwarded_addresses_count_from_listed_peers_only() {
         assert_eq!(client(&[], "192.0.2.1", &["198.51.100.9"]), "192.0.2.1");
         let proxies = ["192.0.2.0/24"];
-        assert_eq!(client(&proxies, "192.0.2.1", &["198.51.100.9"]), "198.51.100.9");
-        assert_eq!(client(&proxies, "203.0.113.5", &["198.51.100.9"]), "203.0.113.5");
+        assert_eq!(
+            client(&proxies, "192.0.2.1", &["198.51.100.9"]),
+            "198.51.100.9"
+        );
+        assert_eq!(
+            client(&proxies, "203.0.113.5", &["198.51.100.9"]),
+            "203.0.113.5"
+        );
         // What the client itself wrote stands left of what the proxy appended.
-        assert_eq!(client(&proxies, "192.0.2.1", &["10.0.0.1, 198.51.100.9"]), "198.51.100.9");
-        assert_eq!(client(&proxies, "192.0.2.1", &["10.0.0.1", "198.51.100.9, 192.0.2.7"]), "198.51.100.9");
+        assert_eq!(
+            client(&proxies, "192.0.2.1", &["10.0.0.1, 198.51.100.9"]),
+            "198.51.100.9"
+        );
+        assert_eq!(
+            client(
+                &proxies,
+                "192.0.2.1",
+                &["10.0.0.1", "198.51.100.9, 192.0.2.7"]
+            ),
+            "198.51.100.9"
+        );
         assert_eq!(client(&proxies, "192.0.2.1", &["nonsense"]), "192.0.2.1");
-        assert_eq!(client(&proxies, "::ffff:192.0.2.1", &["198.51.100.9"]), "198.51.100.9");
+        assert_eq!(
+            client(&proxies, "::ffff:192.0.2.1", &["198.51.100.9"]),
+            "198.51.100.9"
+        );
     }
 
     #[test]

@@ -95,7 +95,9 @@ mod tests {
             "__Host-oct-session =a",
             "x__Host-oct-session=a",
         ] {
-            let cookies: HeaderMap = [(COOKIE, HeaderValue::from_static(line))].into_iter().collect();
+            let cookies: HeaderMap = [(COOKIE, HeaderValue::from_static(line))]
+                .into_iter()
+                .collect();
             assert_eq!(read(&cookies, SESSION), None, "{line}");
         }
     }

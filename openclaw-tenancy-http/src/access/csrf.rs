@@ -58,7 +58,11 @@ pub fn same_origin(headers: &HeaderMap, public: &Url) -> Result<(), CrossSite> {
         (Some(_), _) => return Err(CrossSite::ForeignOrigin),
     }
     // Absent in older browsers and on plain HTTP off loopback; what is there must say the same.
-    if headers.get_all(SEC_FETCH_SITE).iter().any(|site| site != "same-origin") {
+    if headers
+        .get_all(SEC_FETCH_SITE)
+        .iter()
+        .any(|site| site != "same-origin")
+    {
         return Err(CrossSite::FetchSite);
     }
     Ok(())
@@ -70,8 +74,8 @@ pub fn same_origin(headers: &HeaderMap, public: &Url) -> Result<(), CrossSite> {
 /// [`CrossSite::Token`].
 pub fn check_token(session: &SecretString, presented: Option<&str>) -> Result<(), CrossSite> {
     let expected = token(session);
-    let same = presented
-        .is_some_and(|presented| presented.as_bytes().ct_eq(expected.as_bytes()).into());
+    let same =
+        presented.is_some_and(|presented| presented.as_bytes().ct_eq(expected.as_bytes()).into());
     if same { Ok(()) } else { Err(CrossSite::Token) }
 }
 
@@ -94,7 +98,11 @@ mod tests {
         assert_eq!(check(&[ours, ("sec-fetch-site", "same-origin")]), Ok(()));
         assert_eq!(check(&[]), Err(CrossSite::NoOrigin));
         for site in ["cross-site", "same-site", "none", ""] {
-            assert_eq!(check(&[ours, ("sec-fetch-site", site)]), Err(CrossSite::FetchSite), "{site}");
+            assert_eq!(
+                check(&[ours, ("sec-fetch-site", site)]),
+                Err(CrossSite::FetchSite),
+                "{site}"
+            );
         }
         for origin in [
             "null",
@@ -107,7 +115,11 @@ mod tests {
             "HTTPS://tenancy.example",
             "https://evil.example https://tenancy.example",
         ] {
-            assert_eq!(check(&[("origin", origin)]), Err(CrossSite::ForeignOrigin), "{origin}");
+            assert_eq!(
+                check(&[("origin", origin)]),
+                Err(CrossSite::ForeignOrigin),
+                "{origin}"
+            );
         }
         assert_eq!(check(&[ours, ours]), Err(CrossSite::ForeignOrigin));
         // A referrer or a custom header excuses nothing.

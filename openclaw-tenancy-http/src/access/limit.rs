@@ -156,6 +156,9 @@ mod tests {
         let mut full_at = Timestamp::from_seconds(1_700_003_600);
         let now = Timestamp::from_seconds(1_700_000_000);
         assert_eq!(rate.take(&mut full_at, now), Err(Duration::from_secs(10)));
-        assert!(rate.take(&mut full_at, now.plus(Duration::from_secs(3610))).is_ok());
+        assert!(
+            rate.take(&mut full_at, now.plus(Duration::from_secs(3610)))
+                .is_ok()
+        );
     }
 }

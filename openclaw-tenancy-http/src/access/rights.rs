@@ -111,10 +111,16 @@ mod tests {
             (rights.admin, rights.plan.map(String::from))
         };
         let pro = Some("pro".to_owned());
-        assert_eq!(granted("https://a.example", &["everybody", "staff"]), (false, pro));
+        assert_eq!(
+            granted("https://a.example", &["everybody", "staff"]),
+            (false, pro)
+        );
         assert_eq!(granted("https://a.example", &["ops"]), (true, None));
         assert_eq!(granted("https://a.example", &["gone"]), (false, None));
-        assert_eq!(granted("https://b.example", &["ops", "staff"]), (false, None));
+        assert_eq!(
+            granted("https://b.example", &["ops", "staff"]),
+            (false, None)
+        );
         assert_eq!(granted("local", &["ops"]), (false, None));
     }
 
@@ -127,7 +133,11 @@ mod tests {
             ..RightsPolicy::default()
         };
         assert!(policy.granted(&alice, &catalog).admin);
-        assert!(!policy.granted(&identity("https://b.example", &[]), &catalog).admin);
+        assert!(
+            !policy
+                .granted(&identity("https://b.example", &[]), &catalog)
+                .admin
+        );
     }
 
     #[test]
@@ -136,10 +146,19 @@ mod tests {
         let plan = |name| Some(PlanName::new(name).unwrap());
         let rights = |admin, plan| Rights { admin, plan };
         let effective = |own, granted| policy().effective(&own, &granted, &catalog).plan;
-        assert_eq!(effective(rights(false, None), rights(false, plan("basic"))), plan("basic"));
-        assert_eq!(effective(rights(true, None), rights(false, plan("basic"))), plan("pro"));
+        assert_eq!(
+            effective(rights(false, None), rights(false, plan("basic"))),
+            plan("basic")
+        );
+        assert_eq!(
+            effective(rights(true, None), rights(false, plan("basic"))),
+            plan("pro")
+        );
         let own = rights(true, plan("enterprise"));
         assert_eq!(effective(own, rights(true, None)), plan("enterprise"));
-        assert_eq!(effective(rights(false, plan("platinum")), rights(false, None)), None);
+        assert_eq!(
+            effective(rights(false, plan("platinum")), rights(false, None)),
+            None
+        );
     }
 }

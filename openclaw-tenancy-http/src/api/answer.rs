@@ -8,8 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt as _;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    RETRY_AFTER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY, WWW_AUTHENTICATE,
+    ACCEPT, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -69,10 +69,11 @@ pub(super) async fn answer(
         () = clock.sleep(DEADLINE) => Problem::new(Kind::TimedOut).into_response(),
     };
     if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
-        response = write(&problem, response, lang, &id, page);
+        response = write(&problem, response.headers(), lang, &id, page);
         log_problem(&problem, &id, &route);
     }
-    let cookie = chosen.and_then(|lang| cookie::set(cookie::LANGUAGE, lang.tag(), LANGUAGE_LIFETIME));
+    let cookie =
+        chosen.and_then(|lang| cookie::set(cookie::LANGUAGE, lang.tag(), LANGUAGE_LIFETIME));
     let headers = response.headers_mut();
     if let Some(cookie) = cookie {
         headers.append(SET_COOKIE, cookie);
@@ -104,11 +105,19 @@ fn language(headers: &HeaderMap) -> Lang {
 /// Whether whoever asks is a browser that shows what it gets: those name `text/html`, programs do not.
 fn wants_page(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(ACCEPT).iter();
-    lines.filter_map(|line| line.to_str().ok()).any(|line| line.contains("text/html"))
+    lines
+        .filter_map(|line| line.to_str().ok())
+        .any(|line| line.contains("text/html"))
 }
 
 /// The answer that says what the problem is. Keeps the headers that came with it, such as `Allow`.
-fn write(problem: &Problem, carrier: Response, lang: Lang, id: &RequestId, page: bool) -> Response {
+fn write(
+    problem: &Problem,
+    came_with: &HeaderMap,
+    lang: Lang,
+    id: &RequestId,
+    page: bool,
+) -> Response {
     let body = problem.body(lang, &id.0);
     let mut response = if page {
         pages::error::render(lang, &body)
@@ -118,7 +127,7 @@ fn write(problem: &Problem, carrier: Response, lang: Lang, id: &RequestId, page:
         ([(CONTENT_TYPE, media)], json).into_response()
     };
     *response.status_mut() = problem.status();
-    for (name, value) in carrier.headers() {
+    for (name, value) in came_with {
         if !response.headers().contains_key(name) && *name != http::header::CONTENT_LENGTH {
             response.headers_mut().append(name, value.clone());
         }
@@ -134,7 +143,9 @@ fn write(problem: &Problem, carrier: Response, lang: Lang, id: &RequestId, page:
     if problem.status() == StatusCode::UNAUTHORIZED {
         // RFC 6750 §3.1: an error code only where a token was presented.
         let challenge = match problem.kind() {
-            Kind::BearerRefused { .. } => r#"Bearer realm="openclaw-tenancy", error="invalid_token""#,
+            Kind::BearerRefused { .. } => {
+                r#"Bearer realm="openclaw-tenancy", error="invalid_token""#
+            }
             _ => r#"Bearer realm="openclaw-tenancy""#,
         };
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -159,17 +170,28 @@ fn harden(headers: &mut HeaderMap, id: &RequestId, lang: Lang, https: bool) {
     }
     let defaults = [
         (CACHE_CONTROL, "no-store"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
         (REFERRER_POLICY, "no-referrer"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
         (CONTENT_LANGUAGE, lang.tag()),
         (VARY, "Accept-Language, Cookie, Authorization"),
     ];
     for (name, value) in defaults {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     if https {
         let year = HeaderValue::from_static("max-age=31536000");

@@ -42,7 +42,11 @@ impl Fields {
             value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
                 let expected = Expected::Text;
                 let shown = value.to_string();
-                self.faults.push(FieldFault::new(name, Some(&shown), Fault::Type { expected }));
+                self.faults.push(FieldFault::new(
+                    name,
+                    Some(&shown),
+                    Fault::Type { expected },
+                ));
                 None
             }
         }
@@ -68,7 +72,11 @@ impl Fields {
             ) => {
                 let expected = Expected::Flag;
                 let shown = value.to_string();
-                self.faults.push(FieldFault::new(name, Some(&shown), Fault::Type { expected }));
+                self.faults.push(FieldFault::new(
+                    name,
+                    Some(&shown),
+                    Fault::Type { expected },
+                ));
                 false
             }
         }
@@ -89,7 +97,8 @@ impl Fields {
     pub(crate) fn missing(&mut self, name: &'static str) {
         // A wrong type has been told already.
         if self.faults.iter().all(|fault| fault.field != name) {
-            self.faults.push(FieldFault::new(name, None, Fault::Missing));
+            self.faults
+                .push(FieldFault::new(name, None, Fault::Missing));
         }
     }
 
@@ -135,7 +144,11 @@ impl Fields {
 /// The valid name that `name` was most likely meant to be.
 fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     // Nobody misspells a name to many times its length, and the distance costs length by length.
-    let name: String = name.chars().take(64).collect::<String>().to_ascii_lowercase();
+    let name: String = name
+        .chars()
+        .take(64)
+        .collect::<String>()
+        .to_ascii_lowercase();
     known
         .iter()
         .map(|known| (strsim::osa_distance(&name, known), *known))
@@ -298,7 +311,9 @@ mod tests {
         let pairs = Fields::of_form(b"username=a%20b&password=%E4%B8%AD").unwrap();
         assert_eq!(pairs.map["username"], "a b");
         assert_eq!(pairs.map["password"], "\u{4e2d}");
-        let duplicate = BodyFault::DuplicateKey { key: "a".to_owned() };
+        let duplicate = BodyFault::DuplicateKey {
+            key: "a".to_owned(),
+        };
         assert_eq!(Fields::of_form(b"a=1&%61=2").unwrap_err(), duplicate);
         for body in [&b"a=%00"[..], b"a=%ff", b"%00=a"] {
             assert_eq!(Fields::of_form(body).unwrap_err(), BodyFault::Nul);

@@ -58,7 +58,11 @@ pub(super) async fn guard(
             | Access::Administrator
             | Access::AdministratorHidden => {}
         }
-        state.limits().account.take(caller.account.id).map_err(too_many)?;
+        state
+            .limits()
+            .account
+            .take(caller.account.id)
+            .map_err(too_many)?;
         head.extensions.insert(caller);
     }
     Ok(next.run(Request::from_parts(head, body)).await)

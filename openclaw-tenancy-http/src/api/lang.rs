@@ -79,7 +79,9 @@ mod tests {
             ("ZH-cn;q=nonsense", Lang::En),
             ("zho", Lang::En),
         ] {
-            let headers = [(ACCEPT_LANGUAGE, header.parse().unwrap())].into_iter().collect();
+            let headers = [(ACCEPT_LANGUAGE, header.parse().unwrap())]
+                .into_iter()
+                .collect();
             assert_eq!(Lang::accepted(&headers), lang, "{header}");
         }
     }

@@ -75,7 +75,12 @@ impl Limits {
     /// does not use up the wider ones.
     pub(super) fn password(&self, name: &str, address: IpAddr) -> Result<(), Problem> {
         // The name's spellings are one account; a long one is nobody's.
-        let name: String = name.trim().chars().take(64).collect::<String>().to_lowercase();
+        let name: String = name
+            .trim()
+            .chars()
+            .take(64)
+            .collect::<String>()
+            .to_lowercase();
         self.name_at_address
             .take((name.clone(), address))
             .and_then(|()| self.address.take(address))

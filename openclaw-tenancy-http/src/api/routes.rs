@@ -42,28 +42,103 @@ fn table() -> Vec<Entry> {
         // The instance of the caller.
         entry(p.clone(), "/api/tenants", Account, post(tenants::create)),
         entry(g.clone(), "/api/tenants/me", Account, get(tenants::mine)),
-        entry(d.clone(), "/api/tenants/me", Account, delete(tenants::remove)),
-        entry(p.clone(), "/api/tenants/me/suspend", Account, post(tenants::suspend)),
-        entry(p.clone(), "/api/tenants/me/resume", Account, post(tenants::resume)),
-        entry(p.clone(), "/api/tenants/me/restart", Account, post(tenants::restart)),
+        entry(
+            d.clone(),
+            "/api/tenants/me",
+            Account,
+            delete(tenants::remove),
+        ),
+        entry(
+            p.clone(),
+            "/api/tenants/me/suspend",
+            Account,
+            post(tenants::suspend),
+        ),
+        entry(
+            p.clone(),
+            "/api/tenants/me/resume",
+            Account,
+            post(tenants::resume),
+        ),
+        entry(
+            p.clone(),
+            "/api/tenants/me/restart",
+            Account,
+            post(tenants::restart),
+        ),
         entry(g.clone(), "/api/plans", Account, get(plans::list)),
         // Every instance and host, for administrators.
-        entry(g.clone(), "/api/tenants", Administrator, get(tenants_admin::list)),
-        entry(g.clone(), "/api/tenants/{id}", AdministratorHidden, get(tenants_admin::show)),
-        entry(d, "/api/tenants/{id}", AdministratorHidden, delete(tenants_admin::remove)),
-        entry(p.clone(), "/api/tenants/{id}/release", AdministratorHidden, post(tenants_admin::release)),
+        entry(
+            g.clone(),
+            "/api/tenants",
+            Administrator,
+            get(tenants_admin::list),
+        ),
+        entry(
+            g.clone(),
+            "/api/tenants/{id}",
+            AdministratorHidden,
+            get(tenants_admin::show),
+        ),
+        entry(
+            d,
+            "/api/tenants/{id}",
+            AdministratorHidden,
+            delete(tenants_admin::remove),
+        ),
+        entry(
+            p.clone(),
+            "/api/tenants/{id}/release",
+            AdministratorHidden,
+            post(tenants_admin::release),
+        ),
         entry(g.clone(), "/api/hosts", Administrator, get(hosts::list)),
-        entry(p.clone(), "/api/hosts/{id}/cordon", Administrator, post(hosts::cordon)),
-        entry(p.clone(), "/api/hosts/{id}/uncordon", Administrator, post(hosts::uncordon)),
+        entry(
+            p.clone(),
+            "/api/hosts/{id}/cordon",
+            Administrator,
+            post(hosts::cordon),
+        ),
+        entry(
+            p.clone(),
+            "/api/hosts/{id}/uncordon",
+            Administrator,
+            post(hosts::uncordon),
+        ),
         // Signing in and out.
-        entry(g.clone(), "/api/auth/login", Public, get(auth::login::begin)),
-        entry(g.clone(), "/api/auth/callback/{provider}", Public, get(auth::callback::finish)),
-        entry(p.clone(), "/api/auth/password", Public, post(auth::password::sign_in)),
-        entry(p.clone(), "/api/auth/token", Public, post(auth::token::issue)),
+        entry(
+            g.clone(),
+            "/api/auth/login",
+            Public,
+            get(auth::login::begin),
+        ),
+        entry(
+            g.clone(),
+            "/api/auth/callback/{provider}",
+            Public,
+            get(auth::callback::finish),
+        ),
+        entry(
+            p.clone(),
+            "/api/auth/password",
+            Public,
+            post(auth::password::sign_in),
+        ),
+        entry(
+            p.clone(),
+            "/api/auth/token",
+            Public,
+            post(auth::token::issue),
+        ),
         entry(p, "/api/auth/logout", Account, post(auth::logout::sign_out)),
         entry(g.clone(), "/api/auth/me", Account, get(auth::me::show)),
         // For the edge, and for whoever watches.
-        entry(g.clone(), "/api/edge/authorize", Browser, get(edge_authorize::hand_over)),
+        entry(
+            g.clone(),
+            "/api/edge/authorize",
+            Browser,
+            get(edge_authorize::hand_over),
+        ),
         entry(g.clone(), "/api/health", Public, get(health::show)),
         // Pages.
         entry(g.clone(), "/", Browser, get(pages::home::show)),
@@ -90,10 +165,16 @@ pub fn router(state: ApiState) -> Router {
         .into_iter()
         .fold(Router::new(), |router, Entry { info, handler }| {
             let who = (state.clone(), info.access);
-            router.route(info.path, handler.route_layer(from_fn_with_state(who, guard)))
+            router.route(
+                info.path,
+                handler.route_layer(from_fn_with_state(who, guard)),
+            )
         })
         .fallback(async || Problem::new(Kind::NotFound(Missing::Path)))
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed))
-        .layer(middleware::from_fn_with_state(state.clone(), answer::answer))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            answer::answer,
+        ))
         .with_state(state)
 }

@@ -322,7 +322,9 @@ fn check_public_url(url: &Url) -> Result<(), InvalidState> {
         None => false,
     };
     if url.scheme() == "http" && !loopback {
-        return refuse("browsers keep our cookies over https only, or on localhost: use one of them");
+        return refuse(
+            "browsers keep our cookies over https only, or on localhost: use one of them",
+        );
     }
     Ok(())
 }
@@ -346,7 +348,11 @@ fn check_providers(providers: &Providers, own_issuer: &str) -> Result<(), Invali
         if earlier.iter().any(|other| other.id == *id) {
             return refuse("provider id", id, "give each provider an id of its own");
         }
-        if issuer == own_issuer || earlier.iter().any(|other| other.provider.issuer() == issuer) {
+        if issuer == own_issuer
+            || earlier
+                .iter()
+                .any(|other| other.provider.issuer() == issuer)
+        {
             return refuse("issuer", issuer, "give each issuer once, and not our own");
         }
     }

@@ -153,15 +153,19 @@ mod tests {
 
     #[test]
     fn a_plain_object_reads_as_serde_json_reads_it() {
-        let text = r#"{"a":1,"b":[true,null,-2,1.5,"\u00e9"],"c":{"d":{}},"e":18446744073709551615}"#;
+        let text =
+            r#"{"a":1,"b":[true,null,-2,1.5,"\u00e9"],"c":{"d":{}},"e":18446744073709551615}"#;
         let plain: Value = serde_json::from_str(text).unwrap();
         assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), plain);
     }
 
     #[test]
     fn a33_json_tricks_are_refused_by_name() {
-        let duplicate = |key: &str| BodyFault::DuplicateKey { key: key.to_owned() };
-        let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+        let duplicate = |key: &str| BodyFault::DuplicateKey {
+            key: key.to_owned(),
+        };
+        let deep =
+            |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         for (body, fault) in [
             ("", BodyFault::Empty),
             (" \r\n\t", BodyFault::Empty),
@@ -214,7 +218,10 @@ mod tests {
             "plan=basic",
         ] {
             let fault = object(body.as_bytes()).unwrap_err();
-            assert!(matches!(fault, BodyFault::Syntax { .. }), "{body}: {fault:?}");
+            assert!(
+                matches!(fault, BodyFault::Syntax { .. }),
+                "{body}: {fault:?}"
+            );
         }
     }
 }

@@ -106,9 +106,17 @@ impl TenantJson {
                 reason,
                 attempts,
                 retry_at,
-            } => (Some(Reason::Failure(*reason)), Some(*attempts), Some(*retry_at)),
+            } => (
+                Some(Reason::Failure(*reason)),
+                Some(*attempts),
+                Some(*retry_at),
+            ),
             Phase::Held { reason } => (Some(Reason::Hold(*reason)), None, None),
-            Phase::HostLost { .. } => (Some(Reason::Failure(FailureReason::HostUnreachable)), None, None),
+            Phase::HostLost { .. } => (
+                Some(Reason::Failure(FailureReason::HostUnreachable)),
+                None,
+                None,
+            ),
             Phase::Queued
             | Phase::Provisioning
             | Phase::Starting
@@ -146,7 +154,10 @@ impl TenantJson {
 impl TenantForAdminJson {
     pub(crate) fn new(view: TenantView, catalog: &PlanCatalog) -> Self {
         let tenant = &view.tenant;
-        let host = tenant.observed.location().map(|location| location.host.clone());
+        let host = tenant
+            .observed
+            .location()
+            .map(|location| location.host.clone());
         Self {
             owner: tenant.owner,
             host,

@@ -63,7 +63,10 @@ pub(super) async fn create(
 }
 
 /// `GET /api/tenants/me`.
-pub(super) async fn mine(State(state): State<ApiState>, caller: Caller) -> Result<Response, Problem> {
+pub(super) async fn mine(
+    State(state): State<ApiState>,
+    caller: Caller,
+) -> Result<Response, Problem> {
     let view = state.tenancy().mine(caller.account.id).await?;
     Ok(Json(TenantJson::new(view, state.tenancy().plans())).into_response())
 }

@@ -37,7 +37,13 @@ pub(super) async fn list(
     let query = query.as_deref();
     let after = query::one(query, "after")?
         .map(|text| {
-            let wrong = || query::invalid("after", Some(&text), "the id that `next` of the page before gave");
+            let wrong = || {
+                query::invalid(
+                    "after",
+                    Some(&text),
+                    "the id that `next` of the page before gave",
+                )
+            };
             text.parse::<TenantId>().map_err(|_| wrong())
         })
         .transpose()?;
@@ -96,7 +102,8 @@ pub(super) async fn release(
 
 /// What is no id is the id of nothing.
 fn parse(id: &str) -> Result<TenantId, Problem> {
-    id.parse().map_err(|_| Kind::NotFound(Missing::Instance).into())
+    id.parse()
+        .map_err(|_| Kind::NotFound(Missing::Instance).into())
 }
 
 fn missing(error: TenancyError) -> Problem {

@@ -112,6 +112,10 @@ fn suffix(tenancy: &Tenancy) -> String {
     Slug::chosen("name")
         .map(|slug| origins.origin(&slug))
         .ok()
-        .and_then(|origin| origin.split_once("://name").map(|(_, suffix)| suffix.to_owned()))
+        .and_then(|origin| {
+            origin
+                .split_once("://name")
+                .map(|(_, suffix)| suffix.to_owned())
+        })
         .unwrap_or_default()
 }

@@ -92,7 +92,11 @@ impl Instance {
         // Never changed since it was asked for: then its first start began there.
         let first = view.tenant.revision <= Revision(1) && view.tenant.observed.generation.0 <= 1;
         let json = TenantJson::new(view, catalog);
-        let began = if first { Some(json.created_at) } else { json.started_at };
+        let began = if first {
+            Some(json.created_at)
+        } else {
+            json.started_at
+        };
         let text = match json.status.queue_position {
             Some(before) if before > 0 => format!("{} {before}. {text}", words.queued_before),
             Some(_) | None => text.to_owned(),
@@ -102,7 +106,10 @@ impl Instance {
         } else {
             words.restart
         };
-        let address = json.url.split_once("://").map_or(&*json.url, |(_, rest)| rest);
+        let address = json
+            .url
+            .split_once("://")
+            .map_or(&*json.url, |(_, rest)| rest);
         let state = serde_json::to_string(&json)
             .map_err(|error| Problem::new(Kind::Internal).caused_by(error))?;
         Ok(Self {
@@ -133,7 +140,12 @@ impl Instance {
 /// The step at which it is ready.
 const READY: usize = 3;
 
-fn steps(at: Option<usize>, began: Option<Timestamp>, json: &TenantJson, words: &Words) -> Vec<Step> {
+fn steps(
+    at: Option<usize>,
+    began: Option<Timestamp>,
+    json: &TenantJson,
+    words: &Words,
+) -> Vec<Step> {
     let Some(at) = at else { return Vec::new() };
     let took = |from: Option<Timestamp>, to: Option<Timestamp>| {
         from.zip(to)

@@ -29,10 +29,17 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 fn html(template: &impl Template) -> Response {
     let text = match template.render() {
         Ok(text) => text,
-        Err(error) => return Problem::new(Kind::Internal).caused_by(error).into_response(),
+        Err(error) => {
+            return Problem::new(Kind::Internal)
+                .caused_by(error)
+                .into_response();
+        }
     };
     let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
         (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];

@@ -23,7 +23,7 @@ use openclaw_tenancy::store::{ClaimRequest, TenantStore};
 use openclaw_tenancy::tenancy::Tenancy;
 use openclaw_tenancy_http::access::csrf;
 use openclaw_tenancy_http::access::session::SessionUse;
-use openclaw_tenancy_http::api::{ApiState, ApiStateBuilder, router};
+use openclaw_tenancy_http::api::{ApiState, ApiStateBuilder, InvalidState, router};
 use openclaw_tenancy_http::identity::jwt::{OwnTokens, TokenSecret};
 use openclaw_tenancy_http::identity::local::LocalAccounts;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -93,7 +93,12 @@ impl App {
             .unwrap();
         let access = Arc::new(MemoryAccess::new());
         let secret = TokenSecret::new(SecretString::from(SECRET)).unwrap();
-        let own = OwnTokens::new(ORIGIN, &secret, Arc::new(clock.clone()), Arc::clone(&entropy) as _);
+        let own = OwnTokens::new(
+            ORIGIN,
+            &secret,
+            Arc::new(clock.clone()),
+            Arc::clone(&entropy) as _,
+        );
         let local = Arc::new(
             LocalAccounts::new(Arc::clone(&access) as _, Arc::new(clock.clone()), entropy).unwrap(),
         );
@@ -128,16 +133,21 @@ impl App {
 
     /// Another replica: its own state and buckets over the same stores.
     pub(crate) fn replica(&self) -> Router {
+        router(self.state_at(ORIGIN).unwrap())
+    }
+
+    /// Another state over the same stores, reached at `url`.
+    pub(crate) fn state_at(&self, url: &str) -> Result<ApiState, InvalidState> {
         let secret = TokenSecret::new(SecretString::from(SECRET)).unwrap();
         let (clock, entropy) = (self.tenancy.clock(), self.tenancy.entropy());
         let own = OwnTokens::new(ORIGIN, &secret, Arc::clone(clock), Arc::clone(entropy));
-        let state = ApiState::builder(
+        ApiState::builder(
             self.tenancy.clone(),
             Arc::clone(&self.access) as _,
             Arc::new(own),
-            ORIGIN.parse().unwrap(),
-        );
-        router(state.build().unwrap())
+            url.parse().unwrap(),
+        )
+        .build()
     }
 
     /// Passes over every host and tenant that is due, a few times.
@@ -153,7 +163,9 @@ impl App {
                 host::pass(context, &claim).await.unwrap();
             }
             for claim in context.store.claim_tenants(claim()).await.unwrap() {
-                execute::pass(context, &claim, context.clock.now(), &|| false).await.unwrap();
+                execute::pass(context, &claim, context.clock.now(), &|| false)
+                    .await
+                    .unwrap();
             }
             self.clock.advance(Duration::from_secs(1));
         }
@@ -172,7 +184,10 @@ impl App {
             groups: BTreeSet::new(),
         };
         let id = AccountId::generate(&self.clock, &**self.tenancy.entropy());
-        self.access.sign_in(identity, id, self.clock.now()).await.unwrap()
+        self.access
+            .sign_in(identity, id, self.clock.now())
+            .await
+            .unwrap()
     }
 
     /// Somebody who administers.
@@ -182,12 +197,20 @@ impl App {
             admin: true,
             plan: Some(PlanName::new("pro").unwrap()),
         };
-        self.access.set_account_rights(account.id, rights).await.unwrap()
+        self.access
+            .set_account_rights(account.id, rights)
+            .await
+            .unwrap()
     }
 
     /// A program of this account's, with a bearer.
     pub(crate) async fn program(&self, account: &Account) -> Program<'_> {
-        let issued = self.state.tokens().issue(account.id, Rights::default()).await.unwrap();
+        let issued = self
+            .state
+            .tokens()
+            .issue(account.id, Rights::default())
+            .await
+            .unwrap();
         Program {
             app: self,
             token: issued.token.expose_secret().to_owned(),
@@ -199,7 +222,12 @@ impl App {
         let session = self
             .state
             .sessions()
-            .begin(account.id, Rights::default(), SessionUse::Browser, Duration::from_secs(3600))
+            .begin(
+                account.id,
+                Rights::default(),
+                SessionUse::Browser,
+                Duration::from_secs(3600),
+            )
             .await
             .unwrap();
         Browser {
@@ -220,7 +248,8 @@ impl App {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(request(Method::GET, path).body(Body::empty()).unwrap()).await
+        self.send(request(Method::GET, path).body(Body::empty()).unwrap())
+            .await
     }
 
     pub(crate) async fn get_owned(&self, path: String) -> Answer {
@@ -229,7 +258,13 @@ impl App {
 
     /// How many tenants there are, whatever the API says.
     pub(crate) async fn tenants(&self) -> usize {
-        self.tenancy.store().list(None, 1000).await.unwrap().tenants.len()
+        self.tenancy
+            .store()
+            .list(None, 1000)
+            .await
+            .unwrap()
+            .tenants
+            .len()
     }
 }
 
@@ -251,16 +286,31 @@ impl Program<'_> {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.app.send(self.request(Method::GET, path).body(Body::empty()).unwrap()).await
+        self.app
+            .send(self.request(Method::GET, path).body(Body::empty()).unwrap())
+            .await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         let request = self.request(Method::POST, path);
-        self.app.send(request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_owned())).unwrap()).await
+        self.app
+            .send(
+                request
+                    .header(header::CONTENT_TYPE, "application/json")
+                    .body(Body::from(body.to_owned()))
+                    .unwrap(),
+            )
+            .await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
-        self.app.send(self.request(Method::DELETE, path).body(Body::empty()).unwrap()).await
+        self.app
+            .send(
+                self.request(Method::DELETE, path)
+                    .body(Body::empty())
+                    .unwrap(),
+            )
+            .await
     }
 }
 
@@ -321,7 +371,9 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     /// The value that this answer sets for a cookie; empty if it removes it.
@@ -340,10 +392,17 @@ impl Answer {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         assert_eq!(self.header("content-type"), "application/problem+json");
         let body = self.json();
-        assert_eq!(body["type"], format!("urn:openclaw-tenancy:problem:{slug}"), "{body}");
+        assert_eq!(
+            body["type"],
+            format!("urn:openclaw-tenancy:problem:{slug}"),
+            "{body}"
+        );
         assert_eq!(body["status"], status);
         for field in ["title", "detail", "fix", "request_id"] {
-            assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {body}");
+            assert!(
+                body[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{field}: {body}"
+            );
         }
         assert_eq!(body["request_id"], self.header("x-request-id"));
         body

@@ -2,8 +2,8 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::request::Parts;
 use http::HeaderMap;
+use http::request::Parts;
 use openclaw_tenancy::identity::{LoginRequest, LoginStep};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -58,10 +58,13 @@ async fn at_provider(
         return_to: return_to.clone(),
     };
     let step = external.provider.begin(request).await;
-    match step.map_err(|error| Problem::of_provider(error, |reason| Kind::SignInRefused { reason }))? {
-        LoginStep::Redirect { url } => {
-            Ok(with_cookies(Redirect::to(&url).into_response(), vec![cookie]))
-        }
+    match step
+        .map_err(|error| Problem::of_provider(error, |reason| Kind::SignInRefused { reason }))?
+    {
+        LoginStep::Redirect { url } => Ok(with_cookies(
+            Redirect::to(&url).into_response(),
+            vec![cookie],
+        )),
         LoginStep::Password => Ok(to_page(&return_to)),
     }
 }

@@ -28,9 +28,16 @@ pub(in crate::api) async fn sign_out(
         None if !everywhere => {}
         Some(_) | None => state.sessions().end_everywhere(account).await?,
     }
-    audit::done("sign-out", account, if everywhere { "everywhere" } else { "here" });
+    audit::done(
+        "sign-out",
+        account,
+        if everywhere { "everywhere" } else { "here" },
+    );
     let cookies = [cookie::SESSION, cookie::LOGIN, cookie::CLAIM].map(cookie::clear);
     let cookies = cookies.into_iter().collect::<Option<Vec<_>>>();
     let cookies = cookies.ok_or(Kind::Internal)?;
-    Ok(with_cookies(StatusCode::NO_CONTENT.into_response(), cookies))
+    Ok(with_cookies(
+        StatusCode::NO_CONTENT.into_response(),
+        cookies,
+    ))
 }

@@ -32,7 +32,11 @@ pub(in crate::api) async fn sign_in(
 ) -> Result<Response, Problem> {
     let headers = request.headers().clone();
     let address = state.proxies().client(request.extensions(), &headers);
-    let lang = request.extensions().get::<Lang>().copied().unwrap_or_default();
+    let lang = request
+        .extensions()
+        .get::<Lang>()
+        .copied()
+        .unwrap_or_default();
     let id = request.extensions().get::<RequestId>().cloned();
     match JsonOrForm::from_request(request, &()).await? {
         JsonOrForm::Json(fields) => {
@@ -63,11 +67,21 @@ pub(in crate::api) async fn sign_in(
                 Ok(identity) => {
                     let signed_in = establish(&state, &headers, identity).await?;
                     let to = pages::login::onward_to(&return_to);
-                    Ok(with_cookies(Redirect::to(&to).into_response(), signed_in.cookies))
+                    Ok(with_cookies(
+                        Redirect::to(&to).into_response(),
+                        signed_in.cookies,
+                    ))
                 }
                 Err(problem) => {
                     let id = id.map(|RequestId(id)| id).unwrap_or_default();
-                    Ok(pages::login::again(&state, lang, &problem, &id, &shown_name, &return_to))
+                    Ok(pages::login::again(
+                        &state,
+                        lang,
+                        &problem,
+                        &id,
+                        &shown_name,
+                        &return_to,
+                    ))
                 }
             }
         }
@@ -101,12 +115,17 @@ pub(super) async fn check(
     let answer = LoginAnswer::Password { username, password };
     match local.finish(answer).await {
         Ok(logged_in) => Ok(logged_in.identity),
-        Err(error) => Err(Problem::of_provider(error, |reason| Kind::PasswordRefused { reason })),
+        Err(error) => Err(Problem::of_provider(error, |reason| {
+            Kind::PasswordRefused { reason }
+        })),
     }
 }
 
 /// A browser names its origin with every POST; a program has none to name.
-pub(super) fn from_our_page_or_program(headers: &HeaderMap, state: &ApiState) -> Result<(), Problem> {
+pub(super) fn from_our_page_or_program(
+    headers: &HeaderMap,
+    state: &ApiState,
+) -> Result<(), Problem> {
     let by_browser = headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site");
     if by_browser {
         csrf::same_origin(headers, state.public_url())?;

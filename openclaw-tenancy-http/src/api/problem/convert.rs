@@ -38,7 +38,7 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { what } if *what == "host" => Kind::NotFound(Missing::Host),
             StoreError::NotFound { .. } => Kind::NotFound(Missing::Instance),
             StoreError::AlreadyHasTenant { existing } => Kind::AlreadyHasInstance {
-                existing: *existing,
+                existing: existing.to_string(),
             },
             StoreError::SlugTaken { slug } => Kind::NameTaken {
                 name: slug.to_string(),
@@ -102,7 +102,9 @@ impl From<AuthError> for Problem {
             }
             .into(),
             AuthError::Refused { reason } => Kind::BearerRefused { reason }.into(),
-            AuthError::Provider(error) => Self::of_provider(error, |reason| Kind::BearerRefused { reason }),
+            AuthError::Provider(error) => {
+                Self::of_provider(error, |reason| Kind::BearerRefused { reason })
+            }
             AuthError::Store(error) => error.into(),
         }
     }

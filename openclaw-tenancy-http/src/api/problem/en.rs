@@ -9,7 +9,11 @@ use crate::api::lang::Lang;
 
 pub(super) fn words(kind: &Kind) -> Words {
     let (title, detail, fix) = match kind {
-        Kind::InvalidBody(fault) => ("The body is not acceptable JSON", body(fault), SEND_JSON.into()),
+        Kind::InvalidBody(fault) => (
+            "The body is not acceptable JSON",
+            body(fault),
+            SEND_JSON.into(),
+        ),
         Kind::UnsupportedMediaType { found } => (
             "Unsupported media type",
             match found {
@@ -47,7 +51,8 @@ pub(super) fn words(kind: &Kind) -> Words {
         Kind::Unauthenticated => (
             "Sign in first",
             "The request has no credential, or its session has ended.".into(),
-            "send `Authorization: Bearer …` with a token from POST /api/auth/token, or sign in".into(),
+            "send `Authorization: Bearer …` with a token from POST /api/auth/token, or sign in"
+                .into(),
         ),
         Kind::BearerRefused { reason } => (
             "The bearer token was refused",
@@ -66,7 +71,8 @@ pub(super) fn words(kind: &Kind) -> Words {
         ),
         Kind::ClaimRefused => (
             "This link does not work",
-            "The link has been used, is older than a day, or there is an administrator already.".into(),
+            "The link has been used, is older than a day, or there is an administrator already."
+                .into(),
             "if there is none, restart the server: it prints a new link".into(),
         ),
         Kind::AdministratorsOnly => (
@@ -98,7 +104,9 @@ pub(super) fn words(kind: &Kind) -> Words {
             match missing {
                 Missing::Path => "check the address",
                 Missing::OwnInstance => "create one by POST /api/tenants",
-                Missing::Instance => "check the id or host name, and which account you are signed in as",
+                Missing::Instance => {
+                    "check the id or host name, and which account you are signed in as"
+                }
                 Missing::Host => "GET /api/hosts lists them",
                 Missing::Provider => "begin the sign-in again",
             }
@@ -181,12 +189,14 @@ pub(super) fn words(kind: &Kind) -> Words {
         Kind::StoreUnavailable => (
             "The database does not answer",
             "The database does not answer. A write may have happened.".into(),
-            "look, then try again in a moment, with the same Idempotency-Key if there was one".into(),
+            "look, then try again in a moment, with the same Idempotency-Key if there was one"
+                .into(),
         ),
         Kind::TimedOut => (
             "It took too long",
             "The request was given up. A write may have happened.".into(),
-            "look, then try again in a moment, with the same Idempotency-Key if there was one".into(),
+            "look, then try again in a moment, with the same Idempotency-Key if there was one"
+                .into(),
         ),
         Kind::Internal => (
             "A fault of the server",
@@ -201,7 +211,8 @@ pub(super) fn words(kind: &Kind) -> Words {
     }
 }
 
-const SEND_JSON: &str = "send one JSON object in UTF-8, each key once, such as {\"plan\": \"basic\"}";
+const SEND_JSON: &str =
+    "send one JSON object in UTF-8, each key once, such as {\"plan\": \"basic\"}";
 
 fn body(fault: &BodyFault) -> String {
     match fault {

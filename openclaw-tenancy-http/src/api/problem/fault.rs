@@ -79,11 +79,25 @@ impl FieldFault {
         match (lang, &self.fault) {
             (Lang::En, Fault::Unknown { nearest, known }) => (
                 format!("There is no field `{field}`."),
-                unknown_fix(*nearest, known, "did you mean ", "?", "the fields are: ", "give none"),
+                unknown_fix(
+                    *nearest,
+                    known,
+                    "did you mean ",
+                    "?",
+                    "the fields are: ",
+                    "give none",
+                ),
             ),
             (Lang::ZhCn, Fault::Unknown { nearest, known }) => (
                 format!("没有名为 `{field}` 的字段。"),
-                unknown_fix(*nearest, known, "您是否想写 ", "？", "可用字段：", "请不要提供任何字段"),
+                unknown_fix(
+                    *nearest,
+                    known,
+                    "您是否想写 ",
+                    "？",
+                    "可用字段：",
+                    "请不要提供任何字段",
+                ),
             ),
             (Lang::En, Fault::Missing) => {
                 (format!("`{field}` is missing."), format!("give `{field}`"))
@@ -96,14 +110,20 @@ impl FieldFault {
                     Expected::Text => "text in quotes",
                     Expected::Flag => "true or false",
                 };
-                (format!("`{field}` has the wrong type."), format!("give {expected}"))
+                (
+                    format!("`{field}` has the wrong type."),
+                    format!("give {expected}"),
+                )
             }
             (Lang::ZhCn, Fault::Type { expected }) => {
                 let expected = match expected {
                     Expected::Text => "带引号的文本",
                     Expected::Flag => "true 或 false",
                 };
-                (format!("`{field}` 的类型不对。"), format!("请提供{expected}"))
+                (
+                    format!("`{field}` 的类型不对。"),
+                    format!("请提供{expected}"),
+                )
             }
             (Lang::En, Fault::TooLong { limit }) => (
                 format!("`{field}` is too long."),

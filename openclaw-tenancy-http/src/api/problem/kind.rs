@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 use openclaw_tenancy::host::Shortage;
-use openclaw_tenancy::id::TenantId;
 use openclaw_tenancy::quantity::Bytes;
 
 use super::fault::FieldFault;
@@ -70,7 +69,7 @@ pub enum Kind {
     /// The account has an instance.
     AlreadyHasInstance {
         /// Which.
-        existing: TenantId,
+        existing: String,
     },
     /// The name is in use or kept back.
     NameTaken {
@@ -284,6 +283,7 @@ impl Kind {
                 CrossSite::FetchSite => (Some("Sec-Fetch-Site"), None),
                 CrossSite::Token => (Some("X-CSRF-Token"), None),
             },
+            Self::AlreadyHasInstance { existing } => (None, Some(existing)),
             Self::NameTaken { name } => (Some("name"), Some(name)),
             Self::IdempotencyMismatch => (Some("Idempotency-Key"), None),
             Self::PlanUnknown { plan, .. }
@@ -298,7 +298,6 @@ impl Kind {
             | Self::AdministratorsOnly
             | Self::NotFound(_)
             | Self::MethodNotAllowed
-            | Self::AlreadyHasInstance { .. }
             | Self::Deleting
             | Self::Changed
             | Self::TooManyRequests { .. }

@@ -143,7 +143,12 @@ impl Problem {
             value: value.map(str::to_owned),
             fix: words.fix.map(|fix| sentence(&fix, lang)),
             request_id: request_id.to_owned(),
-            errors: self.kind.faults().iter().map(|fault| fault.error(lang)).collect(),
+            errors: self
+                .kind
+                .faults()
+                .iter()
+                .map(|fault| fault.error(lang))
+                .collect(),
         }
     }
 }
@@ -152,7 +157,9 @@ impl IntoResponse for Problem {
     /// Without a body: the outermost layer writes it.
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        response.extensions_mut().insert(Carried(std::sync::Arc::new(self)));
+        response
+            .extensions_mut()
+            .insert(Carried(std::sync::Arc::new(self)));
         response
     }
 }

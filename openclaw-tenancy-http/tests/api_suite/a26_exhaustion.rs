@@ -1,0 +1,181 @@
+//! A26: how often things may be tried, and how much is read.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use http::{Method, header};
+
+use crate::support::{Answer, App, PASSWORD, request};
+
+async fn password(app: &App, from: &str, name: &str, password: &str) -> Answer {
+    let body = format!(r#"{{"username":"{name}","password":"{password}"}}"#);
+    let mut request = request(Method::POST, "/api/auth/password")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body.into())
+        .unwrap();
+    let peer: SocketAddr = from.parse().unwrap();
+    request.extensions_mut().insert(ConnectInfo(peer));
+    app.send(request).await
+}
+
+#[tokio::test]
+async fn a26_exhaustion_passwords_are_rationed_by_name_and_address() {
+    let app = App::new().await;
+    app.local_account("ada").await;
+    let guess = |from: &'static str| password(&app, from, "ada", "wrong password");
+    for _ in 0..5 {
+        guess("192.0.2.1:1").await.problem(401, "password-refused");
+    }
+    let answer = guess("192.0.2.1:2").await;
+    answer.problem(429, "too-many-requests");
+    assert_eq!(answer.header("retry-after"), "30");
+    // Not even the right one now; and another spelling is the same name.
+    password(&app, "192.0.2.1:3", "ada", PASSWORD)
+        .await
+        .problem(429, "too-many-requests");
+    password(&app, "192.0.2.1:3", " ADA ", PASSWORD)
+        .await
+        .problem(429, "too-many-requests");
+    // Somebody else's address is not locked out by it.
+    assert_eq!(
+        password(&app, "192.0.2.2:1", "ada", PASSWORD).await.status,
+        200
+    );
+    // One subscriber's /64 is one address.
+    for host in 1..=5 {
+        let from = format!("[2001:db8:1:1::{host}]:1");
+        password(&app, &from, "ada", "wrong password")
+            .await
+            .problem(401, "password-refused");
+    }
+    password(&app, "[2001:db8:1:1:ffff::1]:1", "ada", "x")
+        .await
+        .problem(429, "too-many-requests");
+    // It refills.
+    app.clock.advance(Duration::from_secs(30));
+    assert_eq!(
+        password(&app, "192.0.2.1:1", "ada", PASSWORD).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a26_exhaustion_many_names_from_one_address_are_rationed() {
+    let app = App::new().await;
+    let mut refused = 0;
+    for number in 0..40 {
+        let answer = password(&app, "192.0.2.1:1", &format!("name{number}"), "wrong").await;
+        refused += usize::from(answer.status == 429);
+    }
+    assert_eq!(refused, 10, "30 at once");
+}
+
+#[tokio::test]
+async fn a26_exhaustion_creates_and_tokens_are_rationed_by_account() {
+    let app = App::new().await;
+    let (ada, bob) = (app.account("ada").await, app.account("bob").await);
+    let program = app.program(&ada).await;
+    let mut made = Vec::new();
+    for _ in 0..45 {
+        made.push(program.post("/api/tenants", "{}").await.status.as_u16());
+    }
+    assert_eq!((made[0], made[1], made[39], made[40]), (202, 409, 409, 429));
+    assert_eq!(
+        app.program(&bob)
+            .await
+            .post("/api/tenants", "{}")
+            .await
+            .status,
+        202
+    );
+
+    let browser = app.browser(&ada).await;
+    let mut issued = Vec::new();
+    for _ in 0..12 {
+        let request = browser
+            .write(Method::POST, "/api/auth/token")
+            .body(String::new().into());
+        issued.push(app.send(request.unwrap()).await.status.as_u16());
+    }
+    assert_eq!((issued[0], issued[9], issued[10]), (200, 200, 429));
+}
+
+#[tokio::test]
+async fn a26_exhaustion_guessed_bearers_and_floods_are_rationed() {
+    let app = App::new().await;
+    let ada = app.account("ada").await;
+    let program = app.program(&ada).await;
+    let mut guesses = Vec::new();
+    for _ in 0..70 {
+        let request =
+            request(Method::GET, "/api/auth/me").header(header::AUTHORIZATION, "Bearer x");
+        guesses.push(
+            app.send(request.body(String::new().into()).unwrap())
+                .await
+                .status
+                .as_u16(),
+        );
+    }
+    assert_eq!((guesses[59], guesses[60]), (401, 429));
+    // Who has a good one is served on, from the same address too.
+    assert_eq!(program.get("/api/auth/me").await.status, 200);
+    let mut seen = Vec::new();
+    for _ in 0..210 {
+        seen.push(program.get("/api/auth/me").await.status.as_u16());
+    }
+    assert_eq!((seen[198], seen[209]), (200, 429));
+}
+
+#[tokio::test]
+async fn a26_exhaustion_sign_ins_begun_are_bounded() {
+    let app = App::with(|parts, builder| {
+        let provider = crate::sign_in::Redirecting::new(&parts.access, &parts.clock);
+        builder.provider("there", "There", std::sync::Arc::new(provider))
+    })
+    .await;
+    let mut begun = Vec::new();
+    for _ in 0..35 {
+        begun.push(
+            app.get("/api/auth/login?provider=there")
+                .await
+                .status
+                .as_u16(),
+        );
+    }
+    assert_eq!((begun[29], begun[30]), (303, 429));
+}
+
+#[tokio::test]
+async fn a26_exhaustion_bodies_are_read_to_64_kib() {
+    let app = App::new().await;
+    let ada = app.account("ada").await;
+    let program = app.program(&ada).await;
+    let just = format!(r#"{{"plan":"{}"}}"#, "x".repeat(64 * 1024 - 11));
+    assert_eq!(just.len(), 64 * 1024);
+    program
+        .post("/api/tenants", &just)
+        .await
+        .problem(422, "invalid-fields");
+    let problem = program
+        .post("/api/tenants", &format!("{just} "))
+        .await
+        .problem(413, "body-too-large");
+    assert_eq!(problem["detail"], "At most 65536 bytes are read.");
+    // Announced and not sent, and sent without being announced.
+    let announced = program
+        .request(Method::POST, "/api/tenants")
+        .header(header::CONTENT_LENGTH, "99999999999");
+    app.send(announced.body(String::new().into()).unwrap())
+        .await
+        .problem(413, "body-too-large");
+    let chunks = futures::stream::repeat_with(|| {
+        Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b' '; 4096]))
+    });
+    let endless = program
+        .request(Method::POST, "/api/tenants")
+        .header(header::CONTENT_TYPE, "application/json");
+    let endless = endless.body(axum::body::Body::from_stream(chunks)).unwrap();
+    app.send(endless).await.problem(413, "body-too-large");
+    assert_eq!(app.tenants().await, 0);
+}
