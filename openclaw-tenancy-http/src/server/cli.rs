@@ -62,8 +62,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Print a bearer token for the API
     ///
-    /// The token ends after tokens.expires_in, or when its account signs out everywhere. Whoever has it can
-    /// do what the account can.
+    /// The token ends after an hour unless configured otherwise, or when its account signs out everywhere.
+    /// Whoever has it can do what the account can.
     #[command(verbatim_doc_comment)]
     Token(Token),
     /// Give a local account a new random password, and print it
@@ -92,7 +92,7 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub data: Option<PathBuf>,
-    /// Set any setting, such as --set edge.base_domain=claw.example.org; repeatable
+    /// Set any setting, such as --set log.level=debug; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub set: Vec<(String, String)>,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Parser as _;
@@ -142,7 +143,10 @@ async fn bearer(loaded: &Loaded, whose: &str) -> anyhow::Result<String> {
 
 async fn new_password(loaded: &Loaded, username: &str) -> anyhow::Result<String> {
     let foundation = existing(loaded).await?;
-    let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
+    let (clock, entropy) = (
+        Arc::clone(&foundation.clock),
+        Arc::clone(&foundation.entropy),
+    );
     let local = LocalAccounts::new(foundation.database.access(), clock, entropy)?;
     let password = local
         .reset_password(username)

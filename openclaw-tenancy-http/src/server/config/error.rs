@@ -12,7 +12,7 @@ pub struct Problem {
     /// The value as it was given, cut to 120 characters; `None` for a secret and where there is none.
     pub value: Option<String>,
     /// Where it came from.
-    pub origin: Option<Origin>,
+    pub origin: Option<Box<Origin>>,
     /// What is wrong with it.
     pub what: String,
     /// What to do about it.
@@ -48,7 +48,7 @@ impl Problem {
 
     /// With where it came from.
     pub(super) fn from(mut self, origin: Option<Origin>) -> Self {
-        self.origin = origin;
+        self.origin = origin.map(Box::new);
         self
     }
 }

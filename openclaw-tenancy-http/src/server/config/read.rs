@@ -37,7 +37,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node) -> Result<T, ConfigError> {
         };
         // With what is wrong taken away, reading goes on and finds what else is wrong.
         let taken = error.take.as_ref().is_some_and(|path| root.remove(path));
-        problems.push(error.problem);
+        problems.push(*error.problem);
         if !taken {
             problems.extend(unknown.into_inner());
             return Err(ConfigError { problems });
@@ -48,7 +48,7 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node) -> Result<T, ConfigError> {
 /// A problem, and the path to take away so that reading can go on.
 #[derive(Debug)]
 pub(super) struct ReadError {
-    problem: Problem,
+    problem: Box<Problem>,
     missing: Option<&'static str>,
     take: Option<Vec<String>>,
 }
@@ -57,7 +57,7 @@ impl ReadError {
     fn located(mut self, path: &[String], leaf: Option<&Leaf>) -> Self {
         if self.take.is_none() {
             self.problem.key = shown(path);
-            self.problem.origin = leaf.map(|leaf| leaf.origin.clone());
+            self.problem.origin = leaf.map(|leaf| Box::new(leaf.origin.clone()));
             if let Some(field) = self.missing {
                 let mut path = path.to_vec();
                 path.push(field.to_owned());
@@ -65,7 +65,7 @@ impl ReadError {
                 self.problem.fix = format!("set it, or {}", super::sources::variable(&path));
             }
             if let Some(leaf) = leaf.filter(|_| !secret::is_secret(path)) {
-                self.problem = self.problem.value(&leaf.value);
+                *self.problem = self.problem.clone().value(&leaf.value);
             }
             // Settings of a section stand alone; anything deeper belongs to an entry that needs all of it.
             let deep = path
@@ -91,7 +91,7 @@ impl de::Error for ReadError {
         let message = message.to_string();
         let (what, fix) = message.split_once("; ").unwrap_or((&message, ""));
         Self {
-            problem: Problem::new("", what, fix),
+            problem: Box::new(Problem::new("", what, fix)),
             missing: None,
             take: None,
         }

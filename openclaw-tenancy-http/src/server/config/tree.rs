@@ -93,8 +93,8 @@ impl fmt::Debug for Leaf {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
     Leaf(Leaf),
-    Table(BTreeMap<String, Node>),
-    List(Vec<Node>),
+    Table(BTreeMap<String, Self>),
+    List(Vec<Self>),
 }
 
 impl Default for Node {

@@ -193,7 +193,7 @@ fn swap_check(subject: &str, host: &HostSection, config: &Config, info: &Info) -
         );
     };
     let Ok(catalog) = config.catalog() else {
-        return Check::ok(subject, format!("swap {swap}"));
+        return Check::ok(subject, format!("swap: {}", about(swap)));
     };
     let floor = config.image.floor;
     let needs = |swap: Bytes| {
@@ -208,13 +208,17 @@ fn swap_check(subject: &str, host: &HostSection, config: &Config, info: &Info) -
     match needs(swap).as_slice() {
         [] => Check::ok(
             subject,
-            format!("swap {swap}, limited; every plan can run the image"),
+            format!(
+                "swap: {}, limited; every plan can run the image",
+                about(swap)
+            ),
         ),
         plans => Check::warn(
             subject,
             format!(
-                "swap {swap}: plan {} cannot run the image, which needs {floor} of memory and swap \
+                "swap: {}; plan {} cannot run the image, which needs {floor} of memory and swap \
                  together",
+                about(swap),
                 plans.join(", ")
             ),
             "add swap (`fallocate -l 4G /swapfile && chmod 600 /swapfile && mkswap /swapfile && \
@@ -259,7 +263,7 @@ fn capacity_check(subject: &str, config: &Config, info: &Info) -> Option<Check> 
         .filter(|plan| plan.limits.cpu.0 > info.ncpu * 1000 || plan.limits.memory > usable)
         .map(|plan| plan.name.as_str())
         .collect();
-    let has = format!("{} CPUs and {memory} of memory", info.ncpu);
+    let has = format!("{} CPUs and {} of memory", info.ncpu, about(memory));
     Some(match too_large.as_slice() {
         [] => Check::ok(subject, format!("{has}: every plan fits")),
         plans if plans.len() == catalog.iter().count() => Check::fail(
@@ -272,6 +276,18 @@ fn capacity_check(subject: &str, config: &Config, info: &Info) -> Option<Check> 
             format!("{has}: too small for {}", plans.join(", ")),
         ),
     })
+}
+
+/// An amount as people read it: an engine's figures are no round ones.
+fn about(amount: Bytes) -> String {
+    const GIB: u64 = 1 << 30;
+    let tenths = amount.0.saturating_mul(10).saturating_add(GIB / 2) / GIB;
+    match (amount.0, tenths) {
+        (0, _) => "none".to_owned(),
+        (_, 0..10) => format!("{} MiB", amount.0 >> 20),
+        (_, tenths) if tenths % 10 == 0 => format!("{} GiB", tenths / 10),
+        (_, tenths) => format!("{}.{} GiB", tenths / 10, tenths % 10),
+    }
 }
 
 /// What engines warn of that has to do with us: filters of bridged traffic, and not what is said above already.
@@ -297,7 +313,7 @@ async fn image_check(subject: &str, config: &Config, engine: &Surveyed) -> Check
     match engine.image(reference).await {
         Ok(Some(size)) => Check::ok(
             subject,
-            format!("image {reference} is there, {}", Bytes(size)),
+            format!("image {reference} is there, {}", about(Bytes(size))),
         ),
         Ok(None) => Check::warn(
             subject,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openclaw_tenancy::clock::Timestamp;
 use openclaw_tenancy::event::Event;
-use openclaw_tenancy::host::Host;
+use openclaw_tenancy::host::{Host, HostState};
 use openclaw_tenancy::id::{AccountId, Fence, HostId, Revision, TenantId, WorkerId};
 use openclaw_tenancy::store::{
     Change, Changes, Claim, ClaimRequest, Cordon, Created, HostSettlement, PlaceRequest,
@@ -151,11 +151,16 @@ impl TenantStore for MeteredStore {
         fence: Fence,
         settlement: HostSettlement,
     ) -> Result<(), StoreError> {
+        let well = match settlement.state {
+            HostState::New | HostState::Ready => "ok",
+            HostState::Unreachable { .. } => "unreachable",
+            HostState::Quarantined { .. } => "quarantined",
+        };
         let outcome = noted(
             "settle_host",
             self.0.settle_host(id, fence, settlement).await,
         );
-        pass("host", settled(&outcome, "ok"));
+        pass("host", settled(&outcome, well));
         outcome
     }
 

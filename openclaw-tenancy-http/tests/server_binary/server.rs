@@ -9,23 +9,23 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::server_support::{PATIENCE, command};
+use crate::support::{PATIENCE, command};
 
 /// A running server.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     _stdout: Lines<BufReader<ChildStdout>>,
     stderr: JoinHandle<String>,
     /// What it printed before it was ready.
-    pub said: Vec<String>,
-    pub api: String,
-    pub edge: String,
-    pub metrics: String,
+    pub(crate) said: Vec<String>,
+    pub(crate) api: String,
+    pub(crate) edge: String,
+    pub(crate) metrics: String,
 }
 
 impl Server {
     /// Starts on free ports, with an engine that does not answer, and waits until it serves.
-    pub async fn start(data: &Path, environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(data: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = command(data)
             .arg("serve")
             .envs([
@@ -83,12 +83,12 @@ impl Server {
         }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id().expect("it runs")
     }
 
     /// The first administrator's name and password, if this start made one.
-    pub fn first_administrator(&self) -> Option<(String, String)> {
+    pub(crate) fn first_administrator(&self) -> Option<(String, String)> {
         let line = self
             .said
             .iter()
@@ -97,7 +97,7 @@ impl Server {
         Some((name.to_owned(), password.to_owned()))
     }
 
-    pub async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &self.pid().to_string()])
             .status();
@@ -105,7 +105,7 @@ impl Server {
     }
 
     /// Waits for its end; its exit code and its log lines.
-    pub async fn ended(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let status = timeout(PATIENCE, self.child.wait())
             .await
             .expect("it ends")
@@ -114,12 +114,12 @@ impl Server {
     }
 
     /// SIGTERM; its exit code and its log lines.
-    pub async fn stop(self) -> (Option<i32>, String) {
+    pub(crate) async fn stop(self) -> (Option<i32>, String) {
         self.signal("TERM").await;
         self.ended().await
     }
 
-    pub async fn get(&self, path: &str, token: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> (u16, Value) {
         send(
             client()
                 .get(format!("{}{path}", self.api))
@@ -128,7 +128,7 @@ impl Server {
         .await
     }
 
-    pub async fn post(&self, path: &str, token: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> (u16, Value) {
         send(
             client()
                 .post(format!("{}{path}", self.api))
@@ -139,7 +139,7 @@ impl Server {
     }
 }
 
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     // More than one test of a process may come first.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     reqwest::Client::builder()
@@ -149,7 +149,7 @@ pub fn client() -> reqwest::Client {
         .unwrap()
 }
 
-pub async fn send(request: reqwest::RequestBuilder) -> (u16, Value) {
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or(Value::Null))

@@ -1,12 +1,8 @@
 //! The life of the real server: first start, work, SIGTERM, and the start after.
 
-#[path = "server_support/server.rs"]
-mod server;
-mod server_support;
-
+use crate::server::{Server, client, send};
+use crate::support::{PATIENCE, run, text};
 use serde_json::json;
-use server::{Server, client, send};
-use server_support::{run, text};
 
 #[tokio::test]
 async fn the_first_start_introduces_an_administrator_and_the_next_keeps_everything() {
@@ -31,8 +27,17 @@ async fn the_first_start_introduces_an_administrator_and_the_next_keeps_everythi
     assert!(printed.status.success(), "{}", text(&printed.stderr));
     let printed = text(&printed.stdout);
     let (status, same) = server.get("/api/auth/me", printed.trim()).await;
-    assert_eq!((status, &same["id"]), (200, &me["id"]), "{same}");
-    let by_id = run(&data, &["token", me["id"].as_str().unwrap()], &[]).await;
+    assert_eq!(
+        (status, &same["account"]["id"]),
+        (200, &me["account"]["id"]),
+        "{same}"
+    );
+    let by_id = run(
+        &data,
+        &["token", me["account"]["id"].as_str().unwrap()],
+        &[],
+    )
+    .await;
     let (status, _) = server.get("/api/hosts", text(&by_id.stdout).trim()).await;
     assert_eq!(status, 200, "an administrator sees the hosts");
 
@@ -45,8 +50,8 @@ async fn the_first_start_introduces_an_administrator_and_the_next_keeps_everythi
     assert_eq!(server.first_administrator(), None);
     let (status, again) = server.get("/api/auth/me", &token).await;
     assert_eq!(
-        (status, &again["id"]),
-        (200, &me["id"]),
+        (status, &again["account"]["id"]),
+        (200, &me["account"]["id"]),
         "tokens outlive a restart"
     );
 
@@ -109,7 +114,7 @@ async fn what_is_under_way_at_sigterm_is_answered() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(server_support::PATIENCE, begun)
+    tokio::time::timeout(PATIENCE, begun)
         .await
         .expect("the end begins");
     stream.write_all(&body[10..]).await.unwrap();
@@ -151,6 +156,91 @@ async fn the_predecessors_variables_are_read_and_reported() {
         );
     }
     assert!(!log.contains("canary"), "{log}");
+}
+
+#[tokio::test]
+async fn without_local_accounts_a_link_introduces_the_first_administrator() {
+    let dir = tempfile::tempdir().unwrap();
+    let environment = [
+        ("OPENCLAW_TENANCY__IDENTITY__OIDC__0__ID", "company"),
+        (
+            "OPENCLAW_TENANCY__IDENTITY__OIDC__0__ISSUER",
+            "https://127.0.0.1:1",
+        ),
+        ("OPENCLAW_TENANCY__IDENTITY__OIDC__0__CLIENT_ID", "tenancy"),
+        (
+            "OPENCLAW_TENANCY__IDENTITY__OIDC__0__CLIENT_SECRET",
+            "a long and random one",
+        ),
+    ];
+    // The provider does not answer, and the server starts all the same.
+    let server = Server::start(dir.path(), &environment).await;
+    let (word, link) = server.first_administrator().expect("a link is printed");
+    assert_eq!(word, "open");
+    let (origin, code) = link
+        .split_once("/claim?code=")
+        .expect("it leads to the claim");
+    assert_eq!(origin.replace("//localhost:", "//127.0.0.1:"), server.api);
+    let code = code.to_owned();
+    let answer = client()
+        .get(format!("{}/claim?code={code}", server.api))
+        .send()
+        .await
+        .unwrap();
+    assert_ne!(answer.status(), 404, "the link leads somewhere");
+    let (exit, log) = server.stop().await;
+    assert_eq!(exit, Some(0), "{log}");
+    assert!(!log.contains(&code), "the code stands in the log");
+}
+
+#[tokio::test]
+async fn keys_under_a_key_file_need_it_at_every_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, file) = (dir.path().join("data"), dir.path().join("keys"));
+    std::fs::write(&file, [7; 40]).unwrap();
+    let environment = [("OPENCLAW_TENANCY__STORE__KEY_FILE", file.to_str().unwrap())];
+    let server = Server::start(&data, &environment).await;
+    assert_eq!(server.stop().await.0, Some(0));
+    let listen = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--edge-listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+    ];
+    let args = [&listen[..], &["127.0.0.1:0"]].concat();
+    let output = run(&data, &args, &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("store.key_file is not set"), "{stderr}");
+    let server = Server::start(&data, &environment).await;
+    assert_eq!(server.first_administrator(), None);
+    assert_eq!(server.stop().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_second_server_on_one_sqlite_file_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]).await;
+    let args = [
+        "serve",
+        "--listen=127.0.0.1:0",
+        "--edge-listen=127.0.0.1:0",
+        "--metrics-listen=127.0.0.1:0",
+    ];
+    let output = run(dir.path(), &args, &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("another server uses the database"),
+        "{stderr}"
+    );
+    // After a kill -9 nothing is in the way of the next start.
+    server.signal("KILL").await;
+    assert_eq!(server.ended().await.0, None);
+    let server = Server::start(dir.path(), &[]).await;
+    assert_eq!(server.stop().await.0, Some(0));
 }
 
 #[tokio::test]
@@ -205,7 +295,7 @@ async fn a30_metrics_and_health_have_their_own_listener_and_bounded_labels() {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     };
-    let exported = tokio::time::timeout(server_support::PATIENCE, read)
+    let exported = tokio::time::timeout(PATIENCE, read)
         .await
         .expect("it is counted");
     for series in [

@@ -1,8 +1,6 @@
 //! The commands of the binary that need no server.
 
-mod server_support;
-
-use server_support::{run, text};
+use crate::support::{run, text};
 
 const SECRET: &str = "qvJ0w8m2Tf9sVbXn3LrKz6HdYpGc1EuRa5Ti7OoWjUA=";
 

@@ -8,10 +8,10 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// The longest anything here may take; five times what a busy machine needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary in an environment of its own.
-pub fn command(data: &Path) -> Command {
+pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw-tenancy"));
     command
         .env_clear()
@@ -22,7 +22,7 @@ pub fn command(data: &Path) -> Command {
 }
 
 /// A command that ends by itself.
-pub async fn run(data: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) async fn run(data: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = command(data);
     command.args(args).envs(environment.iter().copied());
     timeout(PATIENCE, command.output())
@@ -31,6 +31,6 @@ pub async fn run(data: &Path, args: &[&str], environment: &[(&str, &str)]) -> Ou
         .expect("it starts")
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }

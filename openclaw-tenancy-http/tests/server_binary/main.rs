@@ -1,0 +1,12 @@
+//! The reference server as its users meet it: the real binary, as processes of the tests' own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+mod commands;
+mod life;
+mod server;
+mod services;
+mod support;
