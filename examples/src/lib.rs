@@ -1,1 +1,1 @@
-//! Examples of openclaw-tenancy, run by the tests.
+//! The examples stand beside this file; `cargo run --package examples --example NAME` runs one.
