@@ -211,6 +211,7 @@ mod tests {
     #[test]
     fn the_help_is_worth_reading() {
         let mut command = Cli::command();
+        command.build();
         insta::assert_snapshot!("help", command.render_long_help());
         for name in ["serve", "doctor", "token", "password", "config"] {
             let sub = command.find_subcommand_mut(name).unwrap();

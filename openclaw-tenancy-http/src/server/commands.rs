@@ -1,7 +1,7 @@
 //! The commands that end by themselves, and what the binary does with the command line.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -35,13 +35,18 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::from(error).context("no runtime can be made")),
     };
-    match runtime.block_on(run(cli, &mut std::io::stdout())) {
+    match runtime.block_on(run(cli, &mut io::stdout())) {
         Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {
+    let written = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    if written == Some(io::ErrorKind::BrokenPipe) {
+        // Whoever read our output has seen enough of it.
+        return ExitCode::SUCCESS;
+    }
     // The line may hold what a database or an engine wrote.
     let text = format!("error: {error:#}");
     for line in text.lines() {

@@ -71,6 +71,16 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
+    serve_with(listener, router, clock, stop, HEAD).await;
+}
+
+async fn serve_with(
+    listener: TcpListener,
+    router: Router,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    head: Duration,
+) {
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
@@ -91,7 +101,7 @@ pub async fn serve(
             connections.spawn(async move {
                 let _place = place;
                 tokio::select! {
-                    () = connection(stream, peer, router, stop) => {}
+                    () = connection(stream, peer, router, stop, head) => {}
                     () = cut.cancelled() => {}
                 }
             });
@@ -113,7 +123,13 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+    head: Duration,
+) {
     // Small answers must not wait for an acknowledgement (Nagle); a socket that refuses this still works.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -124,7 +140,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(head)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
@@ -139,5 +155,74 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     if let Err(error) = ended {
         // Clients that go away or are too slow: nothing that an operator could do anything about.
         tracing::debug!(error = %openclaw_tenancy::error::chain(&error), "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use openclaw_tenancy::clock::SystemClock;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    async fn server(head: Duration) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = bind("test", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let router = Router::new().route("/", get(async || "here"));
+        let serving = serve_with(listener, router, Arc::new(SystemClock), stop.clone(), head);
+        (address, stop, tokio::spawn(serving))
+    }
+
+    /// Sends `text` and reads until the server closes.
+    async fn exchange(address: SocketAddr, text: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        // A reset after the answer is a close as well.
+        let _ = tokio::time::timeout(Duration::from_secs(30), read)
+            .await
+            .expect("it is closed");
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a26_exhaustion_heads_are_bounded_in_time_number_and_size() {
+        let (address, stop, serving) = server(Duration::from_millis(300)).await;
+        let status = |answer: &str| answer.get(9..12).map(str::to_owned);
+        let asked = exchange(
+            address,
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        )
+        .await;
+        assert_eq!(status(&asked).as_deref(), Some("200"), "{asked}");
+        for slow in ["", "GET / HTTP/1.1\r\nhost: a\r\nx-slow:"] {
+            let answer = exchange(address, slow).await;
+            assert!(
+                matches!(status(&answer).as_deref(), None | Some("408")),
+                "{answer}"
+            );
+        }
+        // A second request on a connection that is kept open has no more time than the first.
+        let idle = exchange(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(status(&idle).as_deref(), Some("200"), "{idle}");
+        let many = "x: y\r\n".repeat(MAX_HEADERS + 1);
+        let large = format!("x: {}\r\n", "y".repeat(MAX_HEAD));
+        for fields in [many, large] {
+            let answer = exchange(
+                address,
+                &format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"),
+            )
+            .await;
+            assert_eq!(status(&answer).as_deref(), Some("431"), "{answer}");
+        }
+        stop.cancel();
+        serving.await.unwrap();
+        assert!(
+            TcpStream::connect(address).await.is_err(),
+            "nothing is accepted any more"
+        );
     }
 }

@@ -35,7 +35,7 @@ use url::Url;
 pub use self::error::{ConfigError, Problem};
 pub use self::form::Network;
 pub use self::identity::{AdminSection, ClientAuth, IdentitySection, OidcSection};
-pub use self::overlay::{ModelSection, OverlaySection, ProviderSection};
+pub use self::overlay::{ModelSection, OverlaySection, ProviderSection, Sections};
 pub use self::plans::{PlanSection, Sandboxes};
 pub use self::secret::Secret;
 pub use self::sections::{

@@ -1,9 +1,10 @@
 //! `[overlay]`: what every instance gets from the operator.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use openclaw_tenancy::instance::{Model, ModelProvider, Overlay};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use super::error::Problem;
@@ -18,16 +19,25 @@ pub struct OverlaySection {
     /// `[overlay.providers.NAME]`: model providers.
     pub providers: BTreeMap<String, ProviderSection>,
     /// `[overlay.sections.NAME]`: further sections of `OpenClaw`'s own configuration, such as `channels`.
-    #[serde(serialize_with = "redact")]
-    pub sections: BTreeMap<String, serde_json::Value>,
+    pub sections: Sections,
 }
 
-/// Channels carry their tokens in settings of `OpenClaw`'s naming: only the sections' names are shown.
-fn redact<S: serde::Serializer>(
-    sections: &BTreeMap<String, serde_json::Value>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(sections.keys().map(|name| (name, "[redacted]")))
+/// Sections of `OpenClaw`'s configuration, by name. Channels carry their tokens in settings of `OpenClaw`'s
+/// naming, so neither `Debug` nor serialising shows more than the names.
+#[derive(Clone, PartialEq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Sections(pub BTreeMap<String, serde_json::Value>);
+
+impl fmt::Debug for Sections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Serialize for Sections {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.keys().map(|name| (name, "[redacted]")))
+    }
 }
 
 /// A model provider.
@@ -115,6 +125,7 @@ impl OverlaySection {
         }
         for name in self
             .sections
+            .0
             .keys()
             .filter(|name| OURS.contains(&name.as_str()))
         {
@@ -161,7 +172,7 @@ impl OverlaySection {
         Overlay {
             providers: providers.collect(),
             default_model: self.default_model.clone(),
-            sections: self.sections.clone(),
+            sections: self.sections.0.clone(),
         }
     }
 }

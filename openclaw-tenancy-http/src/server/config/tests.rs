@@ -271,6 +271,19 @@ fn secrets_come_from_files_too() {
 }
 
 #[test]
+fn a28_secret_leak_a_section_of_openclaws_own_is_passed_on_and_never_shown() {
+    let file = "[overlay.sections.channels.telegram]\nbotToken = \"canary\"\nports = [1, 2]\n";
+    let loaded = load_ok(&[("config.toml", file)], &[]);
+    let sections = loaded.config.overlay.overlay().sections;
+    assert_eq!(
+        sections["channels"],
+        serde_json::json!({ "telegram": { "botToken": "canary", "ports": [1, 2] } })
+    );
+    let shown = format!("{loaded:?}{:?}", loaded.settings());
+    assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
 fn a_plan_of_ones_own_stands_where_the_order_puts_it() {
     let file = "[policy]\norder = [\"free\", \"gold\"]\ndefault = \"free\"\nself_service = [\"free\"]\n\
                 [plans.gold]\ncpu = 1.5\nmemory = \"3 GiB\"\nstorage = \"9 GiB\"\nsandboxes = \"unlimited\"\n\
