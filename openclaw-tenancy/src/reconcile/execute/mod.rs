@@ -1,0 +1,365 @@
+//! Doing: one pass over one tenant, from its claim to its settlement.
+
+mod lease;
+mod outcome;
+mod steps;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::Signal;
+use crate::clock::Timestamp;
+use crate::container::{CONFIG_PATH, DATA_PATH, ObjectRef};
+use crate::event::{EventKind, NewEvent};
+use crate::host::{Host, HostState};
+use crate::instance::{self, InstanceFiles};
+use crate::store::{Claim, Settlement, StoreError};
+use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Tenant};
+
+use super::observe::{PassMemory, Seen, absorb, look};
+use super::plan::{Situation, Step};
+use super::{Blueprint, Context, Pace};
+
+/// The most steps of one pass: far more than any tenant needs, so that an error in the plan cannot spin.
+const MOST_STEPS: usize = 64;
+
+/// How a pass ended without a settlement.
+#[derive(Debug)]
+pub enum PassError {
+    /// The claim has passed on: this worker has nothing more to say.
+    Fenced,
+    /// The store failed: the claim runs out, and another pass begins with what is written.
+    Store(StoreError),
+}
+
+impl From<StoreError> for PassError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced => Self::Fenced,
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// What happens after a step.
+enum After {
+    /// Look again and plan.
+    Again,
+    /// Settle, and come back after this.
+    Rest(Duration),
+    /// Settle: the tenant is gone.
+    Gone,
+}
+
+/// A pass under way.
+struct Pass<'a> {
+    context: &'a Context,
+    claim: &'a Claim<Tenant>,
+    tenant: Tenant,
+    memory: PassMemory,
+    events: Vec<NewEvent>,
+    pin: Option<String>,
+    files: Option<Arc<InstanceFiles>>,
+    /// The lease runs at least from here on, by our clock.
+    kept_at: Timestamp,
+}
+
+/// Makes what is wanted of a claimed tenant so, as far as it goes now, and settles.
+///
+/// `asked_at` is the time just before the claim was asked for: the lease runs at least from then on.
+/// `stop` is asked between steps: when it says so, the pass settles where it stands.
+///
+/// # Errors
+/// [`PassError`]; nothing is lost by it, since the claim left everything marked as unknown.
+pub async fn pass(
+    context: &Context,
+    claim: &Claim<Tenant>,
+    asked_at: Timestamp,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<(), PassError> {
+    let mut pass = Pass {
+        context,
+        claim,
+        tenant: claim.item.clone(),
+        memory: PassMemory::default(),
+        events: Vec::new(),
+        pin: None,
+        files: None,
+        kept_at: asked_at,
+    };
+    let mut after = After::Rest(Duration::ZERO);
+    if let Some(reason) = pass.quarantine().await? {
+        pass.hold(HoldReason::HostQuarantined, reason);
+        after = After::Rest(context.pace.resync);
+    } else {
+        let mut steps = 0;
+        loop {
+            if stop() {
+                break;
+            }
+            after = pass.step().await?;
+            match after {
+                After::Again => {}
+                After::Rest(_) | After::Gone => break,
+            }
+            steps += 1;
+            if steps == MOST_STEPS {
+                let message = format!("{MOST_STEPS} steps led nowhere; this is an error of ours");
+                after = pass.fail(FailureReason::Engine, message);
+                break;
+            }
+        }
+    }
+    let (next_due, gone) = match after {
+        After::Again => (Duration::ZERO, false),
+        After::Rest(wait) => (wait, false),
+        After::Gone => (Duration::ZERO, true),
+    };
+    let settlement = Settlement {
+        observed: pass.tenant.observed,
+        pin_digest: pass.pin,
+        next_due,
+        events: pass.events,
+        gone,
+    };
+    let now = context.clock.now();
+    context
+        .store
+        .settle(claim.item.id, claim.fence, settlement, now)
+        .await?;
+    Ok(())
+}
+
+impl Pass<'_> {
+    /// Looks, plans and does one step.
+    async fn step(&mut self) -> Result<After, PassError> {
+        let Some(location) = self.tenant.observed.location().cloned() else {
+            let step = self.plan(&Seen::default(), "");
+            return self.act(step, &Seen::default(), None).await;
+        };
+        let context = self.context;
+        let (tenant, memory) = (self.tenant.id, self.memory.clone());
+        let looking = look(&*context.backend, tenant, &location, memory);
+        let looked = self.call(context.pace.call, looking).await?;
+        let seen = match looked {
+            Ok(seen) => seen,
+            Err(error) => return Ok(self.failed(&error)),
+        };
+        let power = self.tenant.desired.power;
+        let observed = &mut self.tenant.observed;
+        if let Some(location) = observed.locations.first_mut() {
+            let before = location.generation;
+            absorb(location, &mut observed.generation, power, &seen);
+            if location.generation != before {
+                self.memory = PassMemory {
+                    prepared: self.memory.prepared,
+                    ..PassMemory::default()
+                };
+            }
+        }
+        let files = self.files(location.subnet);
+        let step = self.plan(&seen, &files.digest);
+        self.act(step, &seen, Some(files)).await
+    }
+
+    /// The instance's files: the same throughout a pass.
+    fn files(&mut self, subnet: ipnet::Ipv4Net) -> Arc<InstanceFiles> {
+        let Blueprint {
+            origins, overlay, ..
+        } = &self.context.blueprint;
+        let tenant = &self.tenant;
+        let render = || Arc::new(instance::files(tenant, subnet, origins, overlay));
+        Arc::clone(self.files.get_or_insert_with(render))
+    }
+
+    fn plan(&self, seen: &Seen, config: &str) -> Step {
+        let seen = Seen {
+            pass: self.memory.clone(),
+            ..seen.clone()
+        };
+        (self.context.planner)(&Situation {
+            tenant: &self.tenant,
+            seen: &seen,
+            blueprint: &self.context.blueprint,
+            pace: &self.context.pace,
+            config,
+            now: self.context.clock.now(),
+        })
+    }
+
+    /// Does one step.
+    async fn act(
+        &mut self,
+        step: Step,
+        seen: &Seen,
+        files: Option<Arc<InstanceFiles>>,
+    ) -> Result<After, PassError> {
+        let done = match step {
+            Step::Place => return self.place().await,
+            Step::Prepare => self.prepare().await?,
+            Step::Make(spec) => self.make(spec).await?,
+            Step::Seed(id) => {
+                let seed = files.map(|files| files.seed.clone()).unwrap_or_default();
+                let host = self.host()?;
+                let backend = &self.context.backend;
+                let seeding = async {
+                    if !backend.path_exists(&host, &id, instance::SEED_PATH).await? {
+                        backend.put_files(&host, &id, DATA_PATH, seed).await?;
+                    }
+                    Ok(())
+                };
+                let done = self.call(self.pace().call, seeding).await?;
+                self.memory.seeded = done.is_ok();
+                done
+            }
+            Step::Configure(id) => {
+                let Some(files) = files else {
+                    return Ok(After::Again);
+                };
+                let host = self.host()?;
+                let config = files.config.clone();
+                let putting = self
+                    .context
+                    .backend
+                    .put_files(&host, &id, CONFIG_PATH, config);
+                let done = self.call(self.pace().call, putting).await?;
+                if done.is_ok() {
+                    self.record(|record| record.config = Some(files.digest.clone()));
+                }
+                done
+            }
+            Step::Start(id) => {
+                let host = self.host()?;
+                let starting = self.context.backend.start(&host, &id);
+                let done = self.call(self.pace().call, starting).await?;
+                self.started(done)
+            }
+            Step::Probe => {
+                self.probe().await?;
+                Ok(())
+            }
+            Step::Update(id) => {
+                let (host, granted) = self.host_and_limits()?;
+                let updating = self.context.backend.update(&host, &id, &granted);
+                self.call(self.pace().call, updating).await?
+            }
+            Step::Signal(id, signal) => {
+                let host = self.host()?;
+                let signalling = self.context.backend.signal(&host, &id, signal);
+                match self.call(self.pace().call, signalling).await? {
+                    Ok(()) => return Ok(self.signalled(signal)),
+                    Err(error) => Err(error),
+                }
+            }
+            Step::GiveUp(id, message) => {
+                let host = self.host()?;
+                let signalling = self.context.backend.signal(&host, &id, Signal::Terminate);
+                match self.call(self.pace().call, signalling).await? {
+                    Ok(()) => {
+                        self.signalled(Signal::Terminate);
+                        return Ok(self.fail(FailureReason::StartTimeout, message));
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Step::Remove(object) => {
+                let host = self.host()?;
+                let removing = self.context.backend.remove(&host, &object);
+                let done = self.call(self.pace().call, removing).await?;
+                if done.is_ok() && matches!(object, ObjectRef::Container(_)) {
+                    // The next look decides by what is there, not by this answer.
+                    self.memory.broken = false;
+                }
+                done
+            }
+            Step::Leave => {
+                self.tenant.observed.locations.remove(0);
+                Ok(())
+            }
+            Step::Erase => {
+                self.event(EventKind::Deleted, "everything of the instance is gone");
+                return Ok(After::Gone);
+            }
+            Step::Fail(reason, message) => {
+                let kind = match reason {
+                    FailureReason::OutOfMemory => EventKind::OutOfMemory,
+                    FailureReason::Crashed => EventKind::Ended,
+                    FailureReason::HostUnreachable
+                    | FailureReason::Engine
+                    | FailureReason::Image
+                    | FailureReason::Capacity
+                    | FailureReason::Storage
+                    | FailureReason::StartTimeout
+                    | FailureReason::Configuration => EventKind::Failed,
+                };
+                self.event(kind, &message);
+                // The end is accounted for: the next start is the retry.
+                self.record(|record| record.started_at = None);
+                return Ok(self.fail(reason, message));
+            }
+            Step::Hold(reason, message) => {
+                // The end that led to it is accounted for: after the release comes a start.
+                self.record(|record| record.started_at = None);
+                self.hold(reason, message);
+                return Ok(After::Rest(self.pace().resync));
+            }
+            Step::Wait(wait) => return Ok(After::Rest(wait)),
+            Step::Converged => return Ok(self.converged(seen)),
+        };
+        match done {
+            Ok(()) => Ok(After::Again),
+            Err(error) => Ok(self.failed(&error)),
+        }
+    }
+
+    /// Why the tenant's host must not be touched, if it must not.
+    async fn quarantine(&self) -> Result<Option<String>, PassError> {
+        let observed = &self.tenant.observed;
+        let (Some(location), None) = (observed.location(), &observed.hold) else {
+            return Ok(None);
+        };
+        let hosts: Vec<Host> = self.context.store.hosts().await?;
+        let host = hosts.into_iter().find(|host| host.id == location.host);
+        Ok(match host.map(|host| host.state) {
+            Some(HostState::Quarantined { reason, .. }) => {
+                Some(format!("host {} is quarantined: {reason}", location.host))
+            }
+            Some(HostState::New | HostState::Ready | HostState::Unreachable { .. }) | None => None,
+        })
+    }
+
+    fn pace(&self) -> &Pace {
+        &self.context.pace
+    }
+
+    fn host(&self) -> Result<crate::id::HostId, PassError> {
+        self.host_and_limits().map(|(host, _)| host)
+    }
+
+    fn host_and_limits(&self) -> Result<(crate::id::HostId, crate::plan::Limits), PassError> {
+        // A step that acts on a host is planned only where there is one.
+        let missing = PassError::Store(StoreError::NotFound { what: "location" });
+        let location = self.tenant.observed.location().ok_or(missing)?;
+        Ok((location.host.clone(), location.granted))
+    }
+
+    fn certainty(&mut self, certainty: Certainty) {
+        if let Some(location) = self.tenant.observed.locations.first_mut() {
+            location.certainty = certainty;
+        }
+    }
+
+    fn record(&mut self, change: impl FnOnce(&mut ContainerRecord)) {
+        let location = self.tenant.observed.locations.first_mut();
+        if let Some(record) = location.and_then(|location| location.container.as_mut()) {
+            change(record);
+        }
+    }
+
+    fn event(&mut self, kind: EventKind, detail: &str) {
+        self.events.push(NewEvent {
+            kind,
+            detail: detail.to_owned(),
+        });
+    }
+}

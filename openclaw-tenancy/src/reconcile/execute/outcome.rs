@@ -1,0 +1,144 @@
+//! What a step came to: rest, failure with its backoff, or a hold.
+
+use std::time::Duration;
+
+use super::{After, Pass};
+use crate::backend::{BackendError, Signal};
+use crate::event::EventKind;
+use crate::reconcile::Pace;
+use crate::reconcile::observe::Seen;
+use crate::tenant::{Certainty, Failure, FailureReason, Hold, HoldReason, Power};
+
+impl Pass<'_> {
+    pub(super) fn signalled(&mut self, signal: Signal) -> After {
+        let now = self.context.clock.now();
+        let grace = self.context.blueprint.deadlines.stop;
+        let mut stuck = false;
+        self.record(|record| {
+            let asked = *record.stop_asked_at.get_or_insert(now);
+            stuck = signal == Signal::Kill && now.since(asked) > grace + grace;
+            record.ready_at = None;
+        });
+        if stuck {
+            let message = "the container does not end, not even by SIGKILL".to_owned();
+            return self.fail(FailureReason::Engine, message);
+        }
+        // It ends when it ends; asking at once again would only be noise.
+        After::Rest(self.pace().watch)
+    }
+
+    pub(super) fn converged(&mut self, seen: &Seen) -> After {
+        let now = self.context.clock.now();
+        let pace = self.context.pace.clone();
+        let running = self.tenant.desired.power == Power::Running;
+        let ready = self
+            .tenant
+            .observed
+            .location()
+            .and_then(|location| location.container.as_ref())
+            .and_then(|container| container.ready_at);
+        let observed = &mut self.tenant.observed;
+        if observed.hold.is_none() {
+            let newly = observed.converged != Some(self.tenant.revision);
+            observed.converged = Some(self.tenant.revision);
+            let over = !running || ready.is_some_and(|since| now.since(since) >= pace.stable);
+            if over {
+                observed.failure = None;
+            }
+            if newly && !running && seen.container.is_some() {
+                self.event(EventKind::Stopped, "the instance is stopped");
+            }
+        }
+        let waiting_for_stable = self.tenant.observed.failure.is_some() && running;
+        After::Rest(if waiting_for_stable {
+            pace.stable
+        } else {
+            pace.resync
+        })
+    }
+
+    /// Writes a failure with its backoff.
+    pub(super) fn fail(&mut self, reason: FailureReason, message: String) -> After {
+        let now = self.context.clock.now();
+        let before = self.tenant.observed.failure.as_ref();
+        let attempts = before
+            .map_or(0, |failure| failure.attempts)
+            .saturating_add(1);
+        let since = before.map_or(now, |failure| failure.since);
+        let wait = self.backoff(attempts);
+        self.tenant.observed.failure = Some(Failure {
+            reason,
+            message,
+            attempts,
+            since,
+            retry_at: now.plus(wait),
+        });
+        After::Rest(wait)
+    }
+
+    /// Sorts a backend's error: what holds, what is tried again and what it is called.
+    pub(super) fn failed(&mut self, error: &BackendError) -> After {
+        let reason = match error {
+            BackendError::GhostSuspected { .. } => {
+                self.certainty(Certainty::GhostSuspected);
+                return After::Again;
+            }
+            BackendError::NeverStarts { .. } => {
+                self.memory.broken = true;
+                return After::Again;
+            }
+            BackendError::Conflict { .. } | BackendError::Foreign { .. } => {
+                self.hold(HoldReason::Conflict, error.to_string());
+                return After::Rest(self.pace().resync);
+            }
+            BackendError::Unreachable { .. } | BackendError::UnknownHost { .. } => {
+                FailureReason::HostUnreachable
+            }
+            BackendError::ImageMissing { .. } => FailureReason::Image,
+            BackendError::NoSpace { .. } => FailureReason::Capacity,
+            BackendError::StorageMismatch { .. } => FailureReason::Storage,
+            BackendError::NotFound { .. }
+            | BackendError::Busy { .. }
+            | BackendError::Refused { .. }
+            | BackendError::Engine { .. } => FailureReason::Engine,
+        };
+        tracing::warn!(tenant = %self.tenant.id, error = %crate::error::chain(error), "step failed");
+        if self
+            .tenant
+            .observed
+            .failure
+            .as_ref()
+            .is_none_or(|failure| failure.reason != reason)
+        {
+            self.event(EventKind::Failed, &error.to_string());
+        }
+        self.fail(reason, error.to_string())
+    }
+
+    pub(super) fn hold(&mut self, reason: HoldReason, message: String) {
+        tracing::error!(tenant = %self.tenant.id, ?reason, message, "held");
+        self.event(EventKind::Held, &message);
+        let since = self.context.clock.now();
+        self.tenant.observed.hold = Some(Hold {
+            reason,
+            message,
+            since,
+        });
+    }
+
+    /// Doubles with each attempt, and is anywhere between half of that and all of it.
+    pub(super) fn backoff(&self, attempts: u32) -> Duration {
+        let Pace {
+            backoff,
+            backoff_most,
+            ..
+        } = self.context.pace;
+        let factor = 1_u32
+            .checked_shl(attempts.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        let full = backoff.saturating_mul(factor).min(backoff_most);
+        let mut random = [0_u8; 2];
+        self.context.entropy.fill(&mut random);
+        full / 2 + full.mul_f64(f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX) / 2.0)
+    }
+}
