@@ -42,11 +42,11 @@ pub(super) struct HostRule {
 
 impl HostRule {
     pub(super) fn new(origin: &OriginTemplate) -> Result<Self, InvalidEdge> {
-        let wrong = || InvalidEdge::Origin {
-            value: format!("{origin:?}"),
-        };
-        let probe = Slug::try_from("x".to_owned()).map_err(|_| wrong())?;
-        let url = Url::parse(&origin.origin(&probe)).map_err(|_| wrong())?;
+        let wrong = |value: String| InvalidEdge::Origin { value };
+        let probe = Slug::try_from("x".to_owned()).map_err(|error| wrong(error.value))?;
+        let sample = origin.origin(&probe);
+        let wrong = || wrong(sample.clone());
+        let url = Url::parse(&sample).map_err(|_| wrong())?;
         let suffix = url
             .host_str()
             .and_then(|host| host.strip_prefix('x'))

@@ -80,9 +80,6 @@ impl Inner {
         };
         // A session is one for a site: there is one.
         let site = site.ok_or(Notice::SignInNeeded)?;
-        if own_page.is_some() {
-            return Ok(report(&self.report(&site, asked).await, asked));
-        }
         let wants_tunnel = tunnel::is_asked_for(&parts.headers);
         let same_origin = if wants_tunnel {
             origin::may_tunnel(&parts.headers, &site.origin)
@@ -91,6 +88,9 @@ impl Inner {
         };
         if !same_origin {
             return Err(Notice::CrossSite);
+        }
+        if own_page.is_some() {
+            return Ok(report(&self.report(&site, asked).await, asked));
         }
         let Some(backend) = site.backend.clone() else {
             self.hint.notify_one();

@@ -120,3 +120,44 @@ async fn an_edge_that_ends_finishes_what_is_under_way() {
     assert!(busy.ends_within(Duration::from_secs(5)).await);
     world.serving.await.unwrap().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_websockets_stay_open_and_go_both_ways() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "hello").await;
+    let cookie = world.sign_in(&tenant).await;
+    let request =
+        crate::a20_cross_site_websocket::upgrade(&tenant, &cookie, Some(&tenant.origin()));
+    let before = resident_kib();
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        let opening = (0..100).map(|_| async {
+            let mut socket = Connection::open(world.address).await;
+            socket.send(&request).await;
+            assert_eq!(socket.answer().await.unwrap().status, 101);
+            assert_eq!(socket.exactly(5).await, "hello");
+            socket
+        });
+        sockets.extend(futures::future::join_all(opening).await);
+    }
+    // Longer than it takes to ask again whether each may stay.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let both_ways = sockets.iter_mut().map(|socket| async {
+        socket.send("ping").await;
+        socket.exactly(4).await
+    });
+    let answers = futures::future::join_all(both_ways).await;
+    assert!(answers.iter().all(|answer| answer == "ping"));
+    let each = (resident_kib() - before) / 1000;
+    println!("1,000 WebSockets open: {each} KiB each, edge, client and instance together");
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -15,11 +15,12 @@ fn is_refused(name: &str) -> bool {
             | "public-key-pins"
             // Would send the browser to another port or host for this origin.
             | "alt-svc"
-            // For shared caches that look past Cache-Control.
+            // For shared caches that look past Cache-Control, and below for servers before us that would send a file
+            // of theirs instead.
             | "cdn-cache-control"
             | "surrogate-control"
-            | "x-accel-expires"
-    )
+    ) || name.starts_with("x-accel-")
+        || name.starts_with("x-sendfile")
 }
 
 /// Makes an answer's headers those that a browser may see.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use openclaw_tenancy::clock::{Clock, Timestamp};
 use openclaw_tenancy::error::chain;
 use openclaw_tenancy::id::TenantId;
-use openclaw_tenancy::store::{Changes, StoreError, TenantStore};
+use openclaw_tenancy::store::{StoreError, TenantStore};
+use openclaw_tenancy::tenant::Tenant;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
@@ -67,7 +68,7 @@ impl Follower {
                     self.reached.send_replace(Some(self.after));
                 }
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "routes cannot be brought up to date")
+                    tracing::warn!(error = %chain(&error), "routes cannot be brought up to date");
                 }
             }
             tokio::select! {
@@ -100,47 +101,51 @@ impl Follower {
 
     /// Reads changes until there are no more, and remembers whose they were.
     async fn catch_up(&mut self, seen: &mut HashSet<TenantId>) -> Result<(), StoreError> {
+        // Applied at once: each application copies the shards that it touches.
+        let mut puts = Vec::new();
+        let read = self.read(seen, &mut puts).await;
+        self.table.apply(puts);
+        read
+    }
+
+    async fn read(
+        &mut self,
+        seen: &mut HashSet<TenantId>,
+        puts: &mut Vec<Put>,
+    ) -> Result<(), StoreError> {
         loop {
             let changes = within_patience(self.store.changed_since(self.after, PAGE)).await?;
             let more = changes.next > self.after;
             self.after = changes.next;
             seen.extend(changes.tenants.iter().map(|tenant| tenant.id));
-            self.apply(changes);
+            // Removed first: a slug that is free again may be another tenant's in the same answer.
+            puts.extend(self.removals(&changes.gone));
+            puts.extend(
+                changes
+                    .tenants
+                    .iter()
+                    .filter_map(|tenant| self.site(tenant)),
+            );
             if !more {
                 return Ok(());
             }
         }
     }
 
-    fn apply(&mut self, changes: Changes) {
-        let mut puts = Vec::new();
-        for tenant in changes.tenants {
-            let slug: Box<str> = tenant.slug.as_str().into();
-            let before = self.table.get(&slug);
-            let Some(site) = Site::of(&tenant, before.as_deref(), &self.rules) else {
-                tracing::error!(tenant = %tenant.id, "the instance has a name that no header can carry");
-                continue;
-            };
-            self.slugs.insert(tenant.id, slug.clone());
-            puts.push((slug, Some(Arc::new(site))));
-        }
-        // Removed first: a slug that is free again may be another tenant's in the same answer.
-        let mut all = self.removals(&changes.gone);
-        all.extend(puts);
-        if !all.is_empty() {
-            self.table.apply(all);
-        }
+    fn site(&mut self, tenant: &Tenant) -> Option<Put> {
+        let slug: Box<str> = tenant.slug.as_str().into();
+        let before = self.table.get(&slug);
+        let Some(site) = Site::of(tenant, before.as_deref(), &self.rules) else {
+            tracing::error!(tenant = %tenant.id, "the instance has a name that no header can carry");
+            return None;
+        };
+        self.slugs.insert(tenant.id, slug.clone());
+        Some(Put::Site(slug, Arc::new(site)))
     }
 
     fn removals(&mut self, gone: &[TenantId]) -> Vec<Put> {
         gone.iter()
-            .filter_map(|tenant| Some((tenant, self.slugs.remove(tenant)?)))
-            .filter(|(tenant, slug)| {
-                self.table
-                    .get(slug)
-                    .is_some_and(|site| site.route.tenant == **tenant)
-            })
-            .map(|(_, slug)| (slug, None))
+            .filter_map(|tenant| Some(Put::Gone(self.slugs.remove(tenant)?, *tenant)))
             .collect()
     }
 

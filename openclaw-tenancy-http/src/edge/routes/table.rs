@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use openclaw_tenancy::id::TenantId;
 
 use super::Site;
 
@@ -13,8 +14,22 @@ const SHARDS: usize = 256;
 
 type Shard = HashMap<Box<str>, Arc<Site>>;
 
-/// What is to be at a slug: a site, or nothing.
-pub(super) type Put = (Box<str>, Option<Arc<Site>>);
+/// A change of the table.
+#[derive(Debug)]
+pub(super) enum Put {
+    /// This is at the slug now.
+    Site(Box<str>, Arc<Site>),
+    /// This tenant is not at the slug any more; another one may be.
+    Gone(Box<str>, TenantId),
+}
+
+impl Put {
+    fn slug(&self) -> &str {
+        match self {
+            Self::Site(slug, _) | Self::Gone(slug, _) => slug,
+        }
+    }
+}
 
 /// Sites by slug.
 #[derive(Debug)]
@@ -41,33 +56,44 @@ impl RouteTable {
     }
 
     /// Puts or removes sites. One writer at a time: the table has one follower.
-    pub(super) fn apply(&self, changes: Vec<Put>) {
+    pub(super) fn apply(&self, puts: Vec<Put>) {
         let mut by_shard: HashMap<usize, Vec<Put>> = HashMap::new();
-        for change in changes {
-            by_shard
-                .entry(self.shard_of(&change.0))
-                .or_default()
-                .push(change);
+        for put in puts {
+            let shard = self.shard_of(put.slug());
+            by_shard.entry(shard).or_default().push(put);
         }
-        for (shard, changes) in by_shard {
+        for (shard, puts) in by_shard {
             let mut next = Shard::clone(&self.shards[shard].load());
-            for (slug, site) in changes {
-                let before = match &site {
-                    Some(site) => next.insert(slug, Arc::clone(site)),
-                    None => next.remove(&slug),
-                };
-                retire_replaced(before.as_deref(), site.as_deref());
+            let mut replaced = Vec::new();
+            for put in puts {
+                replaced.extend(match put {
+                    Put::Site(slug, site) => {
+                        let before = next.insert(slug, Arc::clone(&site));
+                        before.map(|before| (before, Some(site)))
+                    }
+                    Put::Gone(slug, tenant) => {
+                        let theirs = next
+                            .get(&slug)
+                            .is_some_and(|site| site.route.tenant == tenant);
+                        theirs
+                            .then(|| next.remove(&slug))
+                            .flatten()
+                            .map(|before| (before, None))
+                    }
+                });
             }
             self.shards[shard].store(Arc::new(next));
+            // After the store: no request may find what is being retired.
+            for (before, after) in replaced {
+                retire_replaced(&before, after.as_deref());
+            }
         }
     }
 }
 
 /// Ends what goes through a backend that is not the site's any more.
-fn retire_replaced(before: Option<&Site>, after: Option<&Site>) {
-    let Some(old) = before.and_then(|site| site.backend.as_ref()) else {
-        return;
-    };
+fn retire_replaced(before: &Site, after: Option<&Site>) {
+    let Some(old) = &before.backend else { return };
     let kept = after
         .and_then(|site| site.backend.as_ref())
         .is_some_and(|new| Arc::ptr_eq(old, new));
