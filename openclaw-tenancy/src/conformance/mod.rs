@@ -44,7 +44,10 @@
 #![expect(clippy::expect_used, reason = "a rule fails by panicking")]
 
 pub mod access;
+pub mod backend;
 pub mod history;
+pub mod identity;
+pub mod scheduler;
 pub mod store;
 
 mod race;

@@ -111,14 +111,14 @@ impl MemoryBackend {
         });
     }
 
-    /// Makes an object that is not ours, with any name and labels.
+    /// Puts an object on a host beside the port; `None` without that host. Ours it is only with labels that fit.
     pub fn add_foreign(
         &self,
         host: &HostId,
         role: Role,
         name: &str,
         labels: BTreeMap<String, String>,
-    ) {
+    ) -> Option<ObjectRef> {
         let labels = self.keys.read(name, &labels);
         let name = name.to_owned();
         self.with(host, |engine| match role {
@@ -128,18 +128,18 @@ impl MemoryBackend {
                     options: "foreign".to_owned(),
                     files: BTreeMap::new(),
                 };
-                engine.volumes.insert(name, volume);
+                engine.volumes.insert(name.clone(), volume);
+                Some(ObjectRef::Volume(name))
             }
             Role::Network => {
                 let id = engine.new_id(host);
-                engine.networks.insert(
-                    id,
-                    Network {
-                        name,
-                        labels,
-                        spec: None,
-                    },
-                );
+                let network = Network {
+                    name,
+                    labels,
+                    spec: None,
+                };
+                engine.networks.insert(id.clone(), network);
+                Some(ObjectRef::Network(id))
             }
             Role::Instance | Role::Probe => {
                 let id = engine.new_id(host);
@@ -154,9 +154,25 @@ impl MemoryBackend {
                     config: None,
                     broken: false,
                 };
-                engine.containers.insert(id, container);
+                engine.containers.insert(id.clone(), container);
+                Some(ObjectRef::Container(id))
             }
-        });
+        })
+    }
+
+    /// Whether an object that was [added](Self::add_foreign) is still there as it was.
+    #[must_use]
+    pub fn is_as_added(&self, host: &HostId, object: &ObjectRef) -> bool {
+        self.with(host, |engine| match object {
+            ObjectRef::Container(id) => engine.containers.get(id).is_some_and(|c| {
+                c.spec.is_none() && c.state == RunState::Created && c.limits == NO_LIMITS
+            }),
+            ObjectRef::Volume(name) => engine
+                .volumes
+                .get(name)
+                .is_some_and(|v| v.options == "foreign" && v.files.is_empty()),
+            ObjectRef::Network(id) => engine.networks.get(id).is_some_and(|n| n.spec.is_none()),
+        })
     }
 
     /// Every process on every host, known to an engine or not: what the invariants are checked on.

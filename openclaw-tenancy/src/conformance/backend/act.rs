@@ -1,0 +1,168 @@
+//! Starting, signalling and changing containers.
+
+use super::BackendFixture;
+use super::create::{CUTS, cut};
+use super::given::{Given, LIMITS, has_ended, is_running, nobody};
+use super::look::plant_container;
+use crate::backend::{BackendError, Scope, Signal};
+use crate::container::{AppliedLimits, DATA_PATH, ObjectRef, instance_address};
+use crate::plan::Limits;
+use crate::quantity::{Bytes, MilliCpus};
+
+/// It runs, and has the address that its spec says.
+pub async fn start_runs_it_at_its_fixed_address(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.running().await;
+    let seen = given.look(&id).await;
+    assert!(is_running(&seen.state), "{seen:?}");
+    assert_eq!(seen.address, Some(instance_address(given.subnet)));
+    assert!(given.list(Scope::All).await.containers[0].running);
+}
+
+/// Running already is success, and nothing is started anew.
+pub async fn start_again_is_success(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.running().await;
+    let before = given.look(&id).await;
+    given.start(&id).await;
+    assert_eq!(given.look(&id).await, before);
+}
+
+/// What has ended starts again, at the same address.
+pub async fn start_after_its_end_runs_it_anew(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.running().await;
+    end(&given, &id).await;
+    given.start(&id).await;
+    let seen = given
+        .until(&id, "run", |seen| is_running(&seen.state))
+        .await;
+    assert_eq!(seen.address, Some(instance_address(given.subnet)));
+}
+
+async fn end(given: &Given, id: &crate::container::EngineId) {
+    let sent = given.backend.signal(&given.host, id, Signal::Kill).await;
+    sent.expect("the engine answers");
+    given.until(id, "its end", has_ended).await;
+}
+
+/// Both signals end a container that heeds them; the address goes with it.
+pub async fn signal_ends_what_runs(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.running().await;
+    for signal in [Signal::Terminate, Signal::Kill] {
+        let sent = given.backend.signal(&given.host, &id, signal).await;
+        sent.expect("the engine answers");
+        let seen = given.until(&id, "its end", has_ended).await;
+        assert_eq!(seen.address, None);
+        given.start(&id).await;
+        given
+            .until(&id, "run", |seen| is_running(&seen.state))
+            .await;
+    }
+}
+
+/// Never started, ended or absent is success.
+pub async fn signal_to_what_does_not_run_is_success(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.created().await;
+    for signal in [Signal::Terminate, Signal::Kill] {
+        for to in [&id, &nobody()] {
+            let sent = given.backend.signal(&given.host, to, signal).await;
+            sent.unwrap_or_else(|error| panic!("{signal:?} to {to}: {error:?}"));
+        }
+    }
+    given.start(&id).await;
+    given
+        .until(&id, "run", |seen| is_running(&seen.state))
+        .await;
+    end(&given, &id).await;
+    end(&given, &id).await;
+}
+
+/// However far a start came that was dropped, the next comes to a running container.
+pub async fn dropped_start_is_finished_by_the_next(fixture: &(impl BackendFixture + ?Sized)) {
+    for after in CUTS {
+        let given = Given::new(fixture);
+        let id = given.created().await;
+        cut(given.backend.start(&given.host, &id), after).await;
+        given.start(&id).await;
+        given
+            .until(&id, "run", |seen| is_running(&seen.state))
+            .await;
+        super::remove::clear(&given).await;
+    }
+}
+
+/// New limits are what the engine holds, in place, for what runs and for what does not.
+pub async fn update_shows_in_inspect(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    if !given.backend.capabilities().update_in_place {
+        println!("skipped: the backend does not change limits in place");
+        return;
+    }
+    let id = given.created().await;
+    let more = Limits {
+        cpu: MilliCpus(500),
+        // More than the old memory and swap together.
+        memory: Bytes::mib(192),
+        pids: 96,
+        ..LIMITS
+    };
+    for limits in [more, LIMITS, LIMITS] {
+        let updated = given.backend.update(&given.host, &id, &limits).await;
+        updated.expect("it uses less");
+        assert_eq!(given.look(&id).await.limits, AppliedLimits::from(limits));
+    }
+    given.start(&id).await;
+    given
+        .until(&id, "run", |seen| is_running(&seen.state))
+        .await;
+    let updated = given.backend.update(&given.host, &id, &more).await;
+    updated.expect("it uses less");
+    let seen = given.look(&id).await;
+    assert_eq!(seen.limits, AppliedLimits::from(more));
+    assert!(is_running(&seen.state));
+}
+
+/// No call acts on a foreign container; each says why.
+pub async fn calls_to_what_is_foreign_change_nothing(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = plant_container(fixture, &given).await;
+    let (backend, host) = (&given.backend, &given.host);
+    let answers = [
+        backend.start(host, &id).await,
+        backend.signal(host, &id, Signal::Terminate).await,
+        backend.signal(host, &id, Signal::Kill).await,
+        backend.update(host, &id, &LIMITS).await,
+        backend.put_files(host, &id, DATA_PATH, Vec::new()).await,
+        backend.path_exists(host, &id, DATA_PATH).await.map(drop),
+        backend.logs(host, &id, Bytes(100)).await.map(drop),
+    ];
+    for (call, answer) in answers.iter().enumerate() {
+        assert!(
+            matches!(answer, Err(BackendError::Foreign { .. })),
+            "call {call}: {answer:?}"
+        );
+    }
+    assert!(fixture.untouched(&ObjectRef::Container(id)).await);
+}
+
+/// Calls that need a container say when there is none.
+pub async fn calls_to_what_is_not_there_say_so(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let (backend, host, id) = (&given.backend, &given.host, &nobody());
+    let answers = [
+        backend.start(host, id).await,
+        backend.update(host, id, &LIMITS).await,
+        backend.put_files(host, id, DATA_PATH, Vec::new()).await,
+        backend.path_exists(host, id, DATA_PATH).await.map(drop),
+        backend.logs(host, id, Bytes(100)).await.map(drop),
+    ];
+    for (call, answer) in answers.iter().enumerate() {
+        assert!(
+            matches!(answer, Err(BackendError::NotFound { .. })),
+            "call {call}: {answer:?}"
+        );
+    }
+}

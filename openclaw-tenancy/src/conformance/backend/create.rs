@@ -1,0 +1,222 @@
+//! Making objects.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use super::BackendFixture;
+use super::given::{Given, LIMITS};
+use crate::backend::{BackendError, Scope};
+use crate::conformance::race::race;
+use crate::container::{Image, InstanceSpec, NetworkSpec, ObjectSpec, RunState, VolumeRole};
+use crate::labels::Role;
+use crate::plan::Limits;
+use crate::quantity::MilliCpus;
+
+/// A container is made, and does not run.
+pub async fn create_starts_nothing(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    given.ground().await;
+    let made = given.make(&given.instance(1)).await;
+    assert!(!made.adopted);
+    assert_eq!(given.look(&made.id).await.state, RunState::Created);
+    assert!(!given.list(Scope::All).await.containers[0].running);
+}
+
+/// The same spec again gives what is there; so do other limits, which change in place.
+pub async fn create_adopts_the_same_spec(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let marker = ObjectSpec::HostMarker {
+        marker: "kit".to_owned(),
+    };
+    for spec in [
+        given.volume(VolumeRole::Data),
+        given.volume(VolumeRole::Config),
+        given.network(),
+        given.instance(1),
+        marker,
+    ] {
+        let first = given.make(&spec).await;
+        assert!(!first.adopted, "{spec:?}");
+        let again = given.make(&spec).await;
+        assert!(again.adopted, "{spec:?}");
+        assert_eq!(again.id, first.id, "{spec:?}");
+    }
+    let other_limits = ObjectSpec::Instance(Box::new(InstanceSpec {
+        limits: Limits {
+            cpu: MilliCpus(500),
+            ..LIMITS
+        },
+        ..given.spec(1)
+    }));
+    assert!(given.make(&other_limits).await.adopted);
+    let seen = given.list(Scope::All).await;
+    assert_eq!((seen.containers.len(), seen.networks.len()), (1, 1));
+}
+
+/// A name that another spec has is a conflict, and what is there stays as it is.
+pub async fn create_conflicts_on_another_spec(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    given.created().await;
+    let before = given.list(Scope::All).await;
+    let network = ObjectSpec::Network(NetworkSpec {
+        tenant: given.tenant,
+        subnet: another(given.subnet),
+    });
+    let mut other = given.spec(1);
+    other
+        .env
+        .insert("TZ".to_owned(), "Asia/Shanghai".to_owned());
+    for spec in [network, ObjectSpec::Instance(Box::new(other))] {
+        assert_conflict(&given, &spec).await;
+    }
+    assert_eq!(given.list(Scope::All).await, before);
+}
+
+/// A subnet of the same size that is not this one.
+fn another(subnet: ipnet::Ipv4Net) -> ipnet::Ipv4Net {
+    let network = std::net::Ipv4Addr::from(u32::from(subnet.network()) ^ (1 << 20));
+    ipnet::Ipv4Net::new_assert(network, subnet.prefix_len())
+}
+
+async fn assert_conflict(given: &Given, spec: &ObjectSpec) {
+    let answer = given.backend.create(&given.host, spec).await;
+    let wanted = given.name(spec);
+    assert!(
+        matches!(&answer, Err(BackendError::Conflict { name }) if *name == wanted),
+        "{spec:?}: {answer:?}"
+    );
+}
+
+/// A name that something foreign has is a conflict, and the foreign object stays as it is.
+pub async fn create_conflicts_with_what_is_foreign(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    for (role, spec) in [
+        (Role::Data, given.volume(VolumeRole::Data)),
+        (Role::Network, given.network()),
+    ] {
+        let planted = fixture.plant(role, &given.name(&spec)).await;
+        assert_conflict(&given, &spec).await;
+        assert!(fixture.untouched(&planted).await, "{planted:?}");
+    }
+    let other = Given::new(fixture);
+    other.ground().await;
+    let planted = fixture
+        .plant(Role::Instance, &other.name(&other.instance(1)))
+        .await;
+    assert_conflict(&other, &other.instance(1)).await;
+    assert!(fixture.untouched(&planted).await, "{planted:?}");
+}
+
+/// No engine call makes a volume on the way: without one there is no container.
+pub async fn create_of_a_container_needs_its_volumes(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    given.make(&given.network()).await;
+    given.make(&given.volume(VolumeRole::Config)).await;
+    let answer = given.backend.create(&given.host, &given.instance(1)).await;
+    assert!(
+        matches!(answer, Err(BackendError::NotFound { .. })),
+        "{answer:?}"
+    );
+    let seen = given.list(Scope::All).await;
+    assert_eq!(seen.containers, []);
+    assert_eq!(seen.volumes.len(), 1, "{seen:?}");
+}
+
+/// Without its network there is no container.
+pub async fn create_of_a_container_needs_its_network(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    given.make(&given.volume(VolumeRole::Data)).await;
+    given.make(&given.volume(VolumeRole::Config)).await;
+    let answer = given.backend.create(&given.host, &given.instance(1)).await;
+    assert!(
+        matches!(answer, Err(BackendError::NotFound { .. })),
+        "{answer:?}"
+    );
+    assert_eq!(given.list(Scope::All).await.containers, []);
+}
+
+/// A container of an image that is not on the host is not made, and nothing is pulled on the way.
+pub async fn create_refuses_an_image_that_is_not_there(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    given.ground().await;
+    let spec = ObjectSpec::Instance(Box::new(InstanceSpec {
+        image: Image {
+            reference: fixture.missing_image(),
+            digest: Some(format!("sha256:{}", "0".repeat(64))),
+        },
+        ..given.spec(1)
+    }));
+    let answer = given.backend.create(&given.host, &spec).await;
+    assert!(
+        matches!(answer, Err(BackendError::ImageMissing { .. })),
+        "{answer:?}"
+    );
+    assert_eq!(given.list(Scope::All).await.containers, []);
+}
+
+/// The host's own answer names the markers on it.
+pub async fn create_marks_the_host(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let markers = || async {
+        let facts = given.backend.host(&given.host).await;
+        facts.expect("the engine answers").markers
+    };
+    assert_eq!(markers().await, [""; 0]);
+    let marker = "kit".to_owned();
+    given.make(&ObjectSpec::HostMarker { marker }).await;
+    assert_eq!(markers().await, ["kit"]);
+}
+
+/// Of many that make one container at once, one makes it and the others adopt it.
+pub async fn concurrent_creates_make_one_container(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Arc::new(Given::new(fixture));
+    given.ground().await;
+    let answers = race(|_| {
+        let given = Arc::clone(&given);
+        async move { given.make(&given.instance(1)).await }
+    })
+    .await;
+    let made = answers.iter().filter(|made| !made.adopted).count();
+    assert_eq!(made, 1, "{answers:?}");
+    assert!(answers.iter().all(|made| made.id == answers[0].id));
+    assert_eq!(given.list(Scope::All).await.containers.len(), 1);
+}
+
+/// However far a call came that was dropped, the next comes to what it would have come to.
+pub async fn dropped_create_is_adopted_by_the_next(fixture: &(impl BackendFixture + ?Sized)) {
+    for after in CUTS {
+        let given = Given::new(fixture);
+        given.ground().await;
+        let spec = given.instance(1);
+        cut(given.backend.create(&given.host, &spec), after).await;
+        let made = given.make(&spec).await;
+        let seen = given.list(Scope::Tenant(given.tenant)).await;
+        let [only] = seen.containers.as_slice() else {
+            panic!("cut after {after:?}: {seen:?}")
+        };
+        assert_eq!(only.id, made.id);
+        assert_eq!(only.labels, spec.labels());
+        // The subnet is needed again.
+        super::remove::clear(&given).await;
+    }
+}
+
+/// How long a call that is dropped is let go on: not beyond its first wait, and somewhat longer.
+pub(super) const CUTS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(1),
+    Duration::from_millis(4),
+    Duration::from_millis(16),
+];
+
+/// Lets a call go on for a while, and drops it.
+pub(super) async fn cut<T>(call: impl Future<Output = T> + Send, after: Duration) {
+    let mut call = std::pin::pin!(call);
+    if after.is_zero() {
+        let _dropped = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    } else {
+        let _dropped = tokio::time::timeout(after, call).await;
+    }
+}

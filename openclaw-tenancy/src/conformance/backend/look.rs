@@ -1,0 +1,234 @@
+//! Looking: hosts, lists, inspection and images.
+
+use super::BackendFixture;
+use super::given::{Given, LIMITS, nobody};
+use crate::backend::{BackendError, Scope};
+use crate::container::{AppliedLimits, EngineId, Image, ObjectRef, RunState, VolumeRole};
+use crate::id::{Generation, HostId};
+use crate::labels::Role;
+use crate::quantity::{Bytes, MilliCpus};
+
+/// The fixture's host is among the hosts.
+pub async fn hosts_lists_the_host(fixture: &(impl BackendFixture + ?Sized)) {
+    let hosts = fixture.backend().hosts().await.expect("hosts are known");
+    assert!(hosts.contains(&fixture.host()), "{hosts:?}");
+}
+
+/// Processors, memory and the engine's version are told.
+pub async fn host_says_what_it_has(fixture: &(impl BackendFixture + ?Sized)) {
+    let facts = fixture.backend().host(&fixture.host()).await;
+    let facts = facts.expect("the engine answers");
+    assert!(facts.cpu >= MilliCpus(1), "{facts:?}");
+    assert!(facts.memory >= Bytes::mib(1), "{facts:?}");
+    assert_ne!(facts.engine_version, "");
+}
+
+/// A call for a host that is not configured says so, and which.
+pub async fn a_host_that_is_not_configured_is_named(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let elsewhere = HostId::new("not-configured-anywhere").expect("a label");
+    let backend = &given.backend;
+    let answers = [
+        backend.host(&elsewhere).await.map(drop),
+        backend.list(&elsewhere, Scope::All).await.map(drop),
+        backend.inspect(&elsewhere, &nobody()).await.map(drop),
+        backend.create(&elsewhere, &given.network()).await.map(drop),
+        backend.start(&elsewhere, &nobody()).await,
+    ];
+    for answer in answers {
+        assert!(
+            matches!(&answer, Err(BackendError::UnknownHost { host }) if *host == elsewhere),
+            "{answer:?}"
+        );
+    }
+}
+
+/// What measuring made is gone afterwards, also when it is done again.
+pub async fn measure_swap_leaves_nothing_behind(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let before = given.list(Scope::All).await;
+    let measure = || given.backend.measure_swap(&given.host, &given.image);
+    let first = measure().await.expect("the image runs");
+    let second = measure().await.expect("the image runs");
+    assert_eq!(first, second, "the host's swap has not changed");
+    assert_eq!(given.list(Scope::All).await, before);
+}
+
+/// Containers, volumes, networks and the marker, with their ids, names and labels.
+pub async fn list_shows_everything_of_ours(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let network = given.ground().await;
+    let container = given.make(&given.instance(1)).await.id;
+    let marker = marker();
+    given.make(&marker).await;
+
+    let seen = given.list(Scope::All).await;
+    let [only] = seen.containers.as_slice() else {
+        panic!("one container was made: {seen:?}")
+    };
+    assert_eq!(only.id, container);
+    assert_eq!(only.name, given.name(&given.instance(1)));
+    assert_eq!(only.labels, given.instance(1).labels());
+    let [only] = seen.networks.as_slice() else {
+        panic!("one network was made: {seen:?}")
+    };
+    assert_eq!(only.id, network);
+    assert_eq!(only.name, given.name(&given.network()));
+    assert_eq!(only.labels, given.network().labels());
+    assert_eq!(only.subnet, Some(given.subnet));
+    for spec in [
+        given.volume(VolumeRole::Data),
+        given.volume(VolumeRole::Config),
+        marker,
+    ] {
+        let name = given.name(&spec);
+        let volume = seen.volumes.iter().find(|volume| volume.name == name);
+        let volume = volume.unwrap_or_else(|| panic!("{name} is not in {seen:?}"));
+        assert_eq!(volume.labels, spec.labels());
+    }
+    assert_eq!(seen.volumes.len(), 3);
+}
+
+fn marker() -> crate::container::ObjectSpec {
+    crate::container::ObjectSpec::HostMarker {
+        marker: "kit".to_owned(),
+    }
+}
+
+/// Another tenant's objects and the host's own are not in the list of one tenant.
+pub async fn list_of_a_tenant_shows_only_its_own(fixture: &(impl BackendFixture + ?Sized)) {
+    let (given, other) = (Given::new(fixture), Given::new(fixture));
+    given.created().await;
+    other.make(&other.volume(VolumeRole::Data)).await;
+    given.make(&marker()).await;
+    let seen = given.list(Scope::Tenant(given.tenant)).await;
+    assert_eq!(
+        (
+            seen.containers.len(),
+            seen.volumes.len(),
+            seen.networks.len()
+        ),
+        (1, 2, 1),
+        "{seen:?}"
+    );
+    let others = given.list(Scope::Tenant(other.tenant)).await;
+    let names: Vec<_> = others.volumes.iter().map(|volume| &volume.name).collect();
+    assert_eq!(names, [&other.name(&other.volume(VolumeRole::Data))]);
+}
+
+/// What is foreign is in no list, however much its name looks like ours.
+pub async fn list_shows_only_ours(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    for (role, spec) in [
+        (Role::Data, given.volume(VolumeRole::Data)),
+        (Role::Network, given.network()),
+        (Role::Instance, given.instance(1)),
+    ] {
+        fixture.plant(role, &given.name(&spec)).await;
+    }
+    given.make(&given.volume(VolumeRole::Config)).await;
+    for scope in [Scope::All, Scope::Tenant(given.tenant)] {
+        let seen = given.list(scope).await;
+        assert_eq!(seen.containers, []);
+        assert_eq!(seen.networks, []);
+        let names: Vec<_> = seen.volumes.iter().map(|volume| &volume.name).collect();
+        assert_eq!(names, [&given.name(&given.volume(VolumeRole::Config))]);
+    }
+}
+
+/// Absent is a value, no error.
+pub async fn inspect_of_what_is_not_there_is_none(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let seen = given.backend.inspect(&given.host, &nobody()).await;
+    assert_eq!(seen.expect("the engine answers"), None);
+}
+
+/// A foreign container is not shown.
+pub async fn inspect_of_what_is_foreign_is_none(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = plant_container(fixture, &given).await;
+    let seen = given.backend.inspect(&given.host, &id).await;
+    assert_eq!(seen.expect("the engine answers"), None);
+}
+
+pub(super) async fn plant_container(
+    fixture: &(impl BackendFixture + ?Sized),
+    given: &Given,
+) -> EngineId {
+    let planted = fixture
+        .plant(Role::Instance, &given.name(&given.instance(1)))
+        .await;
+    match planted {
+        ObjectRef::Container(id) => id,
+        ObjectRef::Volume(_) | ObjectRef::Network(_) => panic!("a container was asked for"),
+    }
+}
+
+/// Name, labels, state and the limits that the engine holds.
+pub async fn inspect_shows_what_was_asked_for(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    given.ground().await;
+    let id = given.make(&given.instance(7)).await.id;
+    let seen = given.look(&id).await;
+    assert_eq!(seen.seen.id, id);
+    assert_eq!(seen.seen.name, given.name(&given.instance(7)));
+    assert_eq!(seen.seen.labels, given.instance(7).labels());
+    assert_eq!(seen.seen.labels.generation, Generation(7));
+    assert_eq!(seen.state, RunState::Created);
+    assert_eq!(seen.limits, AppliedLimits::from(LIMITS));
+    assert_eq!(seen.address, None);
+}
+
+/// An image without a digest gets the one to pin.
+pub async fn prepare_pins_the_digest(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let unpinned = Image {
+        digest: None,
+        ..given.image.clone()
+    };
+    let prepared = given.backend.prepare(&given.host, &unpinned).await;
+    assert_eq!(prepared.expect("it is on the host").image, given.image);
+}
+
+/// Present already is success, with the same answer.
+pub async fn prepare_again_gives_the_same(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let prepare = || given.backend.prepare(&given.host, &given.image);
+    let first = prepare().await.expect("it is on the host");
+    assert_eq!(prepare().await.expect("it is on the host"), first);
+    assert!(first.size >= Bytes(1), "{first:?}");
+}
+
+/// An image that no registry gives is missing, by its reference.
+pub async fn prepare_refuses_an_image_that_is_not_to_be_had(
+    fixture: &(impl BackendFixture + ?Sized),
+) {
+    let given = Given::new(fixture);
+    let missing = Image {
+        reference: fixture.missing_image(),
+        digest: None,
+    };
+    let answer = given.backend.prepare(&given.host, &missing).await;
+    assert!(
+        matches!(&answer, Err(BackendError::ImageMissing { reference, .. })
+            if *reference == missing.reference),
+        "{answer:?}"
+    );
+}
+
+/// Content that is not the pinned one is never taken for it.
+pub async fn prepare_refuses_another_digest(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let other = Image {
+        digest: Some(format!("sha256:{}", "0".repeat(64))),
+        ..given.image.clone()
+    };
+    let answer = given.backend.prepare(&given.host, &other).await;
+    assert!(
+        matches!(
+            answer,
+            Err(BackendError::ImageMissing { .. } | BackendError::Refused { .. })
+        ),
+        "{answer:?}"
+    );
+}

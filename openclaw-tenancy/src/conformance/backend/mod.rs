@@ -1,0 +1,138 @@
+//! The rules of [`ContainerBackend`].
+
+mod act;
+mod create;
+mod files;
+mod given;
+mod look;
+mod remove;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ipnet::Ipv4Net;
+
+pub use act::*;
+pub use create::*;
+pub use files::*;
+pub use look::*;
+pub use remove::*;
+
+use super::Rule;
+use crate::backend::ContainerBackend;
+use crate::container::{Image, ObjectRef};
+use crate::id::{DeploymentId, HostId};
+use crate::labels::Role;
+
+/// A backend with one host to try the rules on, without anything of its deployment's there.
+///
+/// Rules that run side by side may share an engine; then each has a deployment and a subnet of its own.
+#[async_trait]
+pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
+    /// The backend.
+    fn backend(&self) -> Arc<dyn ContainerBackend>;
+
+    /// The host.
+    fn host(&self) -> HostId;
+
+    /// Whose objects the backend makes.
+    fn deployment(&self) -> DeploymentId;
+
+    /// An image on the host, its digest set. A container of it runs until it is told to end, and then ends.
+    fn image(&self) -> Image;
+
+    /// A reference that is not on the host and not to be had.
+    fn missing_image(&self) -> String;
+
+    /// A `/29` that no network of the host has.
+    fn subnet(&self) -> Ipv4Net;
+
+    /// Makes a volume ([`Role::Data`]), a network or a container of this name beside the backend, without
+    /// labels of the deployment's.
+    async fn plant(&self, role: Role, name: &str) -> ObjectRef;
+
+    /// Whether something planted is there and as it was made; a container, whether it was never started.
+    async fn untouched(&self, planted: &ObjectRef) -> bool;
+
+    /// Cleans up after a rule that held.
+    async fn finish(&self);
+}
+
+/// Every rule.
+pub const RULES: &[Rule<dyn BackendFixture>] = crate::conformance_backend!(@list table []);
+
+/// Expands to one `#[tokio::test]` for each rule of
+/// [`ContainerBackend`](backend::ContainerBackend).
+///
+/// The argument is an expression that is evaluated anew for each test: a future of `Option<impl`
+/// [`BackendFixture`](conformance::backend::BackendFixture)`>`. `None` skips the test; say why when giving it.
+#[macro_export]
+macro_rules! conformance_backend {
+    (@list $how:ident [$($with:tt)*]) => {
+        $crate::conformance_backend! { @$how [$($with)*]
+            hosts_lists_the_host
+            host_says_what_it_has
+            a_host_that_is_not_configured_is_named
+            measure_swap_leaves_nothing_behind
+            list_shows_everything_of_ours
+            list_of_a_tenant_shows_only_its_own
+            list_shows_only_ours
+            inspect_of_what_is_not_there_is_none
+            inspect_of_what_is_foreign_is_none
+            inspect_shows_what_was_asked_for
+            prepare_pins_the_digest
+            prepare_again_gives_the_same
+            prepare_refuses_an_image_that_is_not_to_be_had
+            prepare_refuses_another_digest
+            create_starts_nothing
+            create_adopts_the_same_spec
+            create_conflicts_on_another_spec
+            create_conflicts_with_what_is_foreign
+            create_of_a_container_needs_its_volumes
+            create_of_a_container_needs_its_network
+            create_refuses_an_image_that_is_not_there
+            create_marks_the_host
+            concurrent_creates_make_one_container
+            dropped_create_is_adopted_by_the_next
+            remove_again_is_success
+            remove_refuses_what_is_foreign
+            remove_of_a_container_keeps_its_volumes
+            remove_ends_what_runs
+            remove_refuses_a_volume_in_use
+            start_runs_it_at_its_fixed_address
+            start_again_is_success
+            start_after_its_end_runs_it_anew
+            signal_ends_what_runs
+            signal_to_what_does_not_run_is_success
+            dropped_start_is_finished_by_the_next
+            update_shows_in_inspect
+            calls_to_what_is_foreign_change_nothing
+            calls_to_what_is_not_there_say_so
+            put_files_writes_before_the_first_start
+            put_files_again_replaces
+            files_outlive_the_container
+            logs_are_bounded
+        }
+    };
+    (@test [$fixture:expr] $($rule:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $rule() {
+                if let Some(fixture) = $fixture.await {
+                    $crate::conformance::backend::$rule(&fixture).await;
+                    $crate::conformance::backend::BackendFixture::finish(&fixture).await;
+                }
+            }
+        )*
+    };
+    (@table [] $($rule:ident)*) => {
+        &[$($crate::conformance::Rule {
+            name: stringify!($rule),
+            check: |fixture| Box::pin($rule(fixture)),
+        }),*]
+    };
+    ($fixture:expr) => {
+        $crate::conformance_backend! { @list test [$fixture] }
+    };
+}

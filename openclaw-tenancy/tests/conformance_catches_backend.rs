@@ -1,0 +1,235 @@
+//! The kit of engines and schedulers has teeth: each rule fails an implementation that breaks it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/bench.rs"]
+mod bench;
+#[path = "broken/backend.rs"]
+mod broken;
+#[path = "broken/identity.rs"]
+mod broken_identity;
+#[path = "broken/scheduler.rs"]
+mod broken_scheduler;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bench::Bench;
+use broken::{Broken, Bug};
+use broken_identity::Bug as IdentityBug;
+use broken_scheduler::Bug as SchedulerBug;
+use openclaw_tenancy::conformance::backend::BackendFixture;
+use openclaw_tenancy::conformance::identity::IdentityFixture;
+use openclaw_tenancy::conformance::{Rule, backend, identity, scheduler};
+use openclaw_tenancy::scheduler::HostScheduler;
+
+/// Each rule with a bug that it must find.
+const BACKEND: &[(&str, Bug)] = &[
+    ("hosts_lists_the_host", Bug::ForgetsItsHosts),
+    ("host_says_what_it_has", Bug::KnowsNoVersion),
+    (
+        "a_host_that_is_not_configured_is_named",
+        Bug::AnswersForAnyHost,
+    ),
+    ("measure_swap_leaves_nothing_behind", Bug::LeavesTheProbe),
+    ("list_shows_everything_of_ours", Bug::ListsNoNetworks),
+    ("list_of_a_tenant_shows_only_its_own", Bug::ListsEverybodys),
+    ("list_shows_only_ours", Bug::ListsForeign),
+    ("inspect_of_what_is_not_there_is_none", Bug::AbsentIsAnError),
+    ("inspect_of_what_is_foreign_is_none", Bug::ShowsForeign),
+    ("inspect_shows_what_was_asked_for", Bug::ShowsNoLimits),
+    ("prepare_pins_the_digest", Bug::PinsNothing),
+    ("prepare_again_gives_the_same", Bug::OtherAnswerEachTime),
+    (
+        "prepare_refuses_an_image_that_is_not_to_be_had",
+        Bug::HasEveryImage,
+    ),
+    ("prepare_refuses_another_digest", Bug::AnyDigest),
+    ("create_starts_nothing", Bug::StartsWhatItMakes),
+    ("create_adopts_the_same_spec", Bug::NeverAdopts),
+    ("create_conflicts_on_another_spec", Bug::AdoptsAnything),
+    (
+        "create_conflicts_with_what_is_foreign",
+        Bug::TakesOverForeign,
+    ),
+    (
+        "create_of_a_container_needs_its_volumes",
+        Bug::MakesVolumesOnTheWay,
+    ),
+    (
+        "create_of_a_container_needs_its_network",
+        Bug::MakesTheNetworkOnTheWay,
+    ),
+    (
+        "create_refuses_an_image_that_is_not_there",
+        Bug::RunsAnotherImage,
+    ),
+    ("create_marks_the_host", Bug::ForgetsMarkers),
+    (
+        "concurrent_creates_make_one_container",
+        Bug::NeverSaysAdopted,
+    ),
+    (
+        "dropped_create_is_adopted_by_the_next",
+        Bug::HalfMadeWhenDropped,
+    ),
+    ("remove_again_is_success", Bug::RemovedTwiceIsAnError),
+    ("remove_refuses_what_is_foreign", Bug::RemovesForeign),
+    (
+        "remove_of_a_container_keeps_its_volumes",
+        Bug::RemovesVolumesToo,
+    ),
+    ("remove_ends_what_runs", Bug::RefusesWhatRuns),
+    ("remove_refuses_a_volume_in_use", Bug::RemovesUsedVolumes),
+    ("start_runs_it_at_its_fixed_address", Bug::AnyAddress),
+    ("start_again_is_success", Bug::RunningIsAnError),
+    ("start_after_its_end_runs_it_anew", Bug::StartsOnce),
+    ("signal_ends_what_runs", Bug::KeepsTheAddress),
+    (
+        "signal_to_what_does_not_run_is_success",
+        Bug::SignalsOnlyWhatRuns,
+    ),
+    (
+        "dropped_start_is_finished_by_the_next",
+        Bug::HalfStartedWhenDropped,
+    ),
+    ("update_shows_in_inspect", Bug::UpdatesNothing),
+    (
+        "calls_to_what_is_foreign_change_nothing",
+        Bug::TouchesForeign,
+    ),
+    ("calls_to_what_is_not_there_say_so", Bug::AbsentIsSuccess),
+    (
+        "put_files_writes_before_the_first_start",
+        Bug::PutsOnlyWhileRunning,
+    ),
+    ("put_files_again_replaces", Bug::PutsOnce),
+    ("files_outlive_the_container", Bug::FilesDieWithTheContainer),
+    ("logs_are_bounded", Bug::PrintsEverything),
+];
+
+const SCHEDULER: &[(&str, SchedulerBug)] = &[
+    ("place_is_deterministic", SchedulerBug::TakesTurns),
+    (
+        "place_never_chooses_a_host_without_room",
+        SchedulerBug::Overfills,
+    ),
+    ("place_finds_the_only_room", SchedulerBug::AsksTwiceTheRoom),
+    (
+        "place_leaves_hosts_that_take_nothing",
+        SchedulerBug::TakesClosedHosts,
+    ),
+    (
+        "place_breaks_ties_by_the_least_id",
+        SchedulerBug::GreatestId,
+    ),
+    ("place_keeps_to_the_labels", SchedulerBug::ForgetsLabels),
+    (
+        "place_gives_the_capacity_it_chose_by",
+        SchedulerBug::InventsCapacity,
+    ),
+    ("refusal_names_each_host", SchedulerBug::NamesOne),
+    (
+        "refusal_is_hopeless_only_where_no_empty_host_would_do",
+        SchedulerBug::AlwaysHopes,
+    ),
+];
+
+const IDENTITY: &[(&str, IdentityBug)] = &[
+    ("verify_gives_the_bearer", IdentityBug::EverybodyIsOne),
+    ("verify_again_gives_the_same", IdentityBug::TokensOnce),
+    (
+        "verify_refuses_what_is_no_token",
+        IdentityBug::EmptyIsSomebody,
+    ),
+    ("verify_refuses_a_changed_token", IdentityBug::Trims),
+    ("finish_gives_who_signed_in", IdentityBug::EverybodyIsOne),
+    (
+        "finish_returns_to_where_it_began",
+        IdentityBug::ReturnsToTheStart,
+    ),
+    ("finish_refuses_anothers_secret", IdentityBug::AnyBrowser),
+    (
+        "finish_refuses_a_changed_answer",
+        IdentityBug::LastStateWins,
+    ),
+    ("finish_refuses_another_browser", IdentityBug::AnyBrowser),
+    ("finish_takes_a_callback_once", IdentityBug::Replays),
+];
+
+fn bench(bug: Bug) -> Box<dyn BackendFixture> {
+    Box::new(Bench::new(|inner, _| {
+        Arc::new(Broken {
+            inner,
+            bug,
+            count: Default::default(),
+        })
+    }))
+}
+
+fn people(bug: IdentityBug) -> Box<dyn IdentityFixture> {
+    Box::new(broken_identity::People::new(bug))
+}
+
+fn scheduler(bug: SchedulerBug) -> Box<dyn HostScheduler> {
+    Box::new(broken_scheduler::Broken::new(bug))
+}
+
+#[tokio::test]
+async fn each_rule_of_the_backend_fails_one_that_breaks_it() {
+    let missed = missed(BACKEND, backend::RULES, bench).await;
+    assert_eq!(missed, [""; 0], "rules that found nothing");
+}
+
+#[tokio::test]
+async fn each_rule_of_the_scheduler_fails_one_that_breaks_it() {
+    let missed = missed(SCHEDULER, scheduler::RULES, scheduler).await;
+    assert_eq!(missed, [""; 0], "rules that found nothing");
+}
+
+#[tokio::test]
+async fn each_rule_of_identity_fails_a_provider_that_breaks_it() {
+    let missed = missed(IDENTITY, identity::RULES, people).await;
+    assert_eq!(missed, [""; 0], "rules that found nothing");
+}
+
+#[tokio::test]
+async fn no_rule_fails_the_same_without_a_bug() {
+    for rule in backend::RULES {
+        (rule.check)(&*bench(Bug::None)).await;
+    }
+    for rule in scheduler::RULES {
+        (rule.check)(&*scheduler(SchedulerBug::None)).await;
+    }
+    for rule in identity::RULES {
+        (rule.check)(&*people(IdentityBug::None)).await;
+    }
+}
+
+/// The names of the rules that did not fail what is broken. Every rule must have one.
+async fn missed<F, B>(
+    bugs: &[(&'static str, B)],
+    rules: &'static [Rule<F>],
+    fixture: impl Fn(B) -> Box<F> + Send + Sync,
+) -> Vec<&'static str>
+where
+    F: ?Sized + Send + Sync + 'static,
+    B: Copy + Send + Sync,
+{
+    let covered: BTreeSet<_> = bugs.iter().map(|(name, _)| *name).collect();
+    let all: BTreeSet<_> = rules.iter().map(|rule| rule.name).collect();
+    assert_eq!(covered, all, "every rule has something broken");
+
+    let mut missed = Vec::new();
+    for rule in rules {
+        let (_, bug) = bugs.iter().find(|(name, _)| *name == rule.name).unwrap();
+        let fixture = fixture(*bug);
+        let checked = tokio::spawn(async move { (rule.check)(&*fixture).await });
+        // A rule that goes on for ever has not said what is wrong.
+        let ended = tokio::time::timeout(Duration::from_secs(20), checked).await;
+        if !matches!(ended, Ok(Err(failed)) if failed.is_panic()) {
+            missed.push(rule.name);
+        }
+    }
+    missed
+}

@@ -1,0 +1,85 @@
+//! An engine in memory for the conformance kit.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ipnet::Ipv4Net;
+use openclaw_tenancy::backend::ContainerBackend;
+use openclaw_tenancy::clock::{Clock, ManualClock, Timestamp};
+use openclaw_tenancy::conformance::backend::BackendFixture;
+use openclaw_tenancy::container::{Image, ObjectRef};
+use openclaw_tenancy::id::{DeploymentId, HostId};
+use openclaw_tenancy::labels::{LabelKeys, Role};
+use openclaw_tenancy::memory::MemoryBackend;
+
+const IMAGE: &str = "openclaw/openclaw:test";
+
+#[derive(Debug)]
+pub(crate) struct Bench {
+    engine: MemoryBackend,
+    tried: Arc<dyn ContainerBackend>,
+    host: HostId,
+    deployment: DeploymentId,
+}
+
+impl Bench {
+    /// One engine, tried through what `wrap` makes of it.
+    pub(crate) fn new(
+        wrap: impl FnOnce(MemoryBackend, Arc<dyn Clock>) -> Arc<dyn ContainerBackend>,
+    ) -> Self {
+        let clock: Arc<dyn Clock> =
+            Arc::new(ManualClock::new(Timestamp::from_seconds(1_800_000_000)));
+        let deployment = DeploymentId::new("kit").unwrap();
+        let keys = Arc::new(LabelKeys::new(deployment.clone(), "k1", [1; 32]));
+        let host = HostId::new("h1").unwrap();
+        let engine = MemoryBackend::new(keys, Arc::clone(&clock)).with_host(host.clone(), IMAGE);
+        Self {
+            tried: wrap(engine.clone(), clock),
+            engine,
+            host,
+            deployment,
+        }
+    }
+}
+
+#[async_trait]
+impl BackendFixture for Bench {
+    fn backend(&self) -> Arc<dyn ContainerBackend> {
+        Arc::clone(&self.tried)
+    }
+
+    fn host(&self) -> HostId {
+        self.host.clone()
+    }
+
+    fn deployment(&self) -> DeploymentId {
+        self.deployment.clone()
+    }
+
+    fn image(&self) -> Image {
+        Image {
+            reference: IMAGE.to_owned(),
+            digest: Some(format!("sha256:{IMAGE}")),
+        }
+    }
+
+    fn missing_image(&self) -> String {
+        "openclaw/openclaw:not-there".to_owned()
+    }
+
+    fn subnet(&self) -> Ipv4Net {
+        "10.213.0.0/29".parse().unwrap()
+    }
+
+    async fn plant(&self, role: Role, name: &str) -> ObjectRef {
+        self.engine
+            .add_foreign(&self.host, role, name, std::collections::BTreeMap::new())
+            .unwrap()
+    }
+
+    async fn untouched(&self, planted: &ObjectRef) -> bool {
+        self.engine.is_as_added(&self.host, planted)
+    }
+
+    async fn finish(&self) {}
+}
