@@ -13,6 +13,7 @@ use openclaw_tenancy::store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::cookie;
+use super::known::Known;
 use super::rights::RightsPolicy;
 use super::session::{Session, SessionUse, Sessions};
 use super::token::{ApiTokenError, ApiTokens};
@@ -109,6 +110,7 @@ pub struct Authenticator {
     catalog: PlanCatalog,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    known: Known,
 }
 
 /// What an [`Authenticator`] is made of.
@@ -155,6 +157,7 @@ impl Authenticator {
             catalog,
             clock,
             entropy,
+            known: Known::default(),
         }
     }
 
@@ -215,11 +218,23 @@ impl Authenticator {
             Err(IdentityError::Unsupported { .. }) => return Err(JwtError::Issuer.into()),
             Err(error) => return Err(AuthError::Provider(error)),
         };
-        let (account, granted) = self.sign_in(identity).await?;
+        let (account, granted) = self.of_identity(identity).await?;
         Ok(Some(Caller {
             account: self.effective(account, &granted),
             credential: Credential::Provider,
         }))
+    }
+
+    /// As [`Self::sign_in`], but somebody who is known well enough is only looked up.
+    async fn of_identity(&self, identity: Identity) -> Result<(Account, Rights), StoreError> {
+        if let Some(id) = self.known.find(&identity)
+            && let Some(account) = self.store.account(id).await?
+        {
+            return Ok((account, self.rights.granted(&identity, &self.catalog)));
+        }
+        let (account, granted) = self.sign_in(identity.clone()).await?;
+        self.known.keep(identity, account.id);
+        Ok((account, granted))
     }
 
     async fn cookie(&self, headers: &HeaderMap) -> Result<Option<Caller>, AuthError> {
@@ -253,5 +268,95 @@ impl Authenticator {
             .rights
             .effective(&account.rights, granted, &self.catalog);
         Account { rights, ..account }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use openclaw_tenancy::access::MockAccessStore;
+    use openclaw_tenancy::clock::{ManualClock, SystemEntropy, Timestamp};
+    use openclaw_tenancy::identity::Subject;
+    use openclaw_tenancy::memory::MemoryIdentity;
+
+    use super::*;
+    use crate::identity::jwt::{OwnTokens, TokenSecret};
+
+    const ISSUER: &str = "https://id.example";
+
+    fn identity(email: &str) -> Identity {
+        Identity {
+            who: Subject {
+                issuer: ISSUER.to_owned(),
+                subject: "ada".to_owned(),
+            },
+            email: Some(email.to_owned()),
+            email_verified: true,
+            name: None,
+            groups: std::collections::BTreeSet::new(),
+        }
+    }
+
+    fn authenticator(store: MockAccessStore, provider: MemoryIdentity) -> Authenticator {
+        let store: Arc<dyn AccessStore> = Arc::new(store);
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::default()));
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let secret = "qvJ0w8m2Tf9sVbXn3LrKz6HdYpGc1EuRa5Ti7OoWjUA=";
+        let secret = TokenSecret::new(SecretString::from(secret)).unwrap();
+        let keys = OwnTokens::new("us", &secret, Arc::clone(&clock), Arc::clone(&entropy));
+        let sessions = Sessions::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&entropy));
+        let hour = std::time::Duration::from_secs(3600);
+        Authenticator::new(AuthenticatorParts {
+            tokens: ApiTokens::new(Arc::new(keys), sessions.clone(), hour),
+            store,
+            sessions,
+            providers: vec![Arc::new(provider)],
+            rights: RightsPolicy::default(),
+            catalog: PlanCatalog::default(),
+            clock,
+            entropy,
+        })
+    }
+
+    /// A bearer whose form and issuer are right; the provider in memory knows it by its text.
+    fn bearer(number: u32) -> String {
+        let part = |json: String| URL_SAFE_NO_PAD.encode(json);
+        let header = part(r#"{"alg":"RS256"}"#.to_owned());
+        let payload = part(format!(r#"{{"iss":"{ISSUER}","jti":"{number}"}}"#));
+        format!("{header}.{payload}.AAAA")
+    }
+
+    #[tokio::test]
+    async fn a_bearer_writes_to_the_store_only_when_its_person_is_news() {
+        let account = |email: &str| Account {
+            id: AccountId::from_uuid(uuid::Uuid::nil()),
+            who: identity(email).who,
+            email: Some(email.to_owned()),
+            name: None,
+            rights: Rights::default(),
+            created_at: Timestamp::default(),
+        };
+        let mut store = MockAccessStore::new();
+        store
+            .expect_sign_in()
+            .times(2)
+            .returning(move |identity, _, _| Ok(account(&identity.email.unwrap())));
+        store
+            .expect_account()
+            .times(3)
+            .returning(move |_| Ok(Some(account("ada@example.com"))));
+        let provider = MemoryIdentity::new(ISSUER);
+        for number in 0..4 {
+            provider.know(&bearer(number), identity("ada@example.com"));
+        }
+        provider.know(&bearer(4), identity("ada@example.org"));
+        let authenticator = authenticator(store, provider);
+        for number in 0..5 {
+            let value = format!("Bearer {}", bearer(number)).parse().unwrap();
+            let headers = [(AUTHORIZATION, value)].into_iter().collect();
+            let caller = authenticator.caller(&headers).await.unwrap().unwrap();
+            assert_eq!(caller.account.who, identity("").who);
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod caller;
 pub mod claim;
 pub mod cookie;
 pub mod csrf;
+mod known;
 pub mod limit;
 pub mod rights;
 pub mod session;

@@ -142,11 +142,10 @@ fn write(
     }
     if problem.status() == StatusCode::UNAUTHORIZED {
         // RFC 6750 §3.1: an error code only where a token was presented.
-        let challenge = match problem.kind() {
-            Kind::BearerRefused { .. } => {
-                r#"Bearer realm="openclaw-tenancy", error="invalid_token""#
-            }
-            _ => r#"Bearer realm="openclaw-tenancy""#,
+        let challenge = if matches!(problem.kind(), Kind::BearerRefused { .. }) {
+            r#"Bearer realm="openclaw-tenancy", error="invalid_token""#
+        } else {
+            r#"Bearer realm="openclaw-tenancy""#
         };
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
@@ -168,8 +167,14 @@ fn harden(headers: &mut HeaderMap, id: &RequestId, lang: Lang, https: bool) {
     if let Ok(id) = HeaderValue::try_from(&id.0) {
         headers.insert(REQUEST_ID, id);
     }
+    if !headers.contains_key(CACHE_CONTROL) {
+        // What is kept, such as a style sheet, is the same for everybody; all else is one reader's.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(lang.tag()));
+        let vary = HeaderValue::from_static("Accept-Language, Cookie, Authorization");
+        headers.insert(VARY, vary);
+    }
     let defaults = [
-        (CACHE_CONTROL, "no-store"),
         (
             CONTENT_SECURITY_POLICY,
             "default-src 'none'; frame-ancestors 'none'",
@@ -185,8 +190,6 @@ fn harden(headers: &mut HeaderMap, id: &RequestId, lang: Lang, https: bool) {
             HeaderName::from_static("cross-origin-resource-policy"),
             "same-origin",
         ),
-        (CONTENT_LANGUAGE, lang.tag()),
-        (VARY, "Accept-Language, Cookie, Authorization"),
     ];
     for (name, value) in defaults {
         headers

@@ -9,6 +9,8 @@
 mod answer;
 mod audit;
 mod auth;
+mod body;
+mod builder;
 mod edge_authorize;
 mod fields;
 mod guard;
@@ -27,10 +29,8 @@ mod tenants;
 mod tenants_admin;
 
 pub(crate) use auth::OWN_PATHS;
+pub use builder::{ApiStateBuilder, InvalidState, SESSION_LIFETIME, TOKEN_LIFETIME};
 pub use guard::Access;
 pub use rates::Rates;
 pub use routes::{RouteInfo, router, routes};
-pub use state::{
-    ApiState, ApiStateBuilder, ExternalProvider, InvalidState, Providers, SESSION_LIFETIME,
-    TOKEN_LIFETIME,
-};
+pub use state::{ApiState, ExternalProvider, Providers};

@@ -1,5 +1,7 @@
 //! The first administrator's link.
 
+use std::time::Duration;
+
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
@@ -8,7 +10,6 @@ use crate::access::cookie;
 use crate::api::ApiState;
 use crate::api::problem::{Kind, Problem};
 use crate::api::query;
-use std::time::Duration;
 
 /// How long the sign-in after the link may take.
 const COOKIE_LIFETIME: Duration = Duration::from_secs(3600);

@@ -12,6 +12,7 @@ mod frame;
 pub(crate) mod home;
 mod instance;
 pub(crate) mod login;
+mod look;
 mod words;
 
 use askama::Template;

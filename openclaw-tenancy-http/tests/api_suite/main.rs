@@ -17,4 +17,6 @@ mod idempotency;
 mod logs;
 mod pages;
 mod sign_in;
+mod sign_in_local;
+mod sign_in_rights;
 mod support;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{Method, header};
-use openclaw_tenancy::access::{AccessStore as _, Grant, GrantKind, SecretHash};
+use openclaw_tenancy::access::AccessStore as _;
 use openclaw_tenancy::clock::{Clock as _, ManualClock, SystemEntropy, Timestamp};
 use openclaw_tenancy::identity::{
     Identity, IdentityError, IdentityProvider, LoggedIn, LoginAnswer, LoginRequest, LoginStep,
@@ -15,10 +15,10 @@ use openclaw_tenancy::memory::MemoryAccess;
 use openclaw_tenancy_http::access::rights::{GroupRights, RightsPolicy};
 use openclaw_tenancy_http::identity::fetch::PlainHttp;
 use openclaw_tenancy_http::identity::oidc::{ClientCredential, OidcConfig, OidcProvider};
-use secrecy::{ExposeSecret as _, SecretString};
-use test_support::provider::{CLIENT_ID, CLIENT_SECRET, Provider, REDIRECT_URI, SUBJECT, set};
+use secrecy::SecretString;
+use test_support::provider::{CLIENT_ID, CLIENT_SECRET, Provider, REDIRECT_URI, SUBJECT};
 
-use crate::support::{Answer, App, NOW, ORIGIN, PASSWORD, request};
+use crate::support::{Answer, App, NOW, request};
 
 /// A provider that sends browsers away and never hears of them again.
 #[derive(Debug)]
@@ -88,7 +88,11 @@ pub(crate) async fn with_provider() -> (App, Provider) {
 }
 
 /// Goes to the provider and back, up to the callback's query; also the pre-login cookie.
-async fn to_provider_and_back(app: &App, provider: &Provider, return_to: &str) -> (String, String) {
+pub(crate) async fn to_provider_and_back(
+    app: &App,
+    provider: &Provider,
+    return_to: &str,
+) -> (String, String) {
     let path = format!("/api/auth/login?provider=idp&return_to={return_to}");
     let answer = app.get(&path).await;
     assert_eq!(answer.status, 303, "{}", answer.body);
@@ -100,12 +104,12 @@ async fn to_provider_and_back(app: &App, provider: &Provider, return_to: &str) -
     (query, cookie)
 }
 
-async fn call_back(app: &App, path: &str, query: &str, cookie: &str) -> Answer {
+pub(crate) async fn call_back(app: &App, path: &str, query: &str, cookie: &str) -> Answer {
     let request = request(Method::GET, &format!("{path}?{query}")).header(header::COOKIE, cookie);
     app.send(request.body(String::new().into()).unwrap()).await
 }
 
-async fn me(app: &App, session: &str) -> Answer {
+pub(crate) async fn me(app: &App, session: &str) -> Answer {
     let request = request(Method::GET, "/api/auth/me")
         .header(header::COOKIE, format!("__Host-oct-session={session}"));
     app.send(request.body(String::new().into()).unwrap()).await
@@ -119,7 +123,7 @@ async fn sessions(app: &App) -> u64 {
         .unwrap()
 }
 
-const CALLBACK: &str = "/api/auth/callback/idp";
+pub(crate) const CALLBACK: &str = "/api/auth/callback/idp";
 
 #[tokio::test]
 async fn a_sign_in_at_a_provider_begins_a_session_and_returns() {
@@ -244,256 +248,4 @@ async fn the_way_to_sign_in_is_chosen_only_where_there_is_a_choice() {
         page.body
     );
     assert!(page.body.contains("Identity &#38; Co"));
-}
-
-#[tokio::test]
-async fn what_groups_give_holds_for_the_session_that_brought_it() {
-    let (app, provider) = with_provider().await;
-    provider.bend(|bends| bends.claims = set("groups", serde_json::json!(["staff", "ops"])));
-    let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
-    let session = call_back(&app, CALLBACK, &query, &cookie)
-        .await
-        .cookie("__Host-oct-session")
-        .unwrap();
-    let seen = me(&app, &session).await.json();
-    assert_eq!(
-        (&seen["admin"], &seen["plan"]),
-        (&true.into(), &"pro".into())
-    );
-    // Nothing of it is the account's.
-    let id = seen["account"]["id"].as_str().unwrap().parse().unwrap();
-    let account = app.access.account(id).await.unwrap().unwrap();
-    assert_eq!((account.rights.admin, account.rights.plan), (false, None));
-    // Whoever has left the group has nothing at the next sign-in.
-    provider.straighten();
-    let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
-    let session = call_back(&app, CALLBACK, &query, &cookie)
-        .await
-        .cookie("__Host-oct-session")
-        .unwrap();
-    let seen = me(&app, &session).await.json();
-    assert_eq!(
-        (&seen["admin"], &seen["plan"]),
-        (&false.into(), &serde_json::Value::Null)
-    );
-}
-
-#[tokio::test]
-async fn a_providers_bearer_is_taken_and_an_id_token_is_not() {
-    let (app, provider) = with_provider().await;
-    let mut claims = provider.good_claims("n");
-    let bearer = |claims: &serde_json::Value| {
-        let token = provider
-            .key()
-            .token(&serde_json::json!({"typ": "at+jwt"}), claims);
-        let request = request(Method::GET, "/api/auth/me")
-            .header(header::AUTHORIZATION, format!("Bearer {token}"));
-        app.send(request.body(String::new().into()).unwrap())
-    };
-    bearer(&claims).await.problem(401, "bearer-refused");
-    claims["aud"] = "urn:test:api".into();
-    claims.as_object_mut().unwrap().remove("nonce");
-    let answer = bearer(&claims).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(answer.json()["account"]["subject"], SUBJECT);
-    assert_eq!(answer.json()["csrf_token"], serde_json::Value::Null);
-}
-
-#[tokio::test]
-async fn a_sign_out_ends_the_session_and_what_it_opened() {
-    let app = App::new().await;
-    let ada = app.account("ada").await;
-    let (here, elsewhere) = (app.browser(&ada).await, app.browser(&ada).await);
-    let token = app.program(&ada).await;
-    let put = |kind, secret: &'static str| {
-        let grant = Grant {
-            kind,
-            secret: SecretHash::of(secret),
-            account: Some(ada.id),
-            data: String::new(),
-            created_at: app.clock.now(),
-            expires_at: app.clock.now().plus(Duration::from_secs(60)),
-        };
-        app.access.put_grant(grant)
-    };
-    let is_open = |kind, secret: &'static str| {
-        app.access
-            .grant(kind, SecretHash::of(secret), app.clock.now())
-    };
-    put(GrantKind::InstanceSession, "i").await.unwrap();
-    put(GrantKind::HandOver, "h").await.unwrap();
-
-    let answer = app
-        .send(
-            here.write(Method::POST, "/api/auth/logout")
-                .body(String::new().into())
-                .unwrap(),
-        )
-        .await;
-    assert_eq!(answer.status, 204);
-    assert_eq!(answer.cookie("__Host-oct-session").unwrap(), "");
-    assert_eq!(app.send(here.open("/api/auth/me")).await.status, 401);
-    assert_eq!(
-        is_open(GrantKind::InstanceSession, "i").await.unwrap(),
-        None
-    );
-    assert_eq!(is_open(GrantKind::HandOver, "h").await.unwrap(), None);
-    assert_eq!(app.send(elsewhere.open("/api/auth/me")).await.status, 200);
-
-    put(GrantKind::InstanceSession, "i").await.unwrap();
-    let everywhere = elsewhere
-        .write(Method::POST, "/api/auth/logout")
-        .body(r#"{"everywhere":true}"#.to_owned().into());
-    assert_eq!(app.send(everywhere.unwrap()).await.status, 204);
-    assert_eq!(app.send(elsewhere.open("/api/auth/me")).await.status, 401);
-    assert_eq!(
-        token.get("/api/auth/me").await.status,
-        401,
-        "bearers of ours too"
-    );
-    assert_eq!(
-        is_open(GrantKind::InstanceSession, "i").await.unwrap(),
-        None
-    );
-}
-
-#[tokio::test]
-async fn a_bearer_is_had_for_a_password_or_by_a_session() {
-    let app = App::new().await;
-    app.local_account("ada").await;
-    let body = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
-    let post =
-        request(Method::POST, "/api/auth/token").header(header::CONTENT_TYPE, "application/json");
-    let answer = app.send(post.body(body.into()).unwrap()).await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(
-        (&answer.json()["token_type"], &answer.json()["expires_in"]),
-        (&"Bearer".into(), &3600.into())
-    );
-    assert_eq!(answer.cookie("__Host-oct-session"), None);
-    let token = answer.json()["token"].as_str().unwrap().to_owned();
-    let by_token = |token: &str| {
-        request(Method::GET, "/api/auth/me")
-            .header(header::AUTHORIZATION, format!("Bearer {token}"))
-    };
-    let me = app
-        .send(by_token(&token).body(String::new().into()).unwrap())
-        .await;
-    assert_eq!(me.json()["account"]["subject"], "ada");
-    app.clock.advance(Duration::from_secs(3600));
-    let late = app
-        .send(by_token(&token).body(String::new().into()).unwrap())
-        .await;
-    assert_eq!(
-        late.problem(401, "bearer-refused")["detail"],
-        "The token has no expiry or has expired."
-    );
-
-    let bob = app.account("bob").await;
-    let browser = app.browser(&bob).await;
-    let answer = app
-        .send(
-            browser
-                .write(Method::POST, "/api/auth/token")
-                .body(String::new().into())
-                .unwrap(),
-        )
-        .await;
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    let nobody = app
-        .send(
-            request(Method::POST, "/api/auth/token")
-                .body(String::new().into())
-                .unwrap(),
-        )
-        .await;
-    nobody.problem(401, "unauthenticated");
-}
-
-#[tokio::test]
-async fn the_first_administrators_link_binds_the_next_sign_in_once() {
-    let (app, provider) = with_provider().await;
-    let claims = app.state.claims();
-    let (code, spare) = (
-        claims.issue().await.unwrap().unwrap(),
-        claims.issue().await.unwrap().unwrap(),
-    );
-    let open = |code: &SecretString| app.get_owned(format!("/claim?code={}", code.expose_secret()));
-    // Looking at the link redeems nothing.
-    for _ in 0..2 {
-        let answer = open(&code).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header("location")),
-            (303, "/login")
-        );
-    }
-    let claim = format!(
-        "__Host-oct-claim={}",
-        open(&code).await.cookie("__Host-oct-claim").unwrap()
-    );
-    let page = app
-        .send(
-            request(Method::GET, "/login")
-                .header(header::COOKIE, &claim)
-                .body(String::new().into())
-                .unwrap(),
-        )
-        .await;
-    assert!(
-        page.body.contains("becomes the administrator"),
-        "{}",
-        page.body
-    );
-
-    let (query, login) = to_provider_and_back(&app, &provider, "/").await;
-    let answer = call_back(&app, CALLBACK, &query, &format!("{login}; {claim}")).await;
-    assert_eq!(answer.cookie("__Host-oct-claim").unwrap(), "");
-    let session = answer.cookie("__Host-oct-session").unwrap();
-    assert_eq!(me(&app, &session).await.json()["admin"], true);
-    assert!(app.access.has_admin().await.unwrap());
-
-    // Used, and with the first administrator every other link is void, and none is made any more.
-    for code in [&code, &spare] {
-        open(code).await.problem(400, "claim-refused");
-    }
-    assert!(claims.issue().await.unwrap().is_none());
-    for wrong in ["", "x", "%00"] {
-        app.get(&format!("/claim?code={wrong}"))
-            .await
-            .problem(400, "claim-refused");
-    }
-}
-
-#[tokio::test]
-async fn a_form_says_what_was_wrong_and_keeps_the_name() {
-    let app = App::new().await;
-    app.local_account("ada").await;
-    let form = |body: &str| {
-        request(Method::POST, "/api/auth/password")
-            .header(header::ORIGIN, ORIGIN)
-            .header(header::ACCEPT, "text/html")
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body.to_owned().into())
-            .unwrap()
-    };
-    let wrong = app
-        .send(form("username=%3Cb%3Eada&password=wrong&return_to=%2Fx"))
-        .await;
-    assert_eq!(wrong.status, 401);
-    assert!(
-        wrong.body.contains(r#"value="&#60;b&#62;ada""#),
-        "{}",
-        wrong.body
-    );
-    assert!(wrong.body.contains("The name or the password is wrong."));
-    assert!(wrong.body.contains(r#"name="return_to" value="/x""#));
-    assert!(!wrong.body.contains("wrong&"));
-    assert_eq!(wrong.cookie("__Host-oct-session"), None);
-    // The same answer, whether there is such a name or not.
-    let nobody = app.send(form("username=nobody&password=wrong")).await;
-    assert!(nobody.body.contains("The name or the password is wrong."));
-    let missing = app.send(form("username=ada")).await;
-    assert_eq!(missing.status, 422);
-    let strange = app.send(form("username=ada&password=x&remember=1")).await;
-    assert_eq!(strange.status, 422);
 }

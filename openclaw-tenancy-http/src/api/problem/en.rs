@@ -46,7 +46,7 @@ pub(super) fn words(kind: &Kind) -> Words {
         Kind::InvalidParameter { name, rule, .. } => (
             "A parameter is not valid",
             format!("`{name}` is missing or not valid."),
-            format!("give {rule}"),
+            (*rule).to_owned(),
         ),
         Kind::Unauthenticated => (
             "Sign in first",

@@ -133,11 +133,11 @@ impl FieldFault {
                 (format!("`{field}` 过长。"), format!("最多 {limit} 字节"))
             }
             (Lang::En, Fault::Rule { rule }) => {
-                (format!("`{field}` is not valid."), format!("give {rule}"))
+                (format!("`{field}` is not valid."), (*rule).to_owned())
             }
             (Lang::ZhCn, Fault::Rule { rule }) => (
                 format!("`{field}` 无效。"),
-                format!("要求：{}", super::zh::phrase(rule)),
+                super::phrases::phrase(rule).to_owned(),
             ),
         }
     }

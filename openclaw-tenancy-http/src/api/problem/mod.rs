@@ -12,6 +12,7 @@ mod convert;
 mod en;
 mod fault;
 mod kind;
+mod phrases;
 mod zh;
 
 use std::time::Duration;

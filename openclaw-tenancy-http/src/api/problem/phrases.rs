@@ -1,0 +1,181 @@
+//! Stable English phrases of the core's and of the token verifier's, in Simplified Chinese.
+
+/// The Chinese of a stable phrase of the core's or of the token verifier's; the phrase itself if it is none.
+pub(super) fn phrase(english: &'static str) -> &'static str {
+    PHRASES
+        .iter()
+        .find(|(known, _)| *known == english)
+        .map_or(english, |(_, chinese)| chinese)
+}
+
+const PHRASES: &[(&str, &str)] = &[
+    (
+        "the token is not a signed JWT in compact form",
+        "令牌不是紧凑格式的签名 JWT",
+    ),
+    ("the token's header is not acceptable", "令牌头不可接受"),
+    (
+        "the token's algorithm is not acceptable",
+        "令牌的算法不可接受",
+    ),
+    (
+        "the token requires an extension that is not supported",
+        "令牌要求不受支持的扩展",
+    ),
+    ("the token is of another type", "令牌属于其他类型"),
+    ("the token's key is unknown", "令牌的密钥未知"),
+    (
+        "the token does not say which key signed it",
+        "令牌未说明由哪个密钥签名",
+    ),
+    ("the token's signature is not valid", "令牌签名无效"),
+    (
+        "the token's claims are not acceptable",
+        "令牌的声明不可接受",
+    ),
+    ("the token is from another issuer", "令牌来自其他签发方"),
+    ("the token is for another audience", "令牌面向其他受众"),
+    (
+        "the token was issued to another client",
+        "令牌签发给了其他客户端",
+    ),
+    ("the token has no usable subject", "令牌没有可用的主体"),
+    (
+        "the token has no expiry or has expired",
+        "令牌没有有效期或已过期",
+    ),
+    (
+        "the token has no issue time or one in the future",
+        "令牌没有签发时间，或签发时间在未来",
+    ),
+    ("the token is not valid yet", "令牌尚未生效"),
+    ("the token belongs to another sign-in", "令牌属于另一次登录"),
+    (
+        "the token belongs to another access token",
+        "令牌属于另一个访问令牌",
+    ),
+    (
+        "an ID token is not a bearer token",
+        "ID 令牌不能用作访问令牌",
+    ),
+    ("the token is bound to something else", "令牌绑定于其他对象"),
+    ("the token was revoked", "令牌已被撤销"),
+    (
+        "the Authorization header is not one bearer token",
+        "Authorization 请求头不是单个 Bearer 令牌",
+    ),
+    ("a bearer token does not get another", "令牌不能换取新令牌"),
+    (
+        "the provider does not offer this way to sign in",
+        "提供方不支持这种登录方式",
+    ),
+    ("the name or the password is wrong", "用户名或密码错误"),
+    (
+        "the sign-in is unknown, already used or older than ten minutes",
+        "此次登录不存在、已被使用或已超过十分钟",
+    ),
+    (
+        "the sign-in was begun by another version of this server",
+        "此次登录由服务器的其他版本发起",
+    ),
+    (
+        "the sign-in was begun at another provider",
+        "此次登录在其他提供方发起",
+    ),
+    (
+        "the sign-in was begun in another browser",
+        "此次登录在其他浏览器发起",
+    ),
+    (
+        "the browser sent no pre-login cookie",
+        "浏览器未发送登录前 Cookie",
+    ),
+    ("the provider's answer is too long", "提供方的响应过长"),
+    (
+        "the provider's answer repeats a parameter",
+        "提供方的响应包含重复参数",
+    ),
+    (
+        "the provider's answer has no state",
+        "提供方的响应缺少 state",
+    ),
+    ("the provider's answer has no code", "提供方的响应缺少 code"),
+    ("the answer is from another provider", "响应来自其他提供方"),
+    (
+        "the answer does not name its provider",
+        "响应未注明其提供方",
+    ),
+    (
+        "the sign-in was cancelled at the provider",
+        "登录已在提供方取消",
+    ),
+    ("the provider refused the sign-in", "提供方拒绝了登录"),
+    (
+        "3 to 40 of a-z, 0-9 and single -, beginning with a letter and not ending with -",
+        "3 到 40 个字符，仅限 a-z、0-9 和单个 -，以字母开头且不以 - 结尾",
+    ),
+    (
+        "this name is reserved, choose another",
+        "此名称已保留，请换一个",
+    ),
+    (
+        "a UUID such as 0198c6a2-7c3e-7000-8000-000000000001",
+        "UUID，例如 0198c6a2-7c3e-7000-8000-000000000001",
+    ),
+    (
+        "an address such as name@example.org, at most 254 bytes",
+        "形如 name@example.org 的地址，最多 254 字节",
+    ),
+    (
+        "a name of the tz database such as Asia/Shanghai",
+        "tz 数据库中的名称，例如 Asia/Shanghai",
+    ),
+    (
+        "1 to 255 visible ASCII characters",
+        "1 到 255 个可见 ASCII 字符",
+    ),
+    ("a number from 1 to 200", "1 到 200 的数字"),
+    (
+        "the id that `next` of the page before gave",
+        "上一页 `next` 给出的标识",
+    ),
+    (
+        "43 characters of base64url, the SHA-256 of the browser's secret",
+        "43 个 base64url 字符，即浏览器密钥的 SHA-256",
+    ),
+    ("each parameter once", "每个参数只出现一次"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::jwt::JwtError;
+
+    #[test]
+    fn every_reason_of_the_token_verifier_is_translated() {
+        for error in [
+            JwtError::Malformed,
+            JwtError::Header,
+            JwtError::Algorithm,
+            JwtError::Critical,
+            JwtError::Type,
+            JwtError::UnknownKey,
+            JwtError::AmbiguousKey,
+            JwtError::Signature,
+            JwtError::Claims,
+            JwtError::Issuer,
+            JwtError::Audience,
+            JwtError::AuthorizedParty,
+            JwtError::Subject,
+            JwtError::Expired,
+            JwtError::IssuedAt,
+            JwtError::NotYetValid,
+            JwtError::Nonce,
+            JwtError::AccessTokenHash,
+            JwtError::IdTokenAsBearer,
+            JwtError::Binding,
+        ] {
+            assert!(!phrase(error.reason()).is_ascii(), "{error}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a sign-in gives beyond an account: groups, a provider's bearer, the first administrator's link.
+
+use http::{Method, header};
+use openclaw_tenancy::access::AccessStore as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use test_support::provider::{SUBJECT, set};
+
+use crate::sign_in::{CALLBACK, call_back, me, to_provider_and_back, with_provider};
+use crate::support::request;
+
+#[tokio::test]
+async fn what_groups_give_holds_for_the_session_that_brought_it() {
+    let (app, provider) = with_provider().await;
+    provider.bend(|bends| bends.claims = set("groups", serde_json::json!(["staff", "ops"])));
+    let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
+    let session = call_back(&app, CALLBACK, &query, &cookie)
+        .await
+        .cookie("__Host-oct-session")
+        .unwrap();
+    let seen = me(&app, &session).await.json();
+    assert_eq!(
+        (&seen["admin"], &seen["plan"]),
+        (&true.into(), &"pro".into())
+    );
+    // Nothing of it is the account's.
+    let id = seen["account"]["id"].as_str().unwrap().parse().unwrap();
+    let account = app.access.account(id).await.unwrap().unwrap();
+    assert_eq!((account.rights.admin, account.rights.plan), (false, None));
+    // Whoever has left the group has nothing at the next sign-in.
+    provider.straighten();
+    let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
+    let session = call_back(&app, CALLBACK, &query, &cookie)
+        .await
+        .cookie("__Host-oct-session")
+        .unwrap();
+    let seen = me(&app, &session).await.json();
+    assert_eq!(
+        (&seen["admin"], &seen["plan"]),
+        (&false.into(), &serde_json::Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn a_providers_bearer_is_taken_and_an_id_token_is_not() {
+    let (app, provider) = with_provider().await;
+    let mut claims = provider.good_claims("n");
+    let bearer = |claims: &serde_json::Value| {
+        let token = provider
+            .key()
+            .token(&serde_json::json!({"typ": "at+jwt"}), claims);
+        let request = request(Method::GET, "/api/auth/me")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"));
+        app.send(request.body(String::new().into()).unwrap())
+    };
+    bearer(&claims).await.problem(401, "bearer-refused");
+    claims["aud"] = "urn:test:api".into();
+    claims.as_object_mut().unwrap().remove("nonce");
+    let answer = bearer(&claims).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.json()["account"]["subject"], SUBJECT);
+    assert_eq!(answer.json()["csrf_token"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn the_first_administrators_link_binds_the_next_sign_in_once() {
+    let (app, provider) = with_provider().await;
+    let claims = app.state.claims();
+    let (code, spare) = (
+        claims.issue().await.unwrap().unwrap(),
+        claims.issue().await.unwrap().unwrap(),
+    );
+    let open = |code: &SecretString| app.get_owned(format!("/claim?code={}", code.expose_secret()));
+    // Looking at the link redeems nothing.
+    for _ in 0..2 {
+        let answer = open(&code).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (303, "/login")
+        );
+    }
+    let claim = format!(
+        "__Host-oct-claim={}",
+        open(&code).await.cookie("__Host-oct-claim").unwrap()
+    );
+    let page = app
+        .send(
+            request(Method::GET, "/login")
+                .header(header::COOKIE, &claim)
+                .body(String::new().into())
+                .unwrap(),
+        )
+        .await;
+    assert!(
+        page.body.contains("becomes the administrator"),
+        "{}",
+        page.body
+    );
+
+    let (query, login) = to_provider_and_back(&app, &provider, "/").await;
+    let answer = call_back(&app, CALLBACK, &query, &format!("{login}; {claim}")).await;
+    assert_eq!(answer.cookie("__Host-oct-claim").unwrap(), "");
+    let session = answer.cookie("__Host-oct-session").unwrap();
+    assert_eq!(me(&app, &session).await.json()["admin"], true);
+    assert!(app.access.has_admin().await.unwrap());
+
+    // Used, and with the first administrator every other link is void, and none is made any more.
+    for code in [&code, &spare] {
+        open(code).await.problem(400, "claim-refused");
+    }
+    assert!(claims.issue().await.unwrap().is_none());
+    for wrong in ["", "x", "%00"] {
+        app.get(&format!("/claim?code={wrong}"))
+            .await
+            .problem(400, "claim-refused");
+    }
+}
