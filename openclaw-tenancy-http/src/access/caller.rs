@@ -330,7 +330,7 @@ mod tests {
     #[tokio::test]
     async fn a_bearer_writes_to_the_store_only_when_its_person_is_news() {
         let account = |email: &str| Account {
-            id: AccountId::from_uuid(uuid::Uuid::nil()),
+            id: "0198c6a2-7c3e-7000-8000-000000000001".parse().unwrap(),
             who: identity(email).who,
             email: Some(email.to_owned()),
             name: None,
