@@ -31,6 +31,7 @@
 //!   [`Clock`](openclaw_tenancy::clock::Clock)).
 
 mod error;
+mod lease;
 mod migrate;
 mod ops;
 mod rows;

@@ -218,10 +218,9 @@ impl Connection {
                         self.counts.held.fetch_add(1, Ordering::SeqCst);
                     }
                 }
-                (
-                    Mode::Pass | Mode::Delay(_) | Mode::LoseReplyTo(_) | Mode::HoldRequest(_),
-                    _,
-                ) => return true,
+                (Mode::Pass | Mode::Delay(_) | Mode::LoseReplyTo(_) | Mode::HoldRequest(_), _) => {
+                    return true;
+                }
             }
             if self.control.changed().await.is_err() {
                 return false;

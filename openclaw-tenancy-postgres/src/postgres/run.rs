@@ -1,15 +1,14 @@
 //! Running a call: attempts, deadline, and what becomes of its connection.
 
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use openclaw_tenancy::store::StoreError;
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgConnection, Postgres};
+use sqlx::{Connection, PgConnection};
 
 use super::PostgresStore;
 use crate::error::postgres::{is_conflict, is_lost};
 use crate::error::{Failure, failed, too_late};
+use crate::lease::Lease;
 use crate::ops::{Kind, Run};
 
 /// How often a transaction is tried again after a conflict (F17).
@@ -54,7 +53,7 @@ impl PostgresStore {
                 }
                 Err(error) => return Err(failed(O::WHAT, error)),
             };
-            let mut lease = Lease(Some(connection));
+            let mut lease = Lease::new(connection);
             let ended = match attempt(&mut lease, op).await {
                 Ok(answer) => {
                     lease.give_back();
@@ -121,48 +120,5 @@ async fn attempt<O: Run<PgConnection>>(
                 }
             }
         }
-    }
-}
-
-/// A connection that is closed, not given back, unless the call on it ended.
-///
-/// A call that is dropped, by the deadline or by its caller, leaves its connection in the middle of something,
-/// and perhaps behind a network that swallows everything; the pool would wait for it. Closing it also makes
-/// the server give up the transaction.
-struct Lease(Option<PoolConnection<Postgres>>);
-
-impl Lease {
-    fn give_back(&mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(connection.detach());
-        }
-    }
-}
-
-impl Deref for Lease {
-    type Target = PgConnection;
-
-    #[expect(
-        clippy::expect_used,
-        reason = "only `give_back` and `drop` take it, and both end the lease"
-    )]
-    fn deref(&self) -> &PgConnection {
-        self.0.as_ref().expect("the lease lasts")
-    }
-}
-
-impl DerefMut for Lease {
-    #[expect(
-        clippy::expect_used,
-        reason = "only `give_back` and `drop` take it, and both end the lease"
-    )]
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("the lease lasts")
     }
 }

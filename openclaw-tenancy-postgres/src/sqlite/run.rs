@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use openclaw_tenancy::store::StoreError;
+use sqlx::Connection as _;
 
 use super::{On, SqliteStore};
 use crate::error::{Failure, failed, too_late};
+use crate::lease::Lease;
 use crate::ops::{Kind, Run};
 
 /// Every call ends within this, waiting for the writer's turn included.
@@ -37,30 +39,41 @@ impl SqliteStore {
     where
         O: for<'c> Run<On<'c>>,
     {
-        let mut connection = self.readers.acquire().await?;
+        let mut lease = Lease::new(self.readers.acquire().await?);
         let now = self.clock.now().as_millis();
-        op.run(&mut On {
-            sql: &mut connection,
+        let mut on = On {
+            sql: &mut lease,
             now,
-        })
-        .await
+        };
+        let answer = op.run(&mut on).await?;
+        lease.give_back();
+        Ok(answer)
     }
 
-    /// A transaction that is dropped, by the deadline or by its caller, is rolled back.
     async fn write<O>(&self, op: &O) -> Result<O::Answer, Failure>
     where
         O: for<'c> Run<On<'c>>,
     {
+        let mut lease = Lease::new(self.writer.acquire().await?);
         // IMMEDIATE: the lock to write comes first, so a transaction that has read cannot fail to write.
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = lease.begin_with("BEGIN IMMEDIATE").await?;
         let now = self.clock.now().as_millis();
-        let answer = op
-            .run(&mut On {
-                sql: &mut transaction,
-                now,
-            })
-            .await?;
-        transaction.commit().await?;
-        Ok(answer)
+        let mut on = On {
+            sql: &mut transaction,
+            now,
+        };
+        match op.run(&mut on).await {
+            Ok(answer) => {
+                transaction.commit().await?;
+                lease.give_back();
+                Ok(answer)
+            }
+            Err(Failure::Refused(error)) => {
+                transaction.rollback().await?;
+                lease.give_back();
+                Err(Failure::Refused(error))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 }

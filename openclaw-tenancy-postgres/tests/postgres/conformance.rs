@@ -1,8 +1,4 @@
 //! PostgreSQL keeps every rule of the two ports.
-#![cfg(feature = "postgres")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +8,8 @@ use openclaw_tenancy::conformance::access::AccessFixture;
 use openclaw_tenancy::conformance::store::StoreFixture;
 use openclaw_tenancy::store::TenantStore;
 use openclaw_tenancy_postgres::{PoolOptions, PostgresStore};
-use support::database::Database;
+
+use crate::support::database::Database;
 
 /// Two replicas on one database.
 #[derive(Debug)]
@@ -56,7 +53,10 @@ impl StoreFixture for Postgres {
     }
 
     async fn pass(&self, time: Duration) {
-        self.database.pass(time).await;
+        let millis = i64::try_from(time.as_millis()).unwrap();
+        let put_forward = sqlx::query("UPDATE test_clock SET ahead = ahead + $1").bind(millis);
+        let mut connection = self.database.connection().await;
+        put_forward.execute(&mut connection).await.unwrap();
     }
 
     async fn finish(&self) {

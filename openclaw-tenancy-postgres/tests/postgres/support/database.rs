@@ -4,6 +4,7 @@
 //! `postgres://postgres@127.0.0.1:5432/postgres`. Without it the tests say that they are skipped; with
 //! `TENANCY_TEST_REQUIRE=all` (or a list with `postgres`) that is a failure.
 
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,14 +20,14 @@ const PREFIX: &str = "openclaw_tenancy_test";
 
 /// A migrated database whose clock the test can put forward.
 #[derive(Debug)]
-pub struct Database {
+pub(crate) struct Database {
     name: String,
     server: PgConnectOptions,
     url: String,
 }
 
 /// Whether `service` must not be skipped.
-pub fn is_required(service: &str) -> bool {
+pub(crate) fn is_required(service: &str) -> bool {
     let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
     required
         .split(',')
@@ -34,20 +35,22 @@ pub fn is_required(service: &str) -> bool {
 }
 
 impl Database {
-    /// A fresh database, or `None`, with a word about it, where there is no server.
-    pub async fn create() -> Option<Self> {
+    /// A fresh database with the tables, or `None`, with a word about it, where there is no server.
+    pub(crate) async fn create() -> Option<Self> {
         static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let Ok(url) = std::env::var("TENANCY_TEST_POSTGRES_URL") else {
-            assert!(
-                !is_required("postgres"),
-                "TENANCY_TEST_POSTGRES_URL must name a PostgreSQL server"
-            );
-            eprintln!("skipped: TENANCY_TEST_POSTGRES_URL names no PostgreSQL server");
-            return None;
-        };
-        let server = PgConnectOptions::from_str(&url).expect("TENANCY_TEST_POSTGRES_URL is a URL");
+        let (server, url) = server()?;
         let template = TEMPLATE.get_or_init(|| template(&server, &url)).await;
+        Some(Self::copy(server, &url, template).await)
+    }
+
+    /// As [`create`](Self::create), without any table.
+    pub(crate) async fn create_empty() -> Option<Self> {
+        let (server, url) = server()?;
+        Some(Self::copy(server, &url, "template0").await)
+    }
+
+    async fn copy(server: PgConnectOptions, url: &str, template: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}_{}_{number}", std::process::id());
         let mut admin = server.connect().await.expect("the server answers");
@@ -57,40 +60,58 @@ impl Database {
         )
         .await;
         admin.close().await.expect("the connection ends");
-        let url = with_database(&url, &name);
-        Some(Self { name, server, url })
+        let url = with_database(url, &name);
+        Self { name, server, url }
     }
 
-    /// Its address.
-    pub fn url(&self) -> &str {
+    /// Its URL.
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
+    /// Where its server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let address = (self.server.get_host(), self.server.get_port());
+        let mut addresses = address
+            .to_socket_addrs()
+            .expect("the server's name resolves");
+        addresses.next().expect("the server has an address")
+    }
+
+    /// Its URL with another address, such as a proxy's.
+    pub(crate) fn url_over(&self, address: SocketAddr) -> String {
+        format!(
+            "postgres://{}@{address}/{}?sslmode=disable",
+            self.server.get_username(),
+            self.name
+        )
+    }
+
+    /// Waits until `condition` holds.
+    pub(crate) async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
+        let waited = async {
+            while !condition().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), waited).await;
+        in_time.unwrap_or_else(|_| panic!("in time: {what}"));
+    }
+
     /// A store on it: another replica with each call.
-    pub async fn store(&self, options: PoolOptions) -> PostgresStore {
+    pub(crate) async fn store(&self, options: PoolOptions) -> PostgresStore {
         let store = PostgresStore::connect(&self.url, options).await;
         store.expect("the database answers")
     }
 
     /// A connection for what the store does not do.
-    pub async fn connection(&self) -> PgConnection {
+    pub(crate) async fn connection(&self) -> PgConnection {
         let options = self.server.clone().database(&self.name);
         options.connect().await.expect("the database answers")
     }
 
-    /// Puts the database's clock forward.
-    pub async fn pass(&self, time: Duration) {
-        let millis = i64::try_from(time.as_millis()).expect("a short time");
-        let mut connection = self.connection().await;
-        sqlx::query("UPDATE test_clock SET ahead = ahead + $1")
-            .bind(millis)
-            .execute(&mut connection)
-            .await
-            .expect("the clock is put forward");
-    }
-
     /// Removes it.
-    pub async fn remove(&self) {
+    pub(crate) async fn remove(&self) {
         let mut admin = self.server.connect().await.expect("the server answers");
         run(
             &mut admin,
@@ -101,9 +122,23 @@ impl Database {
 }
 
 /// Runs a statement that has a name in it.
-pub async fn run(connection: &mut PgConnection, statement: String) {
+pub(crate) async fn run(connection: &mut PgConnection, statement: String) {
     let done = connection.execute(AssertSqlSafe(statement.clone())).await;
     done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+}
+
+/// The server of the tests.
+fn server() -> Option<(PgConnectOptions, String)> {
+    let Ok(url) = std::env::var("TENANCY_TEST_POSTGRES_URL") else {
+        assert!(
+            !is_required("postgres"),
+            "TENANCY_TEST_POSTGRES_URL must name a PostgreSQL server"
+        );
+        eprintln!("skipped: TENANCY_TEST_POSTGRES_URL names no PostgreSQL server");
+        return None;
+    };
+    let server = PgConnectOptions::from_str(&url).expect("TENANCY_TEST_POSTGRES_URL is a URL");
+    Some((server, url))
 }
 
 fn with_database(url: &str, name: &str) -> String {

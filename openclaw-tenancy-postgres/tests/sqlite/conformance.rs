@@ -1,5 +1,4 @@
 //! SQLite keeps every rule of the two ports.
-#![cfg(feature = "sqlite")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,17 @@
+//! The store on PostgreSQL: every rule of the two ports, and what a server and the network to it may do
+//! (safety.md F16 to F18, F27).
+#![cfg(feature = "postgres")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod conflict;
+mod conformance;
+mod given;
+mod kill;
+mod lost;
+mod open;
+mod slow;
+mod support;
