@@ -114,7 +114,9 @@ fn random_schedules() {
 #[test]
 fn every_planted_bug_is_found() {
     for bug in Bug::ALL {
-        let found = (0..5_000).find_map(|seed| {
+        // First where it was found before; the others follow when the stories have changed since.
+        let recorded = bug.recorded_seed();
+        let found = std::iter::once(recorded).chain(0..5_000).find_map(|seed| {
             story::random(seed, Some(bug))
                 .err()
                 .map(|violation| (seed, violation))

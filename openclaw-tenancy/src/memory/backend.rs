@@ -180,7 +180,7 @@ impl MemoryBackend {
     pub fn processes(&self) -> Vec<Process> {
         self.engines()
             .values()
-            .flat_map(|engine| engine.processes.clone())
+            .flat_map(|engine| engine.processes.iter().cloned())
             .collect()
     }
 
@@ -316,8 +316,16 @@ impl MemoryBackend {
         };
         let (data, config) = (volume(VolumeRole::Data), volume(VolumeRole::Config));
         for volume in [&data, &config] {
-            if !engine.volumes.contains_key(volume) {
-                return Err(BackendError::NotFound { what: "volume" });
+            let name = || volume.clone();
+            match engine.volumes.get(volume) {
+                None => return Err(BackendError::NotFound { what: "volume" }),
+                Some(there) if there.labels.is_none() => {
+                    return Err(BackendError::Conflict { name: name() });
+                }
+                Some(there) if !there.options.is_empty() => {
+                    return Err(BackendError::StorageMismatch { name: name() });
+                }
+                Some(_) => {}
             }
         }
         let network = crate::labels::object_name(

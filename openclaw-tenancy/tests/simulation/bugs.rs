@@ -80,6 +80,23 @@ impl Bug {
         Self::LeaveNetworks,
     ];
 
+    /// A seed whose story finds it.
+    pub(crate) const fn recorded_seed(self) -> u64 {
+        match self {
+            Self::FenceIsIgnored => 1495,
+            Self::ClaimForgetsUnknown | Self::RemoveAfterLostStart => 210,
+            Self::NeverKills => 52,
+            Self::LeaveEarly | Self::LeaveNetworks => 6,
+            Self::GhostTakenForBroken => 5,
+            Self::EraseFirst => 3,
+            Self::PlaceIgnoresCapacity | Self::ForeignIsRemoved | Self::SuspendRemovesData => 1,
+            Self::AnswerBeforeDurable
+            | Self::KeyIsIgnored
+            | Self::NeverRestarts
+            | Self::SharedSubnet => 0,
+        }
+    }
+
     pub(crate) fn planner(self) -> Planner {
         match self {
             Self::EraseFirst => |s| match s.tenant.desired.power {

@@ -19,6 +19,8 @@ pub(crate) struct Memory {
     pub(crate) deleted: BTreeSet<TenantId>,
     /// Tenants whose creation was acknowledged.
     pub(crate) acknowledged: BTreeSet<TenantId>,
+    /// How a tenant is written in the names of its objects: formatting it at each check would take longest.
+    written_as: BTreeMap<TenantId, String>,
 }
 
 /// What the engines hold, looked at once.
@@ -177,18 +179,30 @@ fn nothing_orphaned(
     world: &World,
     seen: &Seen,
     rows: &[Tenant],
-    memory: &Memory,
+    memory: &mut Memory,
 ) -> Result<(), String> {
     if !world.paused.is_empty() {
         // A call of a paused process may land late; what it makes is reported by the host's next list.
         return Ok(());
     }
-    let known: Vec<String> = rows.iter().map(|row| row.id.simple()).collect();
+    for row in rows {
+        let written = memory.written_as.entry(row.id);
+        written.or_insert_with(|| row.id.simple());
+    }
+    let known: Vec<&str> = rows
+        .iter()
+        .map(|row| memory.written_as[&row.id].as_str())
+        .collect();
     for process in &seen.processes {
         // A ghost too: while a process lives, somebody must be told of it.
         if !rows.iter().any(|row| row.id == process.tenant) {
             return Err(format!("I2: nothing accounts for {process:?}"));
         }
+    }
+    if world.late {
+        // The one call that was under way when its process was stopped may land after its claim has passed on.
+        // It starts nothing (above), and what it made is in the host's next list.
+        return Ok(());
     }
     for (host, names) in world.hosts.iter().zip(&seen.names) {
         for name in names {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openclaw_tenancy::clock::SeededEntropy;
+use openclaw_tenancy::clock::{Clock as _, SeededEntropy, Timestamp};
 use openclaw_tenancy::memory::{Behavior, Fault, Reachable, StartOutcome};
 use openclaw_tenancy::tenant::Power;
 use openclaw_tenancy::{CreateRequest, TenancyError};
@@ -114,6 +114,7 @@ pub(crate) fn life(faults: &[(u64, Fault)], bug: Option<Bug>) -> Result<u64, Str
 /// Faults stop; everything converges.
 fn finish(world: &mut World, memory: &mut Memory) -> Result<(), String> {
     world.faults.stop();
+    world.stopped_until = Timestamp::default();
     for host in world.hosts.clone() {
         world.backend.set_reachable(&host, Reachable::Yes);
         world.backend.set_next_start(&host, None);
@@ -184,6 +185,7 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
                 world.faults.at(call, fault);
             }
             17 => misbehave(&world, &host, who, roll(3)),
+            18 => world.stopped_until = world.clock.now().plus(Duration::from_secs(100)),
             _ => {}
         }
         check(&world, &mut memory)?;

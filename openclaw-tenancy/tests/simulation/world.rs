@@ -66,6 +66,10 @@ pub(crate) struct World {
     pub(crate) accounts: Vec<Account>,
     /// Passes of a replica that was paused in mid-step.
     pub(crate) paused: Vec<Paused>,
+    /// Until then the paused passes do not run at all, whatever becomes due: their process is stopped.
+    pub(crate) stopped_until: Timestamp,
+    /// Whether a pass went on after its process had been stopped: a call of it may have landed late.
+    pub(crate) late: bool,
 }
 
 impl World {
@@ -127,6 +131,8 @@ impl World {
             hosts,
             accounts,
             paused: Vec::new(),
+            stopped_until: Timestamp::default(),
+            late: false,
         };
         now(world.tenancy.register_hosts()).unwrap();
         world
@@ -183,6 +189,10 @@ impl World {
     /// Moves the clock, and wakes what slept.
     pub(crate) fn advance(&mut self, by: Duration) {
         self.clock.advance(by);
+        if self.clock.now() < self.stopped_until {
+            self.late |= !self.paused.is_empty();
+            return;
+        }
         for work in std::mem::take(&mut self.paused) {
             self.begin(work);
         }

@@ -1,0 +1,406 @@
+//! The rows of the fault table that a deployment in memory can show, one test each; the numbers are the table's.
+//!
+//! Rows that need a real process, engine or database are tested where those are; the simulation tries what
+//! nobody thought of.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/faulty.rs"]
+mod faulty;
+
+use std::time::Duration;
+
+use faulty::{LEASE_AND_MORE, SECOND, World};
+use openclaw_tenancy::TenancyError;
+use openclaw_tenancy::labels::Role;
+use openclaw_tenancy::memory::{Behavior, Fault};
+use openclaw_tenancy::status::Phase;
+use openclaw_tenancy::tenant::{FailureReason, HoldReason, Power};
+
+#[test]
+fn f01_a_request_that_died_before_its_row_has_no_effect_and_can_be_sent_again() {
+    let world = World::new();
+    world.faults.next("create", Some(Fault::HangBefore));
+    assert!(world.create(0, Some("k")).is_none(), "the server died");
+    assert_eq!(world.rows(), []);
+    let made = world.create(0, Some("k")).unwrap().unwrap();
+    assert!(!made.replayed);
+    assert_eq!(world.rows().len(), 1);
+}
+
+#[test]
+fn f02_what_died_after_its_row_is_resumed_and_its_key_finds_it() {
+    let mut world = World::new();
+    world.faults.next("create", Some(Fault::HangAfter));
+    assert!(world.create(0, Some("k")).is_none(), "the server died");
+    world.until_running();
+    let again = world.create(0, Some("k")).unwrap().unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.view.tenant.id, world.rows()[0].id);
+    assert_eq!(world.rows().len(), 1);
+}
+
+#[test]
+fn f04_what_was_made_without_an_answer_is_adopted() {
+    // The network, the two volumes and the container, each alone.
+    for lost in 0..4 {
+        let mut world = World::new();
+        world.create(0, None).unwrap().unwrap();
+        for _ in 0..lost {
+            world.faults.next("create", None);
+        }
+        world.faults.next("create", Some(Fault::LoseAnswer));
+        world.until_running();
+        let names = world.objects();
+        assert_eq!(names.len(), 4, "lost answer {lost}: {names:?}");
+        assert_eq!(world.backend.processes().len(), 1);
+    }
+}
+
+#[test]
+fn f05_a_volume_with_other_options_is_named_and_nothing_starts_on_it() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    let volume = world.sized_volume(made.view.tenant.id);
+    world.rounds(12, SECOND * 30);
+    assert!(
+        matches!(
+            world.phase(),
+            Phase::Failed {
+                reason: FailureReason::Storage,
+                ..
+            }
+        ),
+        "{:?}",
+        world.phase()
+    );
+    assert_eq!(world.backend.processes(), []);
+    assert!(world.backend.is_as_added(&world.host, &volume));
+}
+
+#[test]
+fn f06_a_lost_start_is_asked_again_and_never_removed() {
+    for fault in [Fault::Fail, Fault::LoseAnswer] {
+        let mut world = World::new();
+        world.create(0, None).unwrap().unwrap();
+        world.faults.next("start", Some(fault));
+        world.faults.trace();
+        world.until_running();
+        assert!(!world.faults.traced().contains(&"remove"), "{fault:?}");
+        assert_eq!(world.backend.processes().len(), 1);
+        assert_eq!(world.backend.most_writers(), 1);
+    }
+}
+
+#[test]
+fn f07_an_instance_that_is_never_ready_fails_by_its_deadline() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    let never = Behavior {
+        ready_after: Duration::from_secs(1_000_000),
+        ..Behavior::default()
+    };
+    world
+        .backend
+        .set_behavior(&world.host, made.view.tenant.id, never);
+    let started = world.round_when(|phase| matches!(phase, Phase::Starting));
+    let failed = world.round_when(|phase| {
+        matches!(
+            phase,
+            Phase::Failed {
+                reason: FailureReason::StartTimeout,
+                ..
+            }
+        )
+    });
+    let took = failed.since(started);
+    assert!(took <= Duration::from_secs(200), "{took:?}");
+}
+
+#[test]
+fn f07_a_crash_loop_backs_off_to_a_bound_and_says_why() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    let crashes = Behavior {
+        exits: Some(1),
+        ..Behavior::default()
+    };
+    world
+        .backend
+        .set_behavior(&world.host, made.view.tenant.id, crashes);
+    let mut starts = Vec::new();
+    for _ in 0..3000 {
+        world.faults.trace();
+        world.rounds(1, SECOND);
+        let traced = world.faults.traced();
+        starts.extend(
+            traced
+                .iter()
+                .filter(|call| **call == "start")
+                .map(|_| world.now()),
+        );
+    }
+    let waits: Vec<_> = starts
+        .windows(2)
+        .map(|pair| pair[1].since(pair[0]))
+        .collect();
+    // 1 s doubled to 300 s, each with its jitter: not one start per second, and never given up.
+    assert!((10..=30).contains(&starts.len()), "{waits:?}");
+    assert!(
+        waits.iter().all(|wait| *wait <= Duration::from_secs(400)),
+        "{waits:?}"
+    );
+    assert!(matches!(
+        world.phase(),
+        Phase::Failed {
+            reason: FailureReason::Crashed,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn f07_exit_78_starts_once_and_is_held() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    let refuses = Behavior {
+        exits: Some(78),
+        ..Behavior::default()
+    };
+    world
+        .backend
+        .set_behavior(&world.host, made.view.tenant.id, refuses);
+    world.faults.trace();
+    world.rounds(50, SECOND * 20);
+    let traced = world.faults.traced();
+    assert_eq!(traced.iter().filter(|call| **call == "start").count(), 1);
+    let reason = HoldReason::Configuration;
+    assert_eq!(world.phase(), Phase::Held { reason });
+}
+
+#[test]
+fn f08_a_ready_instance_is_published_after_the_worker_died_and_running_has_a_route() {
+    for fault in [Fault::HangBefore, Fault::HangAfter] {
+        let mut world = World::new();
+        world.create(0, None).unwrap().unwrap();
+        world.faults.next("probe", Some(fault));
+        for _ in 0..30 {
+            world.rounds(1, LEASE_AND_MORE);
+            let rows = world.rows();
+            let routed = world.tenancy.route(&rows[0]).upstream.is_some();
+            assert_eq!(world.phase() == Phase::Running, routed, "{fault:?}");
+        }
+        assert_eq!(world.phase(), Phase::Running, "{fault:?}");
+    }
+}
+
+#[test]
+fn f09_a_container_that_does_not_stop_is_killed_after_its_grace() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    let stubborn = Behavior {
+        ignores_terminate: true,
+        ..Behavior::default()
+    };
+    world
+        .backend
+        .set_behavior(&world.host, made.view.tenant.id, stubborn);
+    world.faults.next("signal", Some(Fault::LoseAnswer));
+    world.set_power(0, Power::Suspended);
+    let asked = world.now();
+    let stopped = world.round_when(|phase| *phase == Phase::Suspended);
+    let took = stopped.since(asked);
+    assert!(
+        (SECOND * 60..=SECOND * 90).contains(&took),
+        "60 s of grace, and it took {took:?}"
+    );
+    assert_eq!(world.backend.processes(), []);
+}
+
+#[test]
+fn f09_what_is_wanted_last_wins() {
+    let mut world = World::new();
+    world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    world.faults.next("signal", Some(Fault::HangAfter));
+    world.set_power(0, Power::Suspended);
+    world.rounds(1, SECOND);
+    world.set_power(0, Power::Running);
+    world.until_running();
+    assert_eq!(world.backend.processes().len(), 1);
+    assert_eq!(world.backend.most_writers(), 1);
+}
+
+#[test]
+fn f10_a_deletion_that_died_anywhere_is_finished_and_leaves_nothing() {
+    let mut schedules = 0;
+    for call in 0.. {
+        let mut died = false;
+        for fault in [Fault::HangBefore, Fault::HangAfter, Fault::LoseAnswer] {
+            let mut world = World::new();
+            world.create(0, None).unwrap().unwrap();
+            world.until_running();
+            world.set_power(0, Power::Deleted);
+            let first = world.faults.calls();
+            world.faults.at(first + call, fault);
+            for _ in 0..40 {
+                world.rounds(1, LEASE_AND_MORE);
+                if world.rows().is_empty() {
+                    break;
+                }
+            }
+            died |= world.faults.calls() > first + call;
+            schedules += 1;
+            assert_eq!(world.rows(), [], "{fault:?} at call {call}");
+            assert_eq!(world.objects(), [""; 0], "{fault:?} at call {call}");
+            assert_eq!(world.backend.processes(), []);
+        }
+        if !died {
+            break;
+        }
+    }
+    assert!(
+        schedules > 30,
+        "a deletion makes more calls than {schedules}"
+    );
+}
+
+#[test]
+fn f11_a_deletion_during_the_creation_wins_and_a_new_one_begins_anew() {
+    for rounds in 0..8 {
+        let mut world = World::new();
+        let first = world.create(0, None).unwrap().unwrap().view.tenant.id;
+        // Each round dies one call later in the making.
+        let begun = world.faults.calls();
+        world.faults.at(begun + rounds * 3, Fault::HangAfter);
+        world.rounds(1, SECOND);
+        world.set_power(0, Power::Deleted);
+        world.set_power(0, Power::Deleted);
+        let refused = world.create(0, None);
+        assert!(refused.is_some_and(|answer| answer.is_err()));
+        for _ in 0..20 {
+            world.rounds(1, LEASE_AND_MORE);
+        }
+        assert_eq!(world.rows(), []);
+        let second = world.create(0, None).unwrap().unwrap().view.tenant.id;
+        assert_ne!(first, second);
+        world.until_running();
+        assert_eq!(world.backend.processes().len(), 1);
+        assert_eq!(world.objects().len(), 4, "{:?}", world.objects());
+        assert_eq!(world.backend.most_writers(), 1);
+    }
+}
+
+#[test]
+fn f15_a_server_that_dies_again_and_again_under_load_loses_nothing() {
+    let mut world = World::new();
+    let mut acknowledged = Vec::new();
+    for who in 0..8 {
+        // It dies every few calls, all the while.
+        world.faults.at(world.faults.calls() + 7, Fault::HangAfter);
+        for _ in 0..3 {
+            if let Some(Ok(made)) = world.create(who, Some(&format!("k{who}"))) {
+                acknowledged.push(made.view.tenant.id);
+            }
+        }
+        world
+            .faults
+            .at(world.faults.calls() + 11, Fault::HangBefore);
+        world.rounds(2, SECOND);
+    }
+    world.faults.stop();
+    for _ in 0..20 {
+        world.rounds(1, LEASE_AND_MORE);
+    }
+    let rows = world.rows();
+    for id in acknowledged {
+        assert!(rows.iter().any(|row| row.id == id), "{id} was acknowledged");
+    }
+    assert_eq!(rows.len(), 8);
+    assert_eq!(world.backend.processes().len(), 8);
+    assert_eq!(world.backend.most_writers(), 1);
+}
+
+#[test]
+fn f16_a_lost_commit_answer_is_an_error_and_the_key_finds_the_row() {
+    let mut world = World::new();
+    world.faults.next("create", Some(Fault::LoseAnswer));
+    let lost = world.create(0, Some("k")).unwrap();
+    assert!(matches!(lost, Err(TenancyError::Store(_))), "{lost:?}");
+    let again = world.create(0, Some("k")).unwrap().unwrap();
+    assert!(again.replayed);
+    assert_eq!(world.rows().len(), 1);
+    // While the database is away nothing is lost, and what runs goes on.
+    world.until_running();
+    for method in ["claim_tenants", "claim_hosts"] {
+        for _ in 0..5 {
+            world.faults.next(method, Some(Fault::Fail));
+        }
+    }
+    world.rounds(5, SECOND);
+    assert_eq!(world.backend.processes().len(), 1);
+    world.until_running();
+}
+
+#[test]
+fn f17_a_settlement_the_database_refused_is_made_by_the_next_claim() {
+    let mut world = World::new();
+    world.create(0, None).unwrap().unwrap();
+    world.faults.next("settle", Some(Fault::Fail));
+    world.until_running();
+    // The next claim begins with what the engine shows: nothing is there twice.
+    assert_eq!(world.backend.processes().len(), 1);
+    assert_eq!(world.backend.most_writers(), 1);
+    assert_eq!(world.objects().len(), 4);
+}
+
+#[test]
+fn f18_a_worker_whose_store_is_slower_than_its_lease_changes_nothing() {
+    let mut world = World::new();
+    world.create(0, None).unwrap().unwrap();
+    world.faults.next("settle", Some(Fault::Delay(SECOND * 90)));
+    world.rounds(1, SECOND);
+    world.set_power(0, Power::Suspended);
+    // The other worker takes over; then the first one's settlement arrives.
+    world.rounds(10, LEASE_AND_MORE);
+    assert_eq!(world.phase(), Phase::Suspended);
+    assert_eq!(world.backend.processes(), []);
+    assert_eq!(world.backend.most_writers(), 1);
+}
+
+#[test]
+fn f25_a_clock_that_jumps_by_an_hour_takes_nothing_from_anybody() {
+    let mut world = World::new();
+    world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    let before = (world.backend.processes(), world.objects());
+    world.clock.advance(Duration::from_secs(3600));
+    world.rounds(5, SECOND);
+    assert_eq!(world.phase(), Phase::Running);
+    assert_eq!((world.backend.processes(), world.objects()), before);
+}
+
+#[test]
+fn f28_an_end_that_nobody_told_of_is_found_by_the_next_list() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    world.rounds(2, SECOND * 150);
+    // No event comes of it: events are hints, and here all are lost.
+    world.backend.crash(&world.host, made.view.tenant.id, 1);
+    let ended = world.now();
+    world.round_when(|phase| *phase != Phase::Running);
+    let again = world.round_when(|phase| *phase == Phase::Running);
+    let took = again.since(ended);
+    assert!(took <= Duration::from_secs(30), "{took:?}");
+    assert_eq!(world.backend.processes().len(), 1);
+    // A foreign container that appears meanwhile is nobody's business.
+    let foreign = world.backend.add_foreign(
+        &world.host,
+        Role::Instance,
+        "somebody",
+        std::collections::BTreeMap::new(),
+    );
+    world.rounds(5, SECOND * 60);
+    assert!(world.backend.is_as_added(&world.host, &foreign.unwrap()));
+}
