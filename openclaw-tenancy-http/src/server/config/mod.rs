@@ -16,6 +16,7 @@ mod identity;
 mod overlay;
 mod plans;
 mod read;
+mod read_error;
 mod secret;
 mod sections;
 mod seed;

@@ -160,7 +160,7 @@ pub(super) fn policy(
         let found = catalog.iter().find(|plan| plan.name.as_str() == text);
         if found.is_none() {
             let known: Vec<_> = catalog.iter().map(|plan| plan.name.as_str()).collect();
-            let fix = match super::read::nearest(text, known.iter().copied()) {
+            let fix = match super::read_error::nearest(text, known.iter().copied()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => format!("the plans are {}", known.join(", ")),
             };

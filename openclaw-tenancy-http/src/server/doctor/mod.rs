@@ -3,6 +3,7 @@
 mod engine_checks;
 mod local;
 mod providers;
+mod room_checks;
 mod store_checks;
 mod table;
 
