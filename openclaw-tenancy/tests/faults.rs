@@ -399,7 +399,7 @@ fn f28_an_end_that_nobody_told_of_is_found_by_the_next_list() {
         &world.host,
         Role::Instance,
         "somebody",
-        std::collections::BTreeMap::new(),
+        &std::collections::BTreeMap::new(),
     );
     world.rounds(5, SECOND * 60);
     assert!(world.backend.is_as_added(&world.host, &foreign.unwrap()));

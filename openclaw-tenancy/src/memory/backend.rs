@@ -112,14 +112,15 @@ impl MemoryBackend {
     }
 
     /// Puts an object on a host beside the port; `None` without that host. Ours it is only with labels that fit.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn add_foreign(
         &self,
         host: &HostId,
         role: Role,
         name: &str,
-        labels: BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
     ) -> Option<ObjectRef> {
-        let labels = self.keys.read(name, &labels);
+        let labels = self.keys.read(name, labels);
         let name = name.to_owned();
         self.with(host, |engine| match role {
             Role::Data | Role::Config | Role::HostMarker => {

@@ -369,11 +369,7 @@ impl ContainerBackend for Broken {
         };
         match self.bug {
             Bug::RunningIsAnError if self.runs(host, container).await => return Err(broken()),
-            Bug::StartsOnce => {
-                if self.next() > 0 {
-                    return Err(broken());
-                }
-            }
+            Bug::StartsOnce if self.next() > 0 => return Err(broken()),
             Bug::HalfStartedWhenDropped => {
                 if self.next() > 0 {
                     return Err(broken());

@@ -229,7 +229,7 @@ fn plant_foreign(backend: &MemoryBackend, host: &HostId, keys: &LabelKeys) {
             host,
             role,
             &format!("oct-d1-foreign-{}", role.as_str()),
-            labels.clone(),
+            &labels,
         );
     }
 }

@@ -73,7 +73,7 @@ impl BackendFixture for Bench {
 
     async fn plant(&self, role: Role, name: &str) -> ObjectRef {
         self.engine
-            .add_foreign(&self.host, role, name, std::collections::BTreeMap::new())
+            .add_foreign(&self.host, role, name, &std::collections::BTreeMap::new())
             .unwrap()
     }
 

@@ -122,7 +122,7 @@ impl World {
         };
         let labels = self.keys.sign(&name, &labels);
         self.backend
-            .add_foreign(&self.host, Role::Data, &name, labels)
+            .add_foreign(&self.host, Role::Data, &name, &labels)
             .unwrap()
     }
 

@@ -136,7 +136,7 @@ impl Given {
         &self,
         id: &EngineId,
         to: &str,
-        wanted: impl Fn(&ContainerDetail) -> bool,
+        wanted: impl Fn(&ContainerDetail) -> bool + Send + Sync,
     ) -> ContainerDetail {
         let looks = async {
             loop {
