@@ -1,4 +1,5 @@
 //! An instance's whole life on the in-memory backends: the thinnest path through all parts of the core.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

@@ -8,6 +8,7 @@
     clippy::disallowed_methods,
     reason = "the rate of schedules is measured in real time"
 )]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::cast_precision_loss,
     reason = "a rate is shown, not computed with"
