@@ -129,7 +129,9 @@ pub struct HostSettlement {
 /// # Contract
 /// - Each method is one transaction: all of it happened or none, and an answer comes after it is durable.
 /// - An error [`StoreError::Unavailable`] leaves open which.
-/// - Leases run by the store's own clock.
+/// - Leases and due times run by the store's own clock, everything else by the caller's.
+/// - What a method does to a tenant is [`rules`]; a store author writes queries, not semantics.
+/// - Creates, changes and releases write their own event; of one tenant the newest [`rules::EVENTS_KEPT`] stay.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
@@ -137,14 +139,17 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// In the same transaction: no other live tenant of the owner (one being deleted counts as live), the
-    /// slug free and not kept back, fewer live tenants with the plan than `seats`.
+    /// slug free and not kept back (for 30 days after its tenant is gone), fewer live tenants with the plan
+    /// than `seats`. What is refused uses up nothing, neither the key nor a seat.
     ///
     /// # Errors
     /// [`StoreError::AlreadyHasTenant`], [`StoreError::SlugTaken`], [`StoreError::NoSeat`],
-    /// [`StoreError::IdempotencyMismatch`].
+    /// [`StoreError::IdempotencyMismatch`]; [`StoreError::Conflict`] for an id in use.
     ///
     /// # Idempotency
-    /// By the key in the request, for 24 hours: the same request again gives [`Created::Replayed`].
+    /// By the key in the request, scoped to its owner, for 24 hours: the same request again gives
+    /// [`Created::Replayed`], even when the tenant is gone meanwhile: then as to be deleted, without its
+    /// settings.
     async fn create(&self, tenant: NewTenant) -> Result<Created, StoreError>;
 
     /// The tenant, if there is one.
@@ -194,7 +199,8 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
     /// deleted and the change is anything else.
     ///
     /// # Idempotency
-    /// Asking for the power that is wanted already changes nothing and succeeds. A restart is one each time.
+    /// Asking for the power that is wanted already changes nothing and succeeds, whatever `expected` is, so
+    /// that a caller whose answer was lost can ask again. A restart is one each time.
     async fn change(
         &self,
         id: TenantId,
@@ -245,11 +251,14 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
     /// Reserves a place on a host for a claimed tenant that has none: CPU, memory, swap, a subnet.
     ///
     /// # Behavior
-    /// The sum over the host is checked in the same transaction. The answer is the location, added to the
-    /// tenant's observed ones with [`Certainty::Unknown`](crate::tenant::Certainty::Unknown).
+    /// The sum over the host is checked in the same transaction, and that the host is neither cordoned nor
+    /// quarantined. The answer is the location, added to the tenant's observed ones with
+    /// [`Certainty::Unknown`](crate::tenant::Certainty::Unknown) and a generation of its own, which becomes
+    /// the tenant's highest.
     ///
     /// # Errors
-    /// [`StoreError::NoRoom`] names what lacks; [`StoreError::Fenced`].
+    /// [`StoreError::NoRoom`] names what lacks; [`StoreError::Fenced`]; [`StoreError::NotFound`] for an
+    /// unknown host.
     ///
     /// # Idempotency
     /// A tenant that has a location at this host is given that.
@@ -262,8 +271,14 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
 
     /// Writes what a worker saw and gives the claim back.
     ///
+    /// # Behavior
+    /// What happened since the claim is not undone: after a change [`Observed::stir`] is done once more, and
+    /// a hold that was released meanwhile does not come back, though another one does. The highest
+    /// generation never falls. What is reserved is what the settled locations say.
+    ///
     /// # Errors
-    /// [`StoreError::Fenced`] when the claim has passed on: nothing was written.
+    /// [`StoreError::Fenced`] when the claim has passed on; [`StoreError::Conflict`] for a tenant that is to
+    /// be `gone` without being wanted [`Power::Deleted`]. Nothing was written.
     ///
     /// # Idempotency
     /// A second settle of one claim is fenced.

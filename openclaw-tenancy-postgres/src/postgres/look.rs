@@ -4,6 +4,7 @@ use openclaw_tenancy::id::TenantId;
 use openclaw_tenancy::store::{StoreError, TenantPage};
 use openclaw_tenancy::tenant::Tenant;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::tenant_columns;
 use crate::error::Failure;
@@ -63,9 +64,9 @@ impl Run<PgConnection> for List {
         let rows: Vec<TenantRow> = sqlx::query_as(concat!(
             "SELECT ",
             tenant_columns!(),
-            " FROM tenants t WHERE ($1::uuid IS NULL OR t.id > $1) ORDER BY t.id LIMIT $2"
+            " FROM tenants t WHERE t.id > $1 ORDER BY t.id LIMIT $2"
         ))
-        .bind(self.after.map(|id| id.as_uuid()))
+        .bind(self.after.map_or(Uuid::nil(), |id| id.as_uuid()))
         .bind(i64::from(self.limit) + 1)
         .fetch_all(on)
         .await?;

@@ -3,6 +3,7 @@
 use openclaw_tenancy::id::TenantId;
 use openclaw_tenancy::store::{StoreError, TenantPage};
 use openclaw_tenancy::tenant::Tenant;
+use uuid::Uuid;
 
 use super::{On, tenant_columns};
 use crate::error::Failure;
@@ -59,9 +60,13 @@ impl Run<On<'_>> for List {
         let rows: Vec<TenantRow> = sqlx::query_as(concat!(
             "SELECT ",
             tenant_columns!(),
-            " FROM tenants t WHERE (?1 IS NULL OR t.id > ?1) ORDER BY t.id LIMIT ?2"
+            " FROM tenants t WHERE t.id > ?1 ORDER BY t.id LIMIT ?2"
         ))
-        .bind(self.after.map(|id| id.as_uuid().hyphenated()))
+        .bind(
+            self.after
+                .map_or(Uuid::nil(), |id| id.as_uuid())
+                .hyphenated(),
+        )
         .bind(i64::from(self.limit) + 1)
         .fetch_all(&mut *on.sql)
         .await?;

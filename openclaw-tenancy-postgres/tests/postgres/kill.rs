@@ -189,7 +189,7 @@ async fn f16_histories_with_a_killed_server_are_linearizable() {
         let ports = stores.clone().map(|store| store as Arc<dyn TenantStore>);
         let recording =
             tokio::spawn(async move { history::record(&ports, seed.into(), 4, 16).await });
-        let start = stores[0].clone();
+        let start = Arc::clone(&stores[0]);
         let random = SeededEntropy::new(seed.into());
         let until = random.next_u64() % 12;
         while start.change_seq().await.is_ok_and(|number| number < until)

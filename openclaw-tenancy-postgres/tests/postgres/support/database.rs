@@ -88,6 +88,7 @@ impl Database {
     }
 
     /// Waits until `condition` holds.
+    #[expect(clippy::future_not_send, reason = "a test waits on its own thread")]
     pub(crate) async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
         let waited = async {
             while !condition().await {

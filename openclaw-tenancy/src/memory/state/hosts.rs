@@ -1,6 +1,7 @@
 //! Hosts, and claims on them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 use super::{HostRow, Open, State};
 use crate::clock::Timestamp;
@@ -15,6 +16,9 @@ impl State {
         labels: BTreeMap<String, String>,
         clock: Timestamp,
     ) {
+        if !self.hosts.contains_key(&id) {
+            self.hosts_due.insert((clock, id.clone()));
+        }
         let row = self.hosts.entry(id.clone()).or_insert_with(|| HostRow {
             host: Host {
                 id,
@@ -52,28 +56,30 @@ impl State {
         request: &ClaimRequest,
         clock: Timestamp,
     ) -> Vec<Claim<Host>> {
-        let mut free: Vec<&mut HostRow> = self
-            .hosts
-            .values_mut()
-            .filter(|row| row.due <= clock && !Open::is_held(row.claim.as_ref(), clock))
-            .collect();
-        free.sort_by(|a, b| (a.due, &a.host.id).cmp(&(b.due, &b.host.id)));
-        free.into_iter()
-            .take(request.limit as usize)
-            .map(|row| {
-                row.fence = row.fence.next();
-                row.claim = Some(Open {
-                    worker: request.worker.clone(),
-                    until: clock.plus(request.lease),
-                    at_claim: (),
-                });
-                Claim {
-                    item: row.host.clone(),
-                    worker: request.worker.clone(),
-                    fence: row.fence,
-                }
-            })
-            .collect()
+        let mut claims = Vec::new();
+        for (due, id) in &self.hosts_due {
+            if clock < *due || claims.len() >= request.limit as usize {
+                break;
+            }
+            let Some(row) = self.hosts.get_mut(id) else {
+                continue;
+            };
+            if Open::is_held(row.claim.as_ref(), clock) {
+                continue;
+            }
+            row.fence = row.fence.next();
+            row.claim = Some(Open {
+                worker: request.worker.clone(),
+                until: clock.plus(request.lease),
+                at_claim: (),
+            });
+            claims.push(Claim {
+                item: row.host.clone(),
+                worker: request.worker.clone(),
+                fence: row.fence,
+            });
+        }
+        claims
     }
 
     pub(in super::super) fn settle_host(
@@ -89,7 +95,9 @@ impl State {
             .filter(|row| row.claim.is_some() && row.fence == fence)
             .ok_or(StoreError::Fenced)?;
         row.claim = None;
-        row.due = clock.plus(settlement.next_due);
+        let was_due = mem::replace(&mut row.due, clock.plus(settlement.next_due));
+        self.hosts_due.remove(&(was_due, id.clone()));
+        self.hosts_due.insert((row.due, id.clone()));
         row.host.state = settlement.state;
         row.host.facts = settlement.facts.or(row.host.facts.take());
         row.host.marker = settlement.marker.or(row.host.marker.take());

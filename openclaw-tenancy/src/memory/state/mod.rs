@@ -37,6 +37,7 @@ pub(super) struct State {
     kept_back: BTreeMap<Slug, Timestamp>,
     kept_end: VecDeque<(Timestamp, TenantId)>,
     hosts: BTreeMap<HostId, HostRow>,
+    hosts_due: BTreeSet<(Timestamp, HostId)>,
     log: Log,
 }
 
