@@ -1,0 +1,220 @@
+//! A person's browser: headless Chromium, driven by the `WebDriver` protocol.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// How the protocol names a reference to an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// One command of the protocol, a page's load included.
+const COMMAND: Duration = Duration::from_secs(120);
+
+/// A browser with a profile of its own.
+pub(crate) struct Browser {
+    client: reqwest::Client,
+    session: String,
+    pictures: PathBuf,
+    taken: usize,
+    _driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Starts the driver and through it the browser; pictures go to `pictures`.
+    pub(crate) async fn start(driver: &str, chromium: &str, pictures: PathBuf) -> Self {
+        std::fs::create_dir_all(&pictures).unwrap();
+        let mut child = Command::new(driver)
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the driver starts");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next_line().await.unwrap().expect("it names its port");
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        let profile = tempfile::tempdir().unwrap();
+        let arguments = [
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--lang=en-US".to_owned(),
+            "--window-size=1280,900".to_owned(),
+            format!("--user-data-dir={}", profile.path().display()),
+        ];
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(COMMAND)
+            .build()
+            .unwrap();
+        let mut browser = Self {
+            client,
+            session: format!("http://127.0.0.1:{port}/session"),
+            pictures,
+            taken: 0,
+            _driver: child,
+            _profile: profile,
+        };
+        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": {
+            "binary": chromium,
+            "args": arguments,
+        }}}});
+        let session = browser.post("", wanted).await.expect("a session");
+        let id = session["sessionId"].as_str().expect("a session's id");
+        browser.session = format!("{}/{id}", browser.session);
+        browser
+    }
+
+    /// Opens an address.
+    pub(crate) async fn open(&self, url: &str) {
+        self.post("/url", json!({ "url": url })).await.unwrap();
+    }
+
+    /// Where the person is.
+    pub(crate) async fn url(&self) -> String {
+        let answer = self.send(self.client.get(format!("{}/url", self.session)));
+        answer.await.unwrap().as_str().unwrap().to_owned()
+    }
+
+    /// Waits until an element is there and shown, and answers it.
+    pub(crate) async fn shown(&self, css: &str, within: Duration) -> Element<'_> {
+        let end = Instant::now() + within;
+        loop {
+            let script = "const e = document.querySelector(arguments[0]); \
+                return e && e.checkVisibility() ? e : null";
+            let found = self.script(script, json!([css])).await;
+            if let Some(id) = found[ELEMENT].as_str() {
+                return Element {
+                    browser: self,
+                    path: format!("/element/{id}"),
+                };
+            }
+            assert!(
+                Instant::now() < end,
+                "no {css} within {within:?} at {}, but: {}",
+                self.url().await,
+                self.text().await
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until the page's text says `words`.
+    pub(crate) async fn says(&self, words: &str, within: Duration) {
+        let end = Instant::now() + within;
+        while !self.text().await.contains(words) {
+            assert!(
+                Instant::now() < end,
+                "no {words:?} within {within:?} at {}, but: {}",
+                self.url().await,
+                self.text().await
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What the page says, as a person reads it. A page on its way says nothing yet.
+    pub(crate) async fn text(&self) -> String {
+        let text = self
+            .script(
+                "return document.body ? document.body.innerText : ''",
+                json!([]),
+            )
+            .await;
+        text.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Goes to the window that was opened last, once there are `count`.
+    pub(crate) async fn window(&self, count: usize, within: Duration) {
+        let end = Instant::now() + within;
+        loop {
+            let handles = self.send(self.client.get(format!("{}/window/handles", self.session)));
+            let handles = handles.await.unwrap();
+            let handles = handles.as_array().unwrap();
+            if handles.len() == count {
+                let last = json!({ "handle": handles[count - 1] });
+                self.post("/window", last).await.unwrap();
+                return;
+            }
+            assert!(Instant::now() < end, "{} windows", handles.len());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Closes the window that the person is in.
+    pub(crate) async fn close_window(&self) {
+        let close = self.client.delete(format!("{}/window", self.session));
+        self.send(close).await.unwrap();
+    }
+
+    /// Keeps what is on the screen as a numbered picture.
+    pub(crate) async fn picture(&mut self, name: &str) {
+        let taken = self.send(self.client.get(format!("{}/screenshot", self.session)));
+        let png = STANDARD.decode(taken.await.unwrap().as_str().unwrap());
+        self.taken += 1;
+        let file = self.pictures.join(format!("{:02}-{name}.png", self.taken));
+        std::fs::write(file, png.unwrap()).unwrap();
+    }
+
+    /// Ends the browser; a driver that is merely killed would leave it behind.
+    pub(crate) async fn quit(self) {
+        let quit = self.client.delete(&self.session);
+        self.send(quit).await.ok();
+    }
+
+    /// Runs a script in the page; `Null` while the page is being replaced.
+    async fn script(&self, script: &str, args: Value) -> Value {
+        let call = json!({ "script": script, "args": args });
+        self.post("/execute/sync", call).await.unwrap_or_default()
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Result<Value, Value> {
+        let request = self.client.post(format!("{}{path}", self.session));
+        self.send(request.json(&body)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Value> {
+        let answer = request.send().await.expect("the driver answers");
+        let well = answer.status().is_success();
+        let mut body: Value = answer.json().await.expect("the driver speaks JSON");
+        let value = body["value"].take();
+        if well { Ok(value) } else { Err(value) }
+    }
+}
+
+/// An element of the page that is open.
+pub(crate) struct Element<'a> {
+    browser: &'a Browser,
+    path: String,
+}
+
+impl Element<'_> {
+    /// Clicks on it.
+    pub(crate) async fn click(&self) {
+        let path = format!("{}/click", self.path);
+        self.browser.post(&path, json!({})).await.unwrap();
+    }
+
+    /// Types into it.
+    pub(crate) async fn type_in(&self, text: &str) {
+        let path = format!("{}/value", self.path);
+        let typed = self.browser.post(&path, json!({ "text": text })).await;
+        typed.unwrap();
+    }
+}

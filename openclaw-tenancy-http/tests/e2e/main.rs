@@ -1,0 +1,279 @@
+//! The main job with nothing imitated: a person, a browser, an identity provider of somebody else's making, the
+//! real server, a real engine and the real OpenClaw.
+//!
+//! The environment names the parts; `cargo xtask test` provides them. Where one is missing the test is skipped,
+//! unless `TENANCY_TEST_REQUIRE` is `all`. Pictures of every step go to `TENANCY_TEST_PICTURES`.
+#![cfg(feature = "server")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail the test that calls them, and a person's waiting is measured"
+)]
+
+mod browser;
+#[path = "../kill/docker.rs"]
+mod docker;
+#[path = "../kill/given.rs"]
+mod given;
+mod model;
+#[path = "../kill/server.rs"]
+mod server;
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use test_support::provider::strict::{self, CLIENT_ID, CLIENT_SECRET, PASSWORD, StrictProvider};
+
+use crate::browser::Browser;
+use crate::docker::{Docker, Kind};
+use crate::given::given;
+use crate::model::ModelServer;
+use crate::server::{Server, free_port};
+
+/// A page of ours or the provider's.
+const PAGE: Duration = Duration::from_secs(30);
+/// From the click to an instance that is ready: about 60 s on a busy machine, five times that here.
+const READY: Duration = Duration::from_secs(300);
+/// What OpenClaw's own page may take to load and to answer on little processor time.
+const OPENCLAW: Duration = Duration::from_secs(120);
+
+/// The parts that are not ours.
+struct Parts {
+    engine: String,
+    image: String,
+    oidc_provider: PathBuf,
+    driver: String,
+    chromium: String,
+}
+
+impl Parts {
+    fn given() -> Option<Self> {
+        Some(Self {
+            engine: given("docker", "TENANCY_TEST_DOCKER_HOST")?,
+            image: given("docker", "TENANCY_TEST_IMAGE")?,
+            oidc_provider: given("oidc-provider", strict::DIR_VARIABLE)?.into(),
+            driver: given("chromium", "TENANCY_TEST_CHROMEDRIVER")?,
+            chromium: given("chromium", "TENANCY_TEST_CHROMIUM")?,
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_person_signs_in_creates_opens_chats_and_deletes() {
+    let Some(parts) = Parts::given() else { return };
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (api, edge) = (free_port(), free_port());
+    let public_url = format!("http://localhost:{api}");
+    let callback = format!("{public_url}/api/auth/callback/company");
+    let provider = StrictProvider::start(&parts.oidc_provider, &callback).await;
+    let model = ModelServer::start(reachable_from_instances(&parts.engine).await).await;
+    let data = tempfile::tempdir().unwrap();
+    configure(data.path(), &parts, (api, edge), &provider, &model);
+    let server = Server::start(data.path()).await;
+    println!("server ready after {:.2?}", server.ready_after);
+    let docker = Docker::of_server(&parts.engine, data.path());
+    let mut browser = Browser::start(&parts.driver, &parts.chromium, pictures()).await;
+
+    // Whatever becomes of it, neither a browser nor an instance stays behind.
+    let outcome = AssertUnwindSafe(journey(&mut browser, &public_url, &model, &docker))
+        .catch_unwind()
+        .await;
+    if outcome.is_err() {
+        browser.picture("failed").await;
+        println!("the server's last lines:\n{}", server.last_words());
+    }
+    browser.quit().await;
+    server.kill().await;
+    docker.clear().await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, docker: &Docker) {
+    browser.open(public_url).await;
+    browser.shown("a.button.primary.wide", PAGE).await;
+    browser.says("Company account", PAGE).await;
+    browser.picture("sign-in").await;
+    sign_in_at_provider(browser, public_url).await;
+
+    browser.shown("#create button.primary", PAGE).await;
+    browser.picture("create").await;
+    let clicked = Instant::now();
+    browser
+        .shown("#create button.primary", PAGE)
+        .await
+        .click()
+        .await;
+    browser.shown("#stage .instance.busy", PAGE).await;
+    browser.picture("starting").await;
+    browser
+        .shown("#stage .instance a.button.primary", READY)
+        .await;
+    let running = clicked.elapsed();
+    browser.picture("ready").await;
+
+    browser
+        .shown("#stage .instance a.button.primary", PAGE)
+        .await
+        .click()
+        .await;
+    browser.window(2, PAGE).await;
+    browser.says("Connected", OPENCLAW).await;
+    println!(
+        "click to running {running:.1?}, to connected {:.1?}",
+        clicked.elapsed()
+    );
+    let at = browser.url().await;
+    assert!(at.contains(".localhost:"), "{at}");
+    let text = browser.text().await.to_lowercase();
+    assert!(!text.contains("pairing required"), "{text}");
+    let composer = r#"textarea[aria-label="Chat composer"]"#;
+    browser.shown(composer, OPENCLAW).await;
+    browser.picture("connected").await;
+
+    let sent = Instant::now();
+    let composer = browser.shown(composer, OPENCLAW).await;
+    // U+E007 is the protocol's Enter.
+    composer.type_in("ping\u{e007}").await;
+    browser
+        .shown(".chat-group.assistant .chat-bubble .chat-text", OPENCLAW)
+        .await;
+    browser.says(model::ANSWER, OPENCLAW).await;
+    println!("message to answer {:.1?}", sent.elapsed());
+    assert!(model.asked() > 0);
+    browser.picture("answered").await;
+    browser.close_window().await;
+    browser.window(1, PAGE).await;
+
+    let deleted = Instant::now();
+    browser
+        .shown("#stage [data-action=delete]", PAGE)
+        .await
+        .click()
+        .await;
+    browser.shown("#delete-dialog button.danger", PAGE).await;
+    browser.picture("delete").await;
+    browser
+        .shown("#delete-dialog button.danger", PAGE)
+        .await
+        .click()
+        .await;
+    browser.shown("#create button.primary", READY).await;
+    println!("delete to gone {:.1?}", deleted.elapsed());
+    browser.picture("gone").await;
+    nothing_left(docker).await;
+}
+
+/// The provider's own two forms: who somebody is, and that we may know.
+async fn sign_in_at_provider(browser: &mut Browser, public_url: &str) {
+    browser
+        .shown("a.button.primary.wide", PAGE)
+        .await
+        .click()
+        .await;
+    browser
+        .shown("input[name=login]", PAGE)
+        .await
+        .type_in("ann")
+        .await;
+    let password = browser.shown("input[name=password]", PAGE).await;
+    password.type_in(PASSWORD).await;
+    browser.picture("provider").await;
+    browser
+        .shown("button[type=submit]", PAGE)
+        .await
+        .click()
+        .await;
+    browser.says("asks who you are", PAGE).await;
+    browser
+        .shown("button[type=submit]", PAGE)
+        .await
+        .click()
+        .await;
+    browser.shown(".menu-name", PAGE).await;
+    let at = browser.url().await;
+    assert_eq!(at.trim_end_matches('/'), public_url, "back where we began");
+}
+
+/// Only the host's marker outlives a tenant.
+async fn nothing_left(docker: &Docker) {
+    assert_eq!(docker.list(Kind::Container, "{{.Names}}").await, [""; 0]);
+    assert_eq!(docker.list(Kind::Network, "{{.Name}}").await, [""; 0]);
+    let role = r#"{{.Label "io.openclaw-tenancy.role"}}"#;
+    assert_eq!(docker.list(Kind::Volume, role).await, ["host-marker"]);
+}
+
+fn configure(
+    data: &Path,
+    parts: &Parts,
+    (api, edge): (u16, u16),
+    provider: &StrictProvider,
+    model: &ModelServer,
+) {
+    let Parts { engine, image, .. } = parts;
+    let (issuer, key, model) = (provider.issuer(), model::KEY, model.address);
+    let config = format!(
+        r#"
+[server]
+listen = "127.0.0.1:{api}"
+[edge]
+listen = "127.0.0.1:{edge}"
+[metrics]
+enabled = false
+[[hosts]]
+id = "local"
+address = "{engine}"
+[image]
+reference = "{image}"
+[reconcile]
+# Other tests on this engine have pools of their own.
+subnet_pool = "10.232.0.0/24"
+[[identity.oidc]]
+id = "company"
+label = "Company account"
+issuer = "{issuer}"
+client_id = "{CLIENT_ID}"
+client_secret = "{CLIENT_SECRET}"
+plain_http_loopback = true
+[overlay]
+default_model = "corp/m1"
+[overlay.providers.corp]
+base_url = "http://{model}/v1"
+key = "{key}"
+[[overlay.providers.corp.models]]
+id = "m1"
+name = "Model 1"
+context_window = 128000
+max_tokens = 4096
+"#
+    );
+    std::fs::write(data.join("config.toml"), config).unwrap();
+}
+
+/// The engine's own address on its default bridge: instances on other bridges reach it as their machine's.
+async fn reachable_from_instances(engine: &str) -> IpAddr {
+    let format = "{{(index .IPAM.Config 0).Subnet}}";
+    let inspect = ["network", "inspect", "bridge", "--format", format];
+    let asked = tokio::process::Command::new("docker")
+        .args(["--host", engine])
+        .args(inspect)
+        .output()
+        .await
+        .expect("docker's command line is installed");
+    let subnet = String::from_utf8(asked.stdout).unwrap();
+    let subnet: ipnet::IpNet = subnet.trim().parse().expect("the bridge has a subnet");
+    // Not every version names the gateway; it is the first address unless somebody chose another.
+    subnet.hosts().next().expect("a subnet has addresses")
+}
+
+fn pictures() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    std::env::var_os("TENANCY_TEST_PICTURES")
+        .map_or_else(|| target.join("pictures"), PathBuf::from)
+        .join("main-job")
+}
