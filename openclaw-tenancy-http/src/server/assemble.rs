@@ -24,33 +24,33 @@ use crate::identity::local::LocalAccounts;
 
 /// The ports that are listened on: they stand in links, and may have been chosen by the system.
 #[derive(Debug, Clone, Copy)]
-pub struct Ports {
+pub(crate) struct Ports {
     /// The API and the pages.
-    pub api: u16,
+    pub(crate) api: u16,
     /// The edge.
-    pub edge: u16,
+    pub(crate) edge: u16,
 }
 
 /// A server, put together and not running yet.
 #[derive(Debug)]
-pub struct Assembly {
+pub(crate) struct Assembly {
     /// The deployment.
-    pub tenancy: Tenancy,
+    pub(crate) tenancy: Tenancy,
     /// What the API works with.
-    pub api: ApiState,
+    pub(crate) api: ApiState,
     /// The edge.
-    pub edge: Edge,
+    pub(crate) edge: Edge,
     /// Local accounts, where there are any.
-    pub local: Option<Arc<LocalAccounts>>,
+    pub(crate) local: Option<Arc<LocalAccounts>>,
     /// Accounts and grants.
-    pub access: Arc<dyn AccessStore>,
+    pub(crate) access: Arc<dyn AccessStore>,
 }
 
 /// Puts together what `loaded` describes. Makes the hosts known to the store, and asks no engine anything.
 ///
 /// # Errors
 /// Whatever does not fit, with the setting where there is one.
-pub async fn assemble(
+pub(crate) async fn assemble(
     loaded: &Loaded,
     foundation: &Foundation,
     ports: Ports,

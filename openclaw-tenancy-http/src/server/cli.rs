@@ -17,10 +17,10 @@ use clap::{Args, Parser, Subcommand};
     arg_required_else_help = true,
     after_help = AFTER_HELP
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 const AFTER_HELP: &str = "\
@@ -40,7 +40,7 @@ Exit codes: 0 well, 1 failed, 2 the command line or the configuration cannot be 
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the server until SIGTERM or Ctrl-C
     ///
     /// Prints to standard output, one line each and nothing else:
@@ -74,7 +74,7 @@ pub enum Command {
 
 /// Where settings come from, for every command.
 #[derive(Debug, Args)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The configuration file; config.toml in the data directory unless given
     #[arg(
         long,
@@ -83,7 +83,7 @@ pub struct Settings {
         env = "OPENCLAW_TENANCY_CONFIG",
         hide_env_values = true
     )]
-    pub config: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
     /// The data directory; $XDG_DATA_HOME/openclaw-tenancy or ~/.local/share/openclaw-tenancy unless given
     #[arg(
         long,
@@ -91,10 +91,10 @@ pub struct Settings {
         env = "OPENCLAW_TENANCY_DATA",
         hide_env_values = true
     )]
-    pub data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// Set any setting, such as --set log.level=debug; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub set: Vec<(String, String)>,
+    pub(crate) set: Vec<(String, String)>,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -108,34 +108,34 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 /// `serve`.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Where the API and the pages listen, such as 127.0.0.1:3000 [server.listen]
     #[arg(long, value_name = "ADDRESS")]
-    pub listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// Where the edge listens, such as 127.0.0.1:8080 [edge.listen]
     #[arg(long, value_name = "ADDRESS")]
-    pub edge_listen: Option<String>,
+    pub(crate) edge_listen: Option<String>,
     /// Where /metrics is, such as 127.0.0.1:9090 [metrics.listen]
     #[arg(long, value_name = "ADDRESS")]
-    pub metrics_listen: Option<String>,
+    pub(crate) metrics_listen: Option<String>,
     /// The image of instances [image.reference]
     #[arg(long, value_name = "REFERENCE")]
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
     /// error, warn, info, debug or trace [log.level]
     #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    pub(crate) log_level: Option<String>,
     /// text or json [log.format]
     #[arg(long, value_name = "FORMAT")]
-    pub log_format: Option<String>,
+    pub(crate) log_format: Option<String>,
     /// Where settings come from.
     #[command(flatten)]
-    pub settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Serve {
     /// The flags that stand for settings.
     #[must_use]
-    pub fn flags(&self) -> Vec<(&'static str, &'static str, String)> {
+    pub(crate) fn flags(&self) -> Vec<(&'static str, &'static str, String)> {
         [
             ("--listen", "server.listen", &self.listen),
             ("--edge-listen", "edge.listen", &self.edge_listen),
@@ -152,49 +152,49 @@ impl Serve {
 
 /// `doctor`.
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub(crate) struct Doctor {
     /// Print JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Where settings come from.
     #[command(flatten)]
-    pub settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 /// `token`.
 #[derive(Debug, Args)]
-pub struct Token {
+pub(crate) struct Token {
     /// A local account's name, or any account's id
     #[arg(value_name = "ACCOUNT", default_value = crate::identity::local::FIRST_ADMINISTRATOR)]
-    pub account: String,
+    pub(crate) account: String,
     /// Where settings come from.
     #[command(flatten)]
-    pub settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 /// `password`.
 #[derive(Debug, Args)]
-pub struct Password {
+pub(crate) struct Password {
     /// The local account's name
     #[arg(value_name = "NAME", default_value = crate::identity::local::FIRST_ADMINISTRATOR)]
-    pub username: String,
+    pub(crate) username: String,
     /// Where settings come from.
     #[command(flatten)]
-    pub settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 /// `config`.
 #[derive(Debug, Args)]
-pub struct Config {
+pub(crate) struct Config {
     /// Print JSON
     #[arg(long, conflicts_with = "example")]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Print a configuration file with every setting at its default, each explained
     #[arg(long)]
-    pub example: bool,
+    pub(crate) example: bool,
     /// Where settings come from.
     #[command(flatten)]
-    pub settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::config::LogFormat;
 
 /// The longest line, in bytes. What is longer is cut, and says so.
-pub const MAX_LINE: usize = 16 * 1024;
+pub(crate) const MAX_LINE: usize = 16 * 1024;
 
 /// Whether a terminal, a pager or a log collector may take the character for more than text: C0 and C1
 /// controls, line and paragraph separators, and what changes the direction of text.
@@ -23,7 +23,7 @@ const fn is_unsafe(c: char) -> bool {
 
 /// `text` with every unsafe character written as `\u{1b}`, or as `\u001b` within JSON.
 #[must_use]
-pub fn escape(text: &str, format: LogFormat) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str, format: LogFormat) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -42,7 +42,7 @@ pub fn escape(text: &str, format: LogFormat) -> Cow<'_, str> {
 
 /// A writer factory whose writers make one safe line of each event.
 #[derive(Debug, Clone, Copy)]
-pub struct SafeLines<W> {
+pub(crate) struct SafeLines<W> {
     inner: W,
     format: LogFormat,
 }
@@ -50,7 +50,7 @@ pub struct SafeLines<W> {
 impl<W> SafeLines<W> {
     /// Safe lines on what `inner` makes.
     #[must_use]
-    pub const fn new(inner: W, format: LogFormat) -> Self {
+    pub(crate) const fn new(inner: W, format: LogFormat) -> Self {
         Self { inner, format }
     }
 }
@@ -68,7 +68,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for SafeLines<W> {
 
 /// Writes one event, which the formatter hands over whole.
 #[derive(Debug)]
-pub struct SafeLine<W> {
+pub(crate) struct SafeLine<W> {
     inner: W,
     format: LogFormat,
 }

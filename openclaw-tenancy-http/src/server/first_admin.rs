@@ -17,7 +17,7 @@ use crate::access::claim;
 ///
 /// # Errors
 /// When the database does not answer; the next start repeats it. When `out` cannot be written.
-pub async fn introduce(assembly: &Assembly, out: &mut impl Write) -> anyhow::Result<()> {
+pub(crate) async fn introduce(assembly: &Assembly, out: &mut impl Write) -> anyhow::Result<()> {
     let line = match &assembly.local {
         Some(local) => {
             let plan = identity::admin_plan(assembly.tenancy.plans());

@@ -18,15 +18,15 @@ use crate::identity::jwt::{OwnTokens, TokenSecret};
 
 /// The database, the keys, the time and randomness.
 #[derive(Debug)]
-pub struct Foundation {
+pub(crate) struct Foundation {
     /// The database.
-    pub database: Database,
+    pub(crate) database: Database,
     /// The server's own keys.
-    pub keys: ServerKeys,
+    pub(crate) keys: ServerKeys,
     /// The time.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Randomness.
-    pub entropy: Arc<dyn Entropy>,
+    pub(crate) entropy: Arc<dyn Entropy>,
 }
 
 impl Foundation {
@@ -34,7 +34,7 @@ impl Foundation {
     ///
     /// # Errors
     /// Whatever keeps the database or the keys from being used, with the fix.
-    pub async fn open(loaded: &Loaded) -> anyhow::Result<Self> {
+    pub(crate) async fn open(loaded: &Loaded) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         make_data_dir(&loaded.data_dir)?;
@@ -58,7 +58,7 @@ impl Foundation {
     ///
     /// # Errors
     /// When a configured secret is weak; never for a checked configuration.
-    pub fn own_tokens(&self, loaded: &Loaded) -> anyhow::Result<OwnTokens> {
+    pub(crate) fn own_tokens(&self, loaded: &Loaded) -> anyhow::Result<OwnTokens> {
         let tokens = &loaded.config.tokens;
         let given = tokens
             .secret
@@ -84,7 +84,7 @@ impl Foundation {
     ///
     /// # Errors
     /// As [`own_tokens`](Self::own_tokens).
-    pub fn api_tokens(&self, loaded: &Loaded) -> anyhow::Result<ApiTokens> {
+    pub(crate) fn api_tokens(&self, loaded: &Loaded) -> anyhow::Result<ApiTokens> {
         let sessions = Sessions::new(
             self.database.access(),
             Arc::clone(&self.clock),

@@ -22,7 +22,7 @@ const ADMIN_PLAN: &str = "pro";
 ///
 /// # Errors
 /// What is wrong with the section, by its keys.
-pub fn provider(
+pub(crate) fn provider(
     section: &OidcSection,
     public_url: &Url,
     access: Arc<dyn AccessStore>,
@@ -65,7 +65,10 @@ pub fn provider(
 ///
 /// # Errors
 /// When a plan's name cannot be one; never for a checked configuration.
-pub fn rights(section: &IdentitySection, catalog: &PlanCatalog) -> anyhow::Result<RightsPolicy> {
+pub(crate) fn rights(
+    section: &IdentitySection,
+    catalog: &PlanCatalog,
+) -> anyhow::Result<RightsPolicy> {
     let mut groups = BTreeMap::new();
     for provider in &section.oidc {
         let plans = provider
@@ -89,7 +92,7 @@ pub fn rights(section: &IdentitySection, catalog: &PlanCatalog) -> anyhow::Resul
 
 /// The plan of administrators: Pro, or without one the highest there is.
 #[must_use]
-pub fn admin_plan(catalog: &PlanCatalog) -> Option<PlanName> {
+pub(crate) fn admin_plan(catalog: &PlanCatalog) -> Option<PlanName> {
     let pro = catalog.iter().find(|plan| plan.name.as_str() == ADMIN_PLAN);
     pro.or_else(|| catalog.iter().last())
         .map(|plan| plan.name.clone())

@@ -40,21 +40,24 @@ const AFTER_ERROR: Duration = Duration::from_millis(50);
     "{key} = {address} cannot be listened on; end what uses the port (`ss -ltnp`), or choose another \
      with {key}"
 )]
-pub struct ListenError {
+pub(crate) struct ListenError {
     /// The setting.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// The address.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Why.
     #[source]
-    pub source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 /// Takes `address`, which the setting `key` names.
 ///
 /// # Errors
 /// [`ListenError`] names the setting and the fix.
-pub async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+pub(crate) async fn bind(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, ListenError> {
     TcpListener::bind(address)
         .await
         .map_err(|source| ListenError {
@@ -65,7 +68,7 @@ pub async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener,
 }
 
 /// Serves `router` until `stop`: then nothing is accepted any more, and what is under way has 10 seconds.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     clock: Arc<dyn Clock>,

@@ -13,7 +13,7 @@ use super::escape::SafeLines;
 ///
 /// # Errors
 /// When this process logs already.
-pub fn init(section: &LogSection) -> Result<(), TryInitError> {
+pub(crate) fn init(section: &LogSection) -> Result<(), TryInitError> {
     tracing_subscriber::registry()
         .with(layer(section, std::io::stderr))
         .with(filter(section.level))

@@ -5,22 +5,22 @@
 //!                    └────► doctor, token, password, config
 //! ```
 
-pub mod assemble;
-pub mod cli;
+mod assemble;
+mod cli;
 mod commands;
-pub mod config;
-pub mod doctor;
-pub mod escape;
-pub mod first_admin;
-pub mod foundation;
-pub mod identity;
-pub mod keys;
-pub mod listen;
-pub mod logging;
-pub mod metrics;
-pub mod serve;
-pub mod shutdown;
-pub mod store;
+mod config;
+mod doctor;
+mod escape;
+mod first_admin;
+mod foundation;
+mod identity;
+mod keys;
+mod listen;
+mod logging;
+mod metrics;
+mod serve;
+mod shutdown;
+mod store;
 mod survey;
 
 pub use commands::main;

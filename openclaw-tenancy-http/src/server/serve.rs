@@ -35,7 +35,7 @@ struct Listeners {
 ///
 /// # Errors
 /// Whatever keeps it from starting, with the fix; or that a part of it failed.
-pub async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
+pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> anyhow::Result<()> {
     logging::init(&loaded.config.log).context("logging cannot be set up")?;
     greet(loaded);
     let asked = asked_by_signal().context("the system gives no signals")?;

@@ -16,7 +16,7 @@ const INTERRUPTED: i32 = 130;
 
 /// What runs until the end.
 #[derive(Debug)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     running: JoinSet<&'static str>,
     stop: CancellationToken,
     clock: Arc<dyn Clock>,
@@ -24,7 +24,7 @@ pub struct Tasks {
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// Somebody asked, and everything came to its end.
     Asked,
     /// A task ended that should not have.
@@ -36,7 +36,7 @@ pub enum End {
 impl Tasks {
     /// No tasks yet.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             running: JoinSet::new(),
             stop: CancellationToken::new(),
@@ -46,12 +46,16 @@ impl Tasks {
 
     /// Cancelled when the end begins.
     #[must_use]
-    pub fn stop(&self) -> CancellationToken {
+    pub(crate) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
     /// Runs `task`, which has to end by itself soon after the end begins, and not before.
-    pub fn run(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn run(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         self.running.spawn(async move {
             task.await;
             name
@@ -59,7 +63,7 @@ impl Tasks {
     }
 
     /// Runs `task`, which is dropped when the end begins.
-    pub fn run_until_stop(
+    pub(crate) fn run_until_stop(
         &mut self,
         name: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
@@ -74,7 +78,11 @@ impl Tasks {
     }
 
     /// Runs `task` aside: it may end at any time, and is dropped when the end begins.
-    pub fn side(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn side(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let stop = self.stop();
         self.run(name, async move {
             tokio::select! {
@@ -85,7 +93,7 @@ impl Tasks {
     }
 
     /// Waits for `asked`, or for a task that ends early, and brings everything to its end.
-    pub async fn end(mut self, asked: impl Future<Output = ()>) -> End {
+    pub(crate) async fn end(mut self, asked: impl Future<Output = ()>) -> End {
         let early = tokio::select! {
             () = asked => None,
             early = self.running.join_next() => Some(early),
@@ -121,7 +129,7 @@ impl Tasks {
 ///
 /// # Errors
 /// When the system gives no signals.
-pub fn asked_by_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn asked_by_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,

@@ -15,7 +15,7 @@ use super::config::{Secret, StoreSection};
 
 /// A database.
 #[derive(Debug, Clone)]
-pub enum Database {
+pub(crate) enum Database {
     /// A file: one server process.
     Sqlite(Arc<SqliteStore>, PathBuf),
     /// PostgreSQL: any number of server processes.
@@ -27,7 +27,7 @@ impl Database {
     ///
     /// # Errors
     /// When it cannot be used, with the setting.
-    pub async fn connect(
+    pub(crate) async fn connect(
         url: &Secret,
         section: &StoreSection,
         clock: &Arc<dyn Clock>,
@@ -54,7 +54,7 @@ impl Database {
     ///
     /// # Errors
     /// As the store's own `migrate`.
-    pub async fn migrate(&self) -> Result<(), OpenError> {
+    pub(crate) async fn migrate(&self) -> Result<(), OpenError> {
         match self {
             Self::Sqlite(store, _) => store.migrate().await,
             Self::Postgres(store) => store.migrate().await,
@@ -63,7 +63,7 @@ impl Database {
 
     /// Tenants and hosts.
     #[must_use]
-    pub fn tenants(&self) -> Arc<dyn TenantStore> {
+    pub(crate) fn tenants(&self) -> Arc<dyn TenantStore> {
         match self {
             Self::Sqlite(store, _) => Arc::clone(store) as _,
             Self::Postgres(store) => Arc::clone(store) as _,
@@ -72,7 +72,7 @@ impl Database {
 
     /// Accounts, grants and keys.
     #[must_use]
-    pub fn access(&self) -> Arc<dyn AccessStore> {
+    pub(crate) fn access(&self) -> Arc<dyn AccessStore> {
         match self {
             Self::Sqlite(store, _) => Arc::clone(store) as _,
             Self::Postgres(store) => Arc::clone(store) as _,
@@ -84,7 +84,7 @@ impl Database {
     ///
     /// # Errors
     /// When another server has the file.
-    pub fn exclusive(&self) -> anyhow::Result<Option<File>> {
+    pub(crate) fn exclusive(&self) -> anyhow::Result<Option<File>> {
         let Self::Sqlite(_, path) = self else {
             return Ok(None);
         };
@@ -105,7 +105,7 @@ impl Database {
     }
 
     /// Ends its connections, once the calls under way have ended.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(store, _) => store.close().await,
             Self::Postgres(store) => store.close().await,
@@ -115,7 +115,7 @@ impl Database {
 
 /// The file of a `sqlite:` URL.
 #[must_use]
-pub fn sqlite_file(url: &Secret) -> Option<PathBuf> {
+pub(crate) fn sqlite_file(url: &Secret) -> Option<PathBuf> {
     let path = url.inner().expose_secret().strip_prefix("sqlite:")?;
     Some(Path::new(path.strip_prefix("//").unwrap_or(path)).to_owned())
 }

@@ -35,7 +35,11 @@ async fn token(data: &std::path::Path, environment: &[(&str, &str)]) -> String {
 }
 
 /// Asks for the caller's instance until `wanted` says so of the answer.
-async fn until(server: &Server, token: &str, wanted: impl Fn(u16, &Value) -> bool) -> Value {
+async fn until(
+    server: &Server,
+    token: &str,
+    wanted: impl Fn(u16, &Value) -> bool + Send + Sync,
+) -> Value {
     let asked = async {
         loop {
             let (status, answer) = server.get("/api/tenants/me", token).await;

@@ -6,17 +6,17 @@ use super::tree::Origin;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The key, such as `hosts[0].address`.
-    pub key: String,
+    pub(crate) key: String,
     /// The value as it was given, cut to 120 characters; `None` for a secret and where there is none.
-    pub value: Option<String>,
+    pub(crate) value: Option<String>,
     /// Where it came from.
-    pub origin: Option<Box<Origin>>,
+    pub(crate) origin: Option<Box<Origin>>,
     /// What is wrong with it.
-    pub what: String,
+    pub(crate) what: String,
     /// What to do about it.
-    pub fix: String,
+    pub(crate) fix: String,
 }
 
 impl Problem {
@@ -73,9 +73,9 @@ impl fmt::Display for Problem {
 
 /// The configuration cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     /// Everything that is wrong with it; at least one.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl ConfigError {

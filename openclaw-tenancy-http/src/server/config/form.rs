@@ -150,7 +150,7 @@ fn show_duration(duration: &Duration) -> String {
 
 /// `10.0.0.0/8`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Network(pub IpNet);
+pub(crate) struct Network(pub(crate) IpNet);
 
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

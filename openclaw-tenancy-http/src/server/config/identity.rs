@@ -13,30 +13,30 @@ use super::secret::Secret;
 /// `[identity]`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct IdentitySection {
+pub(crate) struct IdentitySection {
     /// Whether accounts with a password of their own may sign in: unless it is set, only where no provider is.
-    pub local: Option<bool>,
+    pub(crate) local: Option<bool>,
     /// People who administer, by the provider's id of them.
-    pub admins: Vec<AdminSection>,
+    pub(crate) admins: Vec<AdminSection>,
     /// Identity providers.
-    pub oidc: Vec<OidcSection>,
+    pub(crate) oidc: Vec<OidcSection>,
 }
 
 impl IdentitySection {
     /// Whether there are local accounts.
     #[must_use]
-    pub fn has_local(&self) -> bool {
+    pub(crate) fn has_local(&self) -> bool {
         self.local.unwrap_or(self.oidc.is_empty())
     }
 }
 
 /// Somebody who administers.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub struct AdminSection {
+pub(crate) struct AdminSection {
     /// The provider's issuer, or `local`.
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// The provider's id of the person (`sub`), or the local user name.
-    pub subject: String,
+    pub(crate) subject: String,
 }
 
 impl From<&AdminSection> for Subject {
@@ -50,43 +50,43 @@ impl From<&AdminSection> for Subject {
 
 /// `[[identity.oidc]]`: an `OpenID` Connect provider.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct OidcSection {
+pub(crate) struct OidcSection {
     /// Your name for it: it stands in its callback, `/api/auth/callback/{id}`.
-    pub id: String,
+    pub(crate) id: String,
     /// Its name on the button that leads there; the id unless it is set.
     #[serde(default)]
-    pub label: Option<String>,
+    pub(crate) label: Option<String>,
     /// Its issuer, to the letter.
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// Our client id.
-    pub client_id: String,
+    pub(crate) client_id: String,
     /// Our client secret.
     #[serde(default)]
-    pub client_secret: Option<Secret>,
+    pub(crate) client_secret: Option<Secret>,
     /// How the secret is shown to the provider.
     #[serde(default)]
-    pub client_auth: ClientAuth,
+    pub(crate) client_auth: ClientAuth,
     /// The audience of its access tokens that the API takes as bearers; without one it takes none.
     #[serde(default)]
-    pub audience: Option<String>,
+    pub(crate) audience: Option<String>,
     /// Scopes beside `openid`.
     #[serde(default = "scopes")]
-    pub scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
     /// The claim with the person's groups; dots lead into objects.
     #[serde(default = "groups_claim")]
-    pub groups_claim: String,
+    pub(crate) groups_claim: String,
     /// Groups whose members administer.
     #[serde(default)]
-    pub admin_groups: BTreeSet<String>,
+    pub(crate) admin_groups: BTreeSet<String>,
     /// The plan that members of a group may have.
     #[serde(default)]
-    pub plan_groups: BTreeMap<String, String>,
+    pub(crate) plan_groups: BTreeMap<String, String>,
     /// A CA to trust for this provider beside the system's, PEM.
     #[serde(default)]
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// Accepts plain `http` to a provider on loopback.
     #[serde(default)]
-    pub plain_http_loopback: bool,
+    pub(crate) plain_http_loopback: bool,
 }
 
 fn scopes() -> Vec<String> {
@@ -100,7 +100,7 @@ fn groups_claim() -> String {
 /// How we prove to be the client (OIDC Core §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ClientAuth {
+pub(crate) enum ClientAuth {
     /// The secret in the Authorization header.
     #[default]
     Basic,

@@ -33,59 +33,56 @@ use openclaw_tenancy::quota::PlanPolicy;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub use self::error::{ConfigError, Problem};
-pub use self::form::Network;
-pub use self::identity::{AdminSection, ClientAuth, IdentitySection, OidcSection};
-pub use self::overlay::{ModelSection, OverlaySection, ProviderSection, Sections};
-pub use self::plans::{PlanSection, Sandboxes};
-pub use self::secret::Secret;
-pub use self::sections::{
-    EdgeSection, HostKind, HostSection, ImageSection, LogFormat, LogLevel, LogSection,
-    MetricsSection, Placement, PolicySection, PortainerSection, ReconcileSection, SandboxSection,
-    ServerSection, StoreSection, TokensSection,
+pub(crate) use self::error::{ConfigError, Problem};
+pub(crate) use self::identity::{ClientAuth, IdentitySection, OidcSection};
+pub(crate) use self::overlay::OverlaySection;
+pub(crate) use self::plans::PlanSection;
+pub(crate) use self::secret::Secret;
+pub(crate) use self::sections::{
+    EdgeSection, HostSection, ImageSection, LogFormat, LogLevel, LogSection, MetricsSection,
+    Placement, PolicySection, PortainerSection, ReconcileSection, SandboxSection, ServerSection,
+    StoreSection, TokensSection,
 };
-pub use self::seed::SeedName;
-pub use self::show::Setting;
-pub use self::sources::PREFIX;
-pub use self::tree::Origin;
+pub(crate) use self::seed::SeedName;
+pub(crate) use self::show::Setting;
 
 /// A configuration file with every setting at its default, each explained.
-pub const EXAMPLE: &str = include_str!("example.toml");
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct Config {
+pub(crate) struct Config {
     /// The REST API and the pages.
-    pub server: ServerSection,
+    pub(crate) server: ServerSection,
     /// The proxy in front of the instances.
-    pub edge: EdgeSection,
+    pub(crate) edge: EdgeSection,
     /// The Prometheus exporter.
-    pub metrics: MetricsSection,
+    pub(crate) metrics: MetricsSection,
     /// The database.
-    pub store: StoreSection,
+    pub(crate) store: StoreSection,
     /// The engines that run instances; this machine's unless it is set.
-    pub hosts: Vec<HostSection>,
+    pub(crate) hosts: Vec<HostSection>,
     /// What instances run.
-    pub image: ImageSection,
+    pub(crate) image: ImageSection,
     /// Changes to the four plans, and plans of one's own.
-    pub plans: BTreeMap<String, PlanSection>,
+    pub(crate) plans: BTreeMap<String, PlanSection>,
     /// Who may have which plan.
-    pub policy: PolicySection,
+    pub(crate) policy: PolicySection,
     /// Who may sign in.
-    pub identity: IdentitySection,
+    pub(crate) identity: IdentitySection,
     /// Bearer tokens of our own.
-    pub tokens: TokensSection,
+    pub(crate) tokens: TokensSection,
     /// What every instance gets from the operator.
-    pub overlay: OverlaySection,
+    pub(crate) overlay: OverlaySection,
     /// How instances are made and watched.
-    pub reconcile: ReconcileSection,
+    pub(crate) reconcile: ReconcileSection,
     /// What is logged, and how.
-    pub log: LogSection,
+    pub(crate) log: LogSection,
     /// Read for the predecessor's sake.
-    pub portainer: PortainerSection,
+    pub(crate) portainer: PortainerSection,
     /// Read for the predecessor's sake.
-    pub sandbox: SandboxSection,
+    pub(crate) sandbox: SandboxSection,
 }
 
 impl Default for Config {
@@ -112,41 +109,41 @@ impl Default for Config {
 
 /// Where a configuration is read from.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// The file; without one, `config.toml` in the data directory where there is one.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// The data directory, where a flag gives one.
-    pub data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
     /// The environment.
-    pub environment: BTreeMap<String, String>,
+    pub(crate) environment: BTreeMap<String, String>,
     /// Flags, in order: the flag, the key it sets and the value.
-    pub flags: Vec<(&'static str, String, String)>,
+    pub(crate) flags: Vec<(&'static str, String, String)>,
 }
 
 /// A configuration with what is to be said of it.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The configuration.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Where the server keeps its files.
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// The file that was read, if any.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// The predecessor's variables that were read.
-    pub seed_names: Vec<SeedName>,
+    pub(crate) seed_names: Vec<SeedName>,
     tree: tree::Node,
 }
 
 impl Loaded {
     /// Every setting with its effective value, secrets redacted, and where it came from.
     #[must_use]
-    pub fn settings(&self) -> Vec<Setting> {
+    pub(crate) fn settings(&self) -> Vec<Setting> {
         show::settings(&self.config, &self.tree)
     }
 
     /// What is accepted but deserves a word: settings that this version does not use, and weak choices.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         check::warnings(&self.config)
     }
 }
@@ -155,7 +152,7 @@ impl Loaded {
 ///
 /// # Errors
 /// [`ConfigError`] with every problem that was found.
-pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
+pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let early = early_data_dir(sources);
     let file = match (&sources.file, &early) {
         (Some(file), _) => Some(file.clone()),
@@ -239,7 +236,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`]; never for a configuration that [`load`] returned.
-    pub fn catalog(&self) -> Result<PlanCatalog, ConfigError> {
+    pub(crate) fn catalog(&self) -> Result<PlanCatalog, ConfigError> {
         plans::catalog(&self.plans, &self.policy.order).map_err(|problems| ConfigError { problems })
     }
 
@@ -247,7 +244,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`]; never for a configuration that [`load`] returned.
-    pub fn plan_policy(&self) -> Result<PlanPolicy, ConfigError> {
+    pub(crate) fn plan_policy(&self) -> Result<PlanPolicy, ConfigError> {
         plans::policy(&self.policy, &self.catalog()?).map_err(|problems| ConfigError { problems })
     }
 
@@ -255,7 +252,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`]; there is no known reason for one.
-    pub fn public_url(&self, port: u16) -> Result<Url, ConfigError> {
+    pub(crate) fn public_url(&self, port: u16) -> Result<Url, ConfigError> {
         match &self.server.public_url {
             Some(url) => Ok(url.clone()),
             None => Url::parse(&format!("http://localhost:{port}")).map_err(|error| {
@@ -272,13 +269,13 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`]; never for a configuration that [`load`] returned.
-    pub fn origins(&self, port: u16) -> Result<OriginTemplate, ConfigError> {
+    pub(crate) fn origins(&self, port: u16) -> Result<OriginTemplate, ConfigError> {
         check::origins(&self.edge, port).map_err(ConfigError::one)
     }
 
     /// The database's URL: a SQLite file in `data_dir` unless one is set.
     #[must_use]
-    pub fn store_url(&self, data_dir: &Path) -> Secret {
+    pub(crate) fn store_url(&self, data_dir: &Path) -> Secret {
         match &self.store.url {
             Some(url) => url.clone(),
             None => {

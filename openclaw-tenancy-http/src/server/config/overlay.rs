@@ -13,20 +13,20 @@ use super::secret::Secret;
 /// `[overlay]`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct OverlaySection {
+pub(crate) struct OverlaySection {
     /// The model an agent uses unless its owner chooses another: `provider/model`.
-    pub default_model: Option<String>,
+    pub(crate) default_model: Option<String>,
     /// `[overlay.providers.NAME]`: model providers.
-    pub providers: BTreeMap<String, ProviderSection>,
+    pub(crate) providers: BTreeMap<String, ProviderSection>,
     /// `[overlay.sections.NAME]`: further sections of `OpenClaw`'s own configuration, such as `channels`.
-    pub sections: Sections,
+    pub(crate) sections: Sections,
 }
 
 /// Sections of `OpenClaw`'s configuration, by name. Channels carry their tokens in settings of `OpenClaw`'s
 /// naming, so neither `Debug` nor serialising shows more than the names.
 #[derive(Clone, PartialEq, Default, Deserialize)]
 #[serde(transparent)]
-pub struct Sections(pub BTreeMap<String, serde_json::Value>);
+pub(crate) struct Sections(pub(crate) BTreeMap<String, serde_json::Value>);
 
 impl fmt::Debug for Sections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,17 +42,17 @@ impl Serialize for Sections {
 
 /// A model provider.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct ProviderSection {
+pub(crate) struct ProviderSection {
     /// Where it is. For an instance this is also the permission to reach that origin.
-    pub base_url: String,
+    pub(crate) base_url: String,
     /// Which API it speaks, such as `openai-completions`.
     #[serde(default = "default_api")]
-    pub api: String,
+    pub(crate) api: String,
     /// Its key. It reaches every instance as a file that the tenant can read: give one of limited worth.
     #[serde(default)]
-    pub key: Option<Secret>,
+    pub(crate) key: Option<Secret>,
     /// Its models.
-    pub models: Vec<ModelSection>,
+    pub(crate) models: Vec<ModelSection>,
 }
 
 fn default_api() -> String {
@@ -61,19 +61,19 @@ fn default_api() -> String {
 
 /// A model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub struct ModelSection {
+pub(crate) struct ModelSection {
     /// The provider's id of it.
-    pub id: String,
+    pub(crate) id: String,
     /// The name to show; the id unless it is set.
     #[serde(default)]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Whether it reasons before it answers.
     #[serde(default)]
-    pub reasoning: bool,
+    pub(crate) reasoning: bool,
     /// How many tokens it takes in all.
-    pub context_window: u64,
+    pub(crate) context_window: u64,
     /// How many tokens it answers at most.
-    pub max_tokens: u64,
+    pub(crate) max_tokens: u64,
 }
 
 /// Sections of the instance's configuration that are ours alone.
@@ -148,7 +148,7 @@ impl OverlaySection {
 
     /// The overlay as instances are given it.
     #[must_use]
-    pub fn overlay(&self) -> Overlay {
+    pub(crate) fn overlay(&self) -> Overlay {
         let providers = self.providers.iter().map(|(name, provider)| {
             let models = provider
                 .models

@@ -17,30 +17,30 @@ use super::sections::PolicySection;
 /// one's own has to give `cpu`, `memory` and `storage`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct PlanSection {
+pub(crate) struct PlanSection {
     /// CPUs.
     #[serde(with = "form::optional_cpus")]
-    pub cpu: Option<MilliCpus>,
+    pub(crate) cpu: Option<MilliCpus>,
     /// Memory.
     #[serde(with = "form::optional_bytes")]
-    pub memory: Option<Bytes>,
+    pub(crate) memory: Option<Bytes>,
     /// Swap beyond the memory, where the host has swap.
     #[serde(with = "form::optional_bytes")]
-    pub swap: Option<Bytes>,
+    pub(crate) swap: Option<Bytes>,
     /// Storage.
     #[serde(with = "form::optional_bytes")]
-    pub storage: Option<Bytes>,
+    pub(crate) storage: Option<Bytes>,
     /// Sandboxes at once: a number or `unlimited`.
-    pub sandboxes: Option<Sandboxes>,
+    pub(crate) sandboxes: Option<Sandboxes>,
     /// Processes and threads.
-    pub pids: Option<u32>,
+    pub(crate) pids: Option<u32>,
     /// How many tenants may have the plan at once; no limit unless it is set.
-    pub seats: Option<u64>,
+    pub(crate) seats: Option<u64>,
 }
 
 /// `3` or `unlimited`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sandboxes(pub SandboxLimit);
+pub(crate) struct Sandboxes(pub(crate) SandboxLimit);
 
 const SANDBOXES: &str = "is not a number of sandboxes; write a whole number or \"unlimited\"";
 

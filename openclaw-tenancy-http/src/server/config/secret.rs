@@ -39,12 +39,12 @@ pub(super) fn is_secret(path: &[String]) -> bool {
 
 /// A secret of the configuration. Neither `Debug` nor serialising shows it.
 #[derive(Clone)]
-pub struct Secret(SecretString);
+pub(crate) struct Secret(SecretString);
 
 impl Secret {
     /// The secret, for the one place that needs it.
     #[must_use]
-    pub const fn inner(&self) -> &SecretString {
+    pub(crate) const fn inner(&self) -> &SecretString {
         &self.0
     }
 }

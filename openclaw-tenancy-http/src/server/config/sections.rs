@@ -20,20 +20,20 @@ const fn loopback(port: u16) -> SocketAddr {
 /// `[server]`: the REST API and the pages.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct ServerSection {
+pub(crate) struct ServerSection {
     /// Where the API and the pages listen. Port 0 takes a free one.
     #[serde(with = "form::address")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// The origin by which browsers reach the API: `http://localhost` and the port unless it is set.
     #[serde(with = "form::optional_origin")]
-    pub public_url: Option<Url>,
+    pub(crate) public_url: Option<Url>,
     /// Where the server keeps its files; the flag `--data` sets it.
-    pub data_dir: Option<PathBuf>,
+    pub(crate) data_dir: Option<PathBuf>,
     /// Proxies in front of the API and the edge whose `X-Forwarded-For` counts: networks or addresses.
-    pub trusted_proxies: Vec<Network>,
+    pub(crate) trusted_proxies: Vec<Network>,
     /// How long a browser stays signed in.
     #[serde(with = "form::duration")]
-    pub session_lifetime: Duration,
+    pub(crate) session_lifetime: Duration,
 }
 
 impl Default for ServerSection {
@@ -51,14 +51,14 @@ impl Default for ServerSection {
 /// `[edge]`: the proxy in front of the instances.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct EdgeSection {
+pub(crate) struct EdgeSection {
     /// Where the edge listens. Port 0 takes a free one.
     #[serde(with = "form::address")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Instances are at one label before this domain.
-    pub base_domain: String,
+    pub(crate) base_domain: String,
     /// The origin of an instance: `http://{slug}.`, the base domain and the port unless it is set.
-    pub url_format: Option<String>,
+    pub(crate) url_format: Option<String>,
 }
 
 impl Default for EdgeSection {
@@ -74,12 +74,12 @@ impl Default for EdgeSection {
 /// `[metrics]`: the Prometheus exporter.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct MetricsSection {
+pub(crate) struct MetricsSection {
     /// Whether there is one.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// Where `/metrics` is. Whoever reaches it can read it: keep it on loopback or a network of its own.
     #[serde(with = "form::address")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
 }
 
 impl Default for MetricsSection {
@@ -94,16 +94,16 @@ impl Default for MetricsSection {
 /// `[store]`: the database.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct StoreSection {
+pub(crate) struct StoreSection {
     /// `sqlite:///path` or `postgres://user:password@host/database`: a SQLite file in the data directory
     /// unless it is set.
-    pub url: Option<Secret>,
+    pub(crate) url: Option<Secret>,
     /// PostgreSQL connections kept open.
-    pub pool_min: u32,
+    pub(crate) pool_min: u32,
     /// PostgreSQL connections at most.
-    pub pool_max: u32,
+    pub(crate) pool_max: u32,
     /// A file of at least 32 random bytes. With it the server's own keys are encrypted in the database.
-    pub key_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 impl Default for StoreSection {
@@ -119,33 +119,33 @@ impl Default for StoreSection {
 
 /// `[[hosts]]`: a Docker Engine that runs instances.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-pub struct HostSection {
+pub(crate) struct HostSection {
     /// Your name for it: one DNS label. It must never name another machine.
-    pub id: String,
+    pub(crate) id: String,
     /// What it is.
     #[serde(default)]
-    pub kind: HostKind,
+    pub(crate) kind: HostKind,
     /// `unix:///var/run/docker.sock`, `tcp://127.0.0.1:2375` or `tls://worker:2376`.
     #[serde(default = "local_socket")]
-    pub address: String,
+    pub(crate) address: String,
     /// The CA that signed the engine's certificate, PEM; for `tls://`.
     #[serde(default)]
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// Our client certificate with its chain, PEM; for `tls://`.
     #[serde(default)]
-    pub cert_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
     /// The key of our client certificate, PEM; for `tls://`.
     #[serde(default)]
-    pub key_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     /// The name in the engine's certificate where it differs from the address.
     #[serde(default)]
-    pub server_name: Option<String>,
+    pub(crate) server_name: Option<String>,
     /// Accepts plain `tcp://` off loopback. Whoever reaches that port is root on the machine.
     #[serde(default)]
-    pub plaintext_anywhere: bool,
+    pub(crate) plaintext_anywhere: bool,
     /// Labels for placement.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 fn local_socket() -> String {
@@ -172,7 +172,7 @@ impl Default for HostSection {
 /// What speaks at a host's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum HostKind {
+pub(crate) enum HostKind {
     /// A Docker Engine.
     #[default]
     Docker,
@@ -181,12 +181,12 @@ pub enum HostKind {
 /// `[image]`: what instances run.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct ImageSection {
+pub(crate) struct ImageSection {
     /// The image of OpenClaw, with a fixed tag or a digest.
-    pub reference: String,
+    pub(crate) reference: String,
     /// What the image needs of memory and swap together.
     #[serde(with = "form::bytes")]
-    pub floor: Bytes,
+    pub(crate) floor: Bytes,
 }
 
 impl Default for ImageSection {
@@ -202,13 +202,13 @@ impl Default for ImageSection {
 /// `[policy]`: who may have which plan.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct PolicySection {
+pub(crate) struct PolicySection {
     /// The plan of a request that names none.
-    pub default: String,
+    pub(crate) default: String,
     /// The plans anybody who signs in may choose.
-    pub self_service: Vec<String>,
+    pub(crate) self_service: Vec<String>,
     /// The plans there are, from the least to the most: whoever may have one may have those before it.
-    pub order: Vec<String>,
+    pub(crate) order: Vec<String>,
 }
 
 impl Default for PolicySection {
@@ -225,17 +225,17 @@ impl Default for PolicySection {
 /// `[tokens]`: bearer tokens of our own.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct TokensSection {
+pub(crate) struct TokensSection {
     /// Signs them: at least 32 random bytes. Made once and kept in the database unless it is set.
-    pub secret: Option<Secret>,
+    pub(crate) secret: Option<Secret>,
     /// Still accepted, while `secret` is being replaced.
-    pub previous_secret: Option<Secret>,
+    pub(crate) previous_secret: Option<Secret>,
     /// How long an API token lives, at most 24 hours.
     #[serde(with = "form::duration")]
-    pub expires_in: Duration,
+    pub(crate) expires_in: Duration,
     /// Read for the predecessor's sake: there are no refresh tokens in this version.
     #[serde(with = "form::optional_duration")]
-    pub refresh_expires_in: Option<Duration>,
+    pub(crate) refresh_expires_in: Option<Duration>,
 }
 
 impl Default for TokensSection {
@@ -252,30 +252,30 @@ impl Default for TokensSection {
 /// `[reconcile]`: how instances are made and watched.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct ReconcileSection {
+pub(crate) struct ReconcileSection {
     /// How many tenants are worked on at once.
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
     /// From the start of a container to its readiness.
     #[serde(with = "form::duration")]
-    pub start_deadline: Duration,
+    pub(crate) start_deadline: Duration,
     /// From asking an instance to end until it is ended by force.
     #[serde(with = "form::duration")]
-    pub stop_deadline: Duration,
+    pub(crate) stop_deadline: Duration,
     /// From a request to a started container.
     #[serde(with = "form::duration")]
-    pub provision_deadline: Duration,
+    pub(crate) provision_deadline: Duration,
     /// CPU limits on a host may add up to this many percent of its processors.
-    pub cpu_percent: u64,
+    pub(crate) cpu_percent: u64,
     /// Memory limits on a host may add up to this many percent of its memory beyond the reserve.
-    pub memory_percent: u64,
+    pub(crate) memory_percent: u64,
     /// Memory of a host that is held back.
     #[serde(with = "form::bytes")]
-    pub memory_reserve: Bytes,
+    pub(crate) memory_reserve: Bytes,
     /// Each instance gets a `/29` out of it. It must not overlap a network of the hosts.
     #[serde(with = "form::network")]
-    pub subnet_pool: Ipv4Net,
+    pub(crate) subnet_pool: Ipv4Net,
     /// How hosts are filled.
-    pub placement: Placement,
+    pub(crate) placement: Placement,
 }
 
 impl Default for ReconcileSection {
@@ -299,7 +299,7 @@ impl Default for ReconcileSection {
 /// How hosts are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Placement {
+pub(crate) enum Placement {
     /// The host with the most room first.
     #[default]
     Spread,
@@ -310,11 +310,11 @@ pub enum Placement {
 /// `[log]`: what is logged, and how.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
-pub struct LogSection {
+pub(crate) struct LogSection {
     /// The least that is logged of this project's own code; of libraries, warnings are.
-    pub level: LogLevel,
+    pub(crate) level: LogLevel,
     /// One line each, as text or as JSON.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
 }
 
 impl Default for LogSection {
@@ -329,7 +329,7 @@ impl Default for LogSection {
 /// A log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// What an operator has to act on.
     Error,
     /// What may need an operator.
@@ -345,7 +345,7 @@ pub enum LogLevel {
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     Text,
     /// For machines.
@@ -355,18 +355,18 @@ pub enum LogFormat {
 /// `[portainer]`: read for the predecessor's sake. This version speaks to Docker Engines directly.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct PortainerSection {
+pub(crate) struct PortainerSection {
     /// Portainer's address.
     #[serde(with = "form::optional_origin")]
-    pub url: Option<Url>,
+    pub(crate) url: Option<Url>,
     /// Its API key.
-    pub api_key: Option<Secret>,
+    pub(crate) api_key: Option<Secret>,
 }
 
 /// `[sandbox]`: read for the predecessor's sake. This version runs no sandboxes.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
 #[serde(default)]
-pub struct SandboxSection {
+pub(crate) struct SandboxSection {
     /// The image of sandboxes.
-    pub image: Option<String>,
+    pub(crate) image: Option<String>,
 }

@@ -70,11 +70,11 @@ const NAMES: &[(&str, Means)] = &[
 
 /// A variable of the predecessor's that was read, and the key to use instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeedName {
+pub(crate) struct SeedName {
     /// The variable.
-    pub variable: &'static str,
+    pub(crate) variable: &'static str,
     /// The key that replaces it.
-    pub key: String,
+    pub(crate) key: String,
 }
 
 /// Lays the predecessor's variables over `root`.

@@ -8,13 +8,13 @@ use super::tree::{Node, shown};
 
 /// One setting that is in effect.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The key.
-    pub key: String,
+    pub(crate) key: String,
     /// The value; a secret's is `[redacted]`.
-    pub value: Value,
+    pub(crate) value: Value,
     /// Where it came from: `default`, a line of the file, a variable or a flag.
-    pub origin: String,
+    pub(crate) origin: String,
 }
 
 pub(super) fn settings(config: &Config, tree: &Node) -> Vec<Setting> {

@@ -10,7 +10,7 @@ use super::error::{ConfigError, Problem};
 use super::tree::{Leaf, Node, Origin, Scalar, shown};
 
 /// The prefix of a setting's environment variable: `OPENCLAW_TENANCY__SERVER__LISTEN` is `server.listen`.
-pub const PREFIX: &str = "OPENCLAW_TENANCY__";
+pub(crate) const PREFIX: &str = "OPENCLAW_TENANCY__";
 
 /// Variables that flags read by themselves.
 const OF_FLAGS: [&str; 2] = ["OPENCLAW_TENANCY_CONFIG", "OPENCLAW_TENANCY_DATA"];

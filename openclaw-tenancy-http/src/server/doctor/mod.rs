@@ -15,7 +15,7 @@ use super::config::Loaded;
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As it should be.
     Ok,
     /// It works, with something to know.
@@ -26,16 +26,16 @@ pub enum Outcome {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was looked at, such as `engine local`.
-    pub subject: String,
+    pub(crate) subject: String,
     /// What came of it.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// What was found.
-    pub found: String,
+    pub(crate) found: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 impl Check {
@@ -71,15 +71,15 @@ impl Check {
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The worst that came of any check.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// The checks.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// Looks at everything.
-pub async fn examine(loaded: &Loaded) -> Report {
+pub(crate) async fn examine(loaded: &Loaded) -> Report {
     let mut checks = vec![local::configuration(loaded)];
     checks.extend(loaded.warnings().into_iter().map(|warning| {
         let (found, fix) = warning.split_once(": ").unwrap_or((&warning, ""));
@@ -107,7 +107,7 @@ pub async fn examine(loaded: &Loaded) -> Report {
 impl Report {
     /// The report as a table for people.
     #[must_use]
-    pub fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         table::render(self)
     }
 }

@@ -31,24 +31,24 @@ pub(super) const REMEMBERED: &str = "deployment";
 
 /// What the server knows itself and its objects by.
 #[derive(Debug)]
-pub struct ServerKeys {
+pub(crate) struct ServerKeys {
     /// Names the deployment in every label.
-    pub deployment: DeploymentId,
+    pub(crate) deployment: DeploymentId,
     /// Signs labels.
-    pub labels: Arc<LabelKeys>,
+    pub(crate) labels: Arc<LabelKeys>,
     /// Signs our own tokens, unless the configuration gives a secret.
-    pub token_secret: TokenSecret,
+    pub(crate) token_secret: TokenSecret,
     /// Whether the deployment was made just now.
-    pub made_now: bool,
+    pub(crate) made_now: bool,
     /// What an operator should know about the keys.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     fingerprint: String,
 }
 
 /// The server's own keys cannot be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum KeyError {
+pub(crate) enum KeyError {
     /// The database does not answer.
     #[error("the server's own keys cannot be read from the database")]
     Store(#[from] StoreError),
@@ -93,7 +93,7 @@ impl From<WeakSecret> for KeyError {
 ///
 /// # Errors
 /// [`KeyError`].
-pub async fn load(
+pub(crate) async fn load(
     store: &dyn AccessStore,
     entropy: &dyn Entropy,
     key_file: Option<&Path>,
@@ -138,7 +138,7 @@ impl ServerKeys {
     ///
     /// Whoever loses the database gets new keys, and with them every instance that runs becomes a stranger
     /// that nothing touches any more. That must not happen in silence.
-    pub fn remember(&mut self, data_dir: &Path) {
+    pub(crate) fn remember(&mut self, data_dir: &Path) {
         let file = data_dir.join(REMEMBERED);
         let now = format!("{} {}\n", self.deployment, self.fingerprint);
         match std::fs::read_to_string(&file) {

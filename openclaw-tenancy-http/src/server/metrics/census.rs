@@ -18,7 +18,7 @@ const PAGE: u32 = 1000;
 
 /// Counts tenants and hosts.
 #[derive(Debug)]
-pub struct Census {
+pub(crate) struct Census {
     tenancy: Tenancy,
     phases: HashMap<TenantId, &'static str>,
     by_phase: BTreeMap<&'static str, u64>,
@@ -28,7 +28,7 @@ pub struct Census {
 impl Census {
     /// A census of `tenancy` that has counted nothing yet.
     #[must_use]
-    pub fn new(tenancy: Tenancy) -> Self {
+    pub(crate) fn new(tenancy: Tenancy) -> Self {
         // Every series is there from the start: one that comes and goes cannot be alarmed on.
         let names = [
             "queued",
@@ -51,7 +51,7 @@ impl Census {
     }
 
     /// Counts for as long as it is polled.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             // While the database does not answer, the figures stay; its own series says why.
             if let Err(error) = self.count().await {
@@ -66,7 +66,7 @@ impl Census {
     ///
     /// # Errors
     /// [`StoreError`]; what was read until then counts.
-    pub async fn count(&mut self) -> Result<(), StoreError> {
+    pub(crate) async fn count(&mut self) -> Result<(), StoreError> {
         loop {
             let changes = self.tenancy.store().changed_since(self.read, PAGE).await?;
             for tenant in &changes.tenants {

@@ -17,8 +17,8 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use openclaw_tenancy::clock::Clock;
 
-pub use self::census::Census;
-pub use self::store::MeteredStore;
+pub(crate) use self::census::Census;
+pub(crate) use self::store::MeteredStore;
 
 /// How often old samples are dropped.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ const SECONDS: [f64; 12] = [
 ///
 /// # Errors
 /// [`BuildError`] when something collects already.
-pub fn install() -> Result<PrometheusHandle, BuildError> {
+pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = builder()?.install_recorder()?;
     describe();
     metrics::gauge!("openclaw_tenancy_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -71,7 +71,7 @@ fn describe() {
 }
 
 /// The exporter's routes.
-pub fn router(handle: PrometheusHandle) -> Router {
+pub(crate) fn router(handle: PrometheusHandle) -> Router {
     Router::new()
         .route("/metrics", get(render))
         .with_state(handle)
@@ -86,7 +86,7 @@ async fn render(State(handle): State<PrometheusHandle>) -> impl IntoResponse {
 }
 
 /// Keeps the collected samples small, for as long as it is polled.
-pub async fn upkeep(handle: PrometheusHandle, clock: &dyn Clock) {
+pub(crate) async fn upkeep(handle: PrometheusHandle, clock: &dyn Clock) {
     loop {
         clock.sleep(UPKEEP).await;
         handle.run_upkeep();

@@ -17,12 +17,12 @@ use openclaw_tenancy::tenant::{Location, NewTenant, Tenant};
 
 /// Counts, and leaves everything else to the store inside.
 #[derive(Debug)]
-pub struct MeteredStore(Arc<dyn TenantStore>);
+pub(crate) struct MeteredStore(Arc<dyn TenantStore>);
 
 impl MeteredStore {
     /// Counts what is done with `inner`.
     #[must_use]
-    pub const fn new(inner: Arc<dyn TenantStore>) -> Self {
+    pub(crate) const fn new(inner: Arc<dyn TenantStore>) -> Self {
         Self(inner)
     }
 }
