@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Inner;
 use super::gate::Session;
 use super::upstream::Backend;
-use super::wire::{Link, MAX_HEADERS, Strict};
+use super::wire::{Link, Strict};
 
 /// How often it is asked whether whoever is served may still be: with the age that an answer may have
 /// ([`gate`](super::gate)) and the time to ask, a sign-out ends what is open within 5 seconds.
@@ -91,9 +91,9 @@ where
         let (edge, client) = (Arc::clone(&edge), Arc::clone(&client));
         async move { Ok::<_, Infallible>(edge.answer(request, client).await) }
     });
-    // The stream measures the time for a head; a timer of hyper's would also end connections that only rest.
+    // The stream measures the time for a head; a timer of hyper's would also end connections that only rest. It also
+    // counts headers: hyper's own bound is the same hundred, and costs more when it is said.
     let connection = http1::Builder::new()
-        .max_headers(MAX_HEADERS)
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -11,9 +11,9 @@
 //! for those who accept connections themselves, such as with TLS. [`HttpProbe`] asks instances whether they are
 //! ready over the same way.
 //!
-//! **Architecture invariants.** Which instance a request is for is decided by [`host`] alone, for routing and for
-//! authorisation. Nothing reaches an instance that did not pass [`gate`]: no path, method or agent is exempt. What
-//! [`headers`] takes off is taken off before ours is set. No body is collected.
+//! **Architecture invariants.** Which instance a request is for is decided by `host` alone, for routing and for
+//! authorisation. Nothing reaches an instance that did not pass `gate`: no path, method or agent is exempt. What
+//! `headers` takes off is taken off before ours is set. No body is collected.
 
 mod answer;
 mod client;

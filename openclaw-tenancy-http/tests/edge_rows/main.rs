@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::disallowed_methods,
+    clippy::future_not_send,
     reason = "all of it is test code; wall time bounds what must end in time"
 )]
 

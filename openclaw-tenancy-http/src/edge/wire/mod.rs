@@ -26,9 +26,9 @@ pub(super) use self::link::Link;
 use self::timer::Timer;
 
 /// A request head may have this many bytes.
-pub(super) const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
 /// A request may have this many headers.
-pub(super) const MAX_HEADERS: usize = 100;
+const MAX_HEADERS: usize = 100;
 /// The method of the request that stands for one that was refused. No client's head with it passes.
 pub(super) const FAULT_METHOD: &str = "!";
 const FAULT_REQUEST: &[u8] = b"! / HTTP/1.1\r\nhost: fault\r\nconnection: close\r\n\r\n";
