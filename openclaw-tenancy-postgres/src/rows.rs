@@ -50,6 +50,42 @@ impl TenantRow {
     }
 }
 
+/// One row of many: nothing, and a word in the log, where it cannot be read.
+///
+/// One damaged row, or one that a newer release wrote, must not keep a worker from all others. Whoever asks
+/// for that row alone gets the error.
+#[derive(Debug)]
+pub(crate) struct OneOfMany<T>(pub(crate) Option<T>);
+
+impl<'r, R: Row, T: FromRow<'r, R>> FromRow<'r, R> for OneOfMany<T> {
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        match T::from_row(row) {
+            Ok(value) => Ok(Self(Some(value))),
+            Err(sqlx::Error::Decode(error)) => {
+                let error = openclaw_tenancy::error::chain(&*error);
+                tracing::error!(error, "a stored row is passed over");
+                Ok(Self(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Which row cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} {id} cannot be read: damaged, or written by a newer release")]
+struct UnreadableRow {
+    kind: &'static str,
+    id: String,
+    source: sqlx::Error,
+}
+
+/// An error in reading the row of `id`, with its name.
+fn in_row(kind: &'static str, id: impl std::fmt::Display, source: sqlx::Error) -> sqlx::Error {
+    let id = id.to_string();
+    unreadable(UnreadableRow { kind, id, source })
+}
+
 /// A host with its claim's fence.
 #[derive(Debug)]
 pub(crate) struct HostRow {
@@ -146,28 +182,32 @@ macro_rules! rows_of {
     ($row:ty, $id:ty) => {
         impl FromRow<'_, $row> for TenantRow {
             fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
-                let claimed: Option<i64> = row.try_get("claimed_revision")?;
-                let released: Option<Json<Hold>> = row.try_get("released")?;
-                let open = claimed.map(from_db).transpose()?.map(|claimed| Meanwhile {
-                    claimed: Revision(claimed),
-                    released: released.map(|hold| hold.0),
-                });
-                let stored = Tenant {
-                    id: TenantId::from_uuid(Uuid::from(row.try_get::<$id, _>("id")?)),
-                    slug: slug(row.try_get("slug")?)?,
-                    owner: AccountId::from_uuid(Uuid::from(row.try_get::<$id, _>("owner")?)),
-                    settings: row.try_get::<Json<Settings>, _>("settings")?.0,
-                    desired: row.try_get::<Json<Desired>, _>("desired")?.0,
-                    revision: Revision(from_db(row.try_get("revision")?)?),
-                    observed: row.try_get::<Json<Observed>, _>("observed")?.0,
-                    created_at: Timestamp::from_millis(row.try_get("created_at")?),
+                let id = Uuid::from(row.try_get::<$id, _>("id")?);
+                let read = || {
+                    let claimed: Option<i64> = row.try_get("claimed_revision")?;
+                    let released: Option<Json<Hold>> = row.try_get("released")?;
+                    let open = claimed.map(from_db).transpose()?.map(|claimed| Meanwhile {
+                        claimed: Revision(claimed),
+                        released: released.map(|hold| hold.0),
+                    });
+                    let stored = Tenant {
+                        id: TenantId::from_uuid(id),
+                        slug: slug(row.try_get("slug")?)?,
+                        owner: AccountId::from_uuid(Uuid::from(row.try_get::<$id, _>("owner")?)),
+                        settings: row.try_get::<Json<Settings>, _>("settings")?.0,
+                        desired: row.try_get::<Json<Desired>, _>("desired")?.0,
+                        revision: Revision(from_db(row.try_get("revision")?)?),
+                        observed: row.try_get::<Json<Observed>, _>("observed")?.0,
+                        created_at: Timestamp::from_millis(row.try_get("created_at")?),
+                    };
+                    let fence = Fence(from_db(row.try_get("fence")?)?);
+                    Ok(Self {
+                        stored,
+                        fence,
+                        open,
+                    })
                 };
-                let fence = Fence(from_db(row.try_get("fence")?)?);
-                Ok(Self {
-                    stored,
-                    fence,
-                    open,
-                })
+                read().map_err(|error| in_row("tenant", id, error))
             }
         }
 
@@ -192,26 +232,30 @@ macro_rules! rows_of {
 
         impl FromRow<'_, $row> for HostRow {
             fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
-                let host = Host {
-                    id: HostId::new(row.try_get::<String, _>("id")?).map_err(unreadable)?,
-                    labels: row
-                        .try_get::<Json<BTreeMap<String, String>>, _>("labels")?
-                        .0,
-                    cordoned: row.try_get("cordoned")?,
-                    state: row.try_get::<Json<HostState>, _>("state")?.0,
-                    facts: row
-                        .try_get::<Option<Json<HostFacts>>, _>("facts")?
-                        .map(|f| f.0),
-                    marker: row.try_get("marker")?,
-                    reserved: Reserved {
-                        cpu: MilliCpus(from_db(row.try_get("reserved_cpu")?)?),
-                        memory: Bytes(from_db(row.try_get("reserved_memory")?)?),
-                        swap: Bytes(from_db(row.try_get("reserved_swap")?)?),
-                        instances: from_db(row.try_get("reserved_instances")?)?,
-                    },
+                let id: String = row.try_get("id")?;
+                let read = || {
+                    let host = Host {
+                        id: HostId::new(id.clone()).map_err(unreadable)?,
+                        labels: row
+                            .try_get::<Json<BTreeMap<String, String>>, _>("labels")?
+                            .0,
+                        cordoned: row.try_get("cordoned")?,
+                        state: row.try_get::<Json<HostState>, _>("state")?.0,
+                        facts: row
+                            .try_get::<Option<Json<HostFacts>>, _>("facts")?
+                            .map(|f| f.0),
+                        marker: row.try_get("marker")?,
+                        reserved: Reserved {
+                            cpu: MilliCpus(from_db(row.try_get("reserved_cpu")?)?),
+                            memory: Bytes(from_db(row.try_get("reserved_memory")?)?),
+                            swap: Bytes(from_db(row.try_get("reserved_swap")?)?),
+                            instances: from_db(row.try_get("reserved_instances")?)?,
+                        },
+                    };
+                    let fence = Fence(from_db(row.try_get("fence")?)?);
+                    Ok(Self { host, fence })
                 };
-                let fence = Fence(from_db(row.try_get("fence")?)?);
-                Ok(Self { host, fence })
+                read().map_err(|error| in_row("host", &id, error))
             }
         }
 

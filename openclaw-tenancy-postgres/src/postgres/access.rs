@@ -86,9 +86,11 @@ impl Run<PgConnection> for RevokeGrants {
 impl Run<PgConnection> for SweepGrants {
     async fn run(&self, on: &mut PgConnection) -> Result<u64, Failure> {
         let swept = sqlx::query(
-            "DELETE FROM grants WHERE (kind, secret) IN (\
+            "WITH expired AS MATERIALIZED (\
                  SELECT kind, secret FROM grants WHERE expires_at <= $1 \
-                 LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                 LIMIT $2 FOR UPDATE SKIP LOCKED\
+             ) \
+             DELETE FROM grants g USING expired e WHERE g.kind = e.kind AND g.secret = e.secret",
         )
         .bind(self.now.as_millis())
         .bind(i64::from(self.limit))

@@ -35,19 +35,21 @@ impl Run<PgConnection> for Create {
 /// Removes a few of the keys and slugs whose time is over: more than one create adds, so they stay few.
 async fn forget_expired(on: &mut PgConnection, now: Timestamp) -> Result<(), Failure> {
     sqlx::query(
-        "WITH keys AS (\
-             DELETE FROM idempotency_keys WHERE (owner, key) IN (\
-                 SELECT owner, key FROM idempotency_keys WHERE until <= $1 \
-                 LIMIT 16 FOR UPDATE SKIP LOCKED)\
-         ), gone AS (\
-             DELETE FROM gone_tenants WHERE id IN (\
-                 SELECT id FROM gone_tenants WHERE until <= $1 \
-                 LIMIT 16 FOR UPDATE SKIP LOCKED) \
-             RETURNING id\
-         ), numbers_of_gone AS (\
-             DELETE FROM changes USING gone WHERE changes.tenant = gone.id\
+        "WITH old_keys AS MATERIALIZED (\
+             SELECT owner, key FROM idempotency_keys WHERE until <= $1 \
+             LIMIT 16 FOR UPDATE SKIP LOCKED\
+         ), old_tenants AS MATERIALIZED (\
+             SELECT id FROM gone_tenants WHERE until <= $1 \
+             LIMIT 16 FOR UPDATE SKIP LOCKED\
+         ), forgotten_keys AS (\
+             DELETE FROM idempotency_keys k USING old_keys o \
+             WHERE k.owner = o.owner AND k.key = o.key\
+         ), forgotten_tenants AS (\
+             DELETE FROM gone_tenants g USING old_tenants o WHERE g.id = o.id\
+         ), forgotten_changes AS (\
+             DELETE FROM changes c USING old_tenants o WHERE c.tenant = o.id\
          ) \
-         DELETE FROM events USING gone WHERE events.tenant = gone.id",
+         DELETE FROM events e USING old_tenants o WHERE e.tenant = o.id",
     )
     .bind(now.as_millis())
     .execute(on)

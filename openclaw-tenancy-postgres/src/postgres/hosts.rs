@@ -7,7 +7,7 @@ use sqlx::{FromRow as _, PgConnection, Row};
 use super::host_columns;
 use crate::error::Failure;
 use crate::ops::{ClaimHosts, Hosts, PutHost, Run, SetCordon, SettleHost};
-use crate::rows::{HostRow, json, millis, to_db};
+use crate::rows::{HostRow, OneOfMany, json, millis, to_db};
 
 impl Run<PgConnection> for PutHost {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
@@ -41,14 +41,15 @@ impl Run<PgConnection> for SetCordon {
 
 impl Run<PgConnection> for Hosts {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Host>, Failure> {
-        let rows: Vec<HostRow> = sqlx::query_as(concat!(
+        let rows: Vec<OneOfMany<HostRow>> = sqlx::query_as(concat!(
             "SELECT ",
             host_columns!(),
             " FROM hosts h ORDER BY h.id"
         ))
         .fetch_all(on)
         .await?;
-        Ok(rows.into_iter().map(|row| row.host).collect())
+        let readable = rows.into_iter().filter_map(|row| row.0);
+        Ok(readable.map(|row| row.host).collect())
     }
 }
 
@@ -71,7 +72,12 @@ impl Run<PgConnection> for ClaimHosts {
         .fetch_all(on)
         .await?
         .iter()
-        .map(|row| Ok((row.try_get::<i64, _>("due_at")?, HostRow::from_row(row)?)))
+        .map(|row| {
+            let due_at: i64 = row.try_get("due_at")?;
+            let host = OneOfMany::<HostRow>::from_row(row)?.0;
+            Ok(host.map(|host| (due_at, host)))
+        })
+        .filter_map(Result::transpose)
         .collect::<Result<Vec<_>, sqlx::Error>>()?;
         rows.sort_by(|a, b| (a.0, &a.1.host.id).cmp(&(b.0, &b.1.host.id)));
         let claims = rows.into_iter().map(|(_, row)| Claim {

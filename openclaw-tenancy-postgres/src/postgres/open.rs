@@ -66,20 +66,23 @@ impl PostgresStore {
             })?
             .application_name("openclaw-tenancy")
             .disable_statement_logging();
-        let limits = [
-            ("statement_timeout", options.deadline),
-            ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION),
-        ];
-        let limited = connect
-            .clone()
-            .options(limits.map(|(name, limit)| (name, limit.as_millis().to_string())));
+        let millis = |limit: Duration| limit.as_millis().to_string();
+        let options_of_calls = connect.clone().options([
+            ("statement_timeout", millis(options.deadline)),
+            (
+                "idle_in_transaction_session_timeout",
+                millis(IDLE_IN_TRANSACTION),
+            ),
+            // Every call reads a few rows by an index: helpers would take longer to start than to read.
+            ("max_parallel_workers_per_gather", "0".to_owned()),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .min_connections(options.min_connections)
             .acquire_timeout(options.deadline)
             // A transaction's BEGIN is the test, see run.rs.
             .test_before_acquire(false)
-            .connect_with(limited)
+            .connect_with(options_of_calls)
             .await
             .map_err(OpenError::unavailable)?;
         Ok(Self {

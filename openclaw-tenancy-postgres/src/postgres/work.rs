@@ -12,7 +12,7 @@ use super::log::announce;
 use super::look::lock;
 use crate::error::Failure;
 use crate::ops::{ClaimTenants, Place, Renew, Run};
-use crate::rows::{HostRow, TenantRow, json, millis, to_db};
+use crate::rows::{HostRow, OneOfMany, TenantRow, json, millis, to_db};
 
 impl Run<PgConnection> for ClaimTenants {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Claim<Tenant>>, Failure> {
@@ -38,7 +38,12 @@ impl Run<PgConnection> for ClaimTenants {
         .fetch_all(on)
         .await?
         .iter()
-        .map(|row| Ok((row.try_get::<i64, _>("due_at")?, TenantRow::from_row(row)?)))
+        .map(|row| {
+            let due_at: i64 = row.try_get("due_at")?;
+            let tenant = OneOfMany::<TenantRow>::from_row(row)?.0;
+            Ok(tenant.map(|tenant| (due_at, tenant)))
+        })
+        .filter_map(Result::transpose)
         .collect::<Result<Vec<_>, sqlx::Error>>()?;
         rows.sort_by_key(|(due_at, row)| (*due_at, row.stored.id));
         let claims = rows.into_iter().map(|(_, row)| Claim {

@@ -6,7 +6,7 @@ use openclaw_tenancy::store::{Claim, Cordon, StoreError};
 use super::{On, host_columns};
 use crate::error::Failure;
 use crate::ops::{ClaimHosts, Hosts, PutHost, Run, SetCordon, SettleHost};
-use crate::rows::{HostRow, json, millis, to_db};
+use crate::rows::{HostRow, OneOfMany, json, millis, to_db};
 
 impl Run<On<'_>> for PutHost {
     async fn run(&self, on: &mut On<'_>) -> Result<(), Failure> {
@@ -41,40 +41,45 @@ impl Run<On<'_>> for SetCordon {
 
 impl Run<On<'_>> for Hosts {
     async fn run(&self, on: &mut On<'_>) -> Result<Vec<Host>, Failure> {
-        let rows: Vec<HostRow> = sqlx::query_as(concat!(
+        let rows: Vec<OneOfMany<HostRow>> = sqlx::query_as(concat!(
             "SELECT ",
             host_columns!(),
             " FROM hosts h ORDER BY h.id"
         ))
         .fetch_all(&mut *on.sql)
         .await?;
-        Ok(rows.into_iter().map(|row| row.host).collect())
+        let readable = rows.into_iter().filter_map(|row| row.0);
+        Ok(readable.map(|row| row.host).collect())
     }
 }
 
 impl Run<On<'_>> for ClaimHosts {
     async fn run(&self, on: &mut On<'_>) -> Result<Vec<Claim<Host>>, Failure> {
-        let rows: Vec<HostRow> = sqlx::query_as(concat!(
+        let rows: Vec<OneOfMany<HostRow>> = sqlx::query_as(concat!(
             "SELECT ",
             host_columns!(),
-            " FROM hosts h WHERE h.due_at <= ?2 AND (h.lease_until IS NULL OR h.lease_until <= ?2) \
-             ORDER BY h.due_at, h.id LIMIT ?1"
+            " FROM hosts h WHERE h.due_at <= ?1 AND (h.lease_until IS NULL OR h.lease_until <= ?1) \
+             ORDER BY h.due_at, h.id LIMIT ?2"
         ))
-        .bind(i64::from(self.request.limit))
         .bind(on.now)
+        .bind(i64::from(self.request.limit))
         .fetch_all(&mut *on.sql)
         .await?;
-        for row in &rows {
-            sqlx::query(
-                "UPDATE hosts SET fence = fence + 1, worker = ?2, lease_until = ?3 WHERE id = ?1",
-            )
-            .bind(row.host.id.as_str())
-            .bind(self.request.worker.as_str())
-            .bind(on.now.saturating_add(millis(self.request.lease)))
-            .execute(&mut *on.sql)
-            .await?;
-        }
-        let claims = rows.into_iter().map(|row| Claim {
+        sqlx::query(
+            "UPDATE hosts SET fence = fence + 1, worker = ?3, lease_until = ?4 \
+             WHERE id IN (\
+                 SELECT h.id FROM hosts h \
+                 WHERE h.due_at <= ?1 AND (h.lease_until IS NULL OR h.lease_until <= ?1) \
+                 ORDER BY h.due_at, h.id LIMIT ?2)",
+        )
+        .bind(on.now)
+        .bind(i64::from(self.request.limit))
+        .bind(self.request.worker.as_str())
+        .bind(on.now.saturating_add(millis(self.request.lease)))
+        .execute(&mut *on.sql)
+        .await?;
+        let readable = rows.into_iter().filter_map(|row| row.0);
+        let claims = readable.map(|row| Claim {
             item: row.host,
             worker: self.request.worker.clone(),
             fence: row.fence.next(),

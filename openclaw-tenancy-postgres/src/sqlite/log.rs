@@ -10,7 +10,7 @@ use sqlx::{FromRow as _, Row as _};
 use super::{On, tenant_columns};
 use crate::error::Failure;
 use crate::ops::{ChangeSeq, ChangedSince, Events, Ping, Run};
-use crate::rows::{EventRow, TenantRow, from_db, json, to_db};
+use crate::rows::{EventRow, OneOfMany, TenantRow, from_db, json, to_db};
 
 /// Gives a change of a tenant its number and writes its events, keeping the newest of them.
 pub(super) async fn announce(
@@ -118,7 +118,8 @@ impl Run<On<'_>> for ChangedSince {
                 let id: Hyphenated = row.try_get("tenant")?;
                 changes.gone.push(TenantId::from_uuid(id.into_uuid()));
             } else {
-                changes.tenants.push(TenantRow::from_row(&row)?.shown());
+                let tenant = OneOfMany::<TenantRow>::from_row(&row)?.0;
+                changes.tenants.extend(tenant.map(TenantRow::shown));
             }
         }
         Ok(changes)

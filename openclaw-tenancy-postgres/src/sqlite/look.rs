@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{On, tenant_columns};
 use crate::error::Failure;
 use crate::ops::{FindByOwner, Get, List, QueuePosition, Run, TenantsOn};
-use crate::rows::{TenantRow, from_db};
+use crate::rows::{OneOfMany, TenantRow, from_db};
 
 /// The row of a tenant. Whoever may write has the lock of everything.
 pub(super) async fn lock(on: &mut On<'_>, id: TenantId) -> Result<Option<TenantRow>, Failure> {
@@ -57,7 +57,7 @@ impl Run<On<'_>> for FindByOwner {
 impl Run<On<'_>> for List {
     async fn run(&self, on: &mut On<'_>) -> Result<TenantPage, Failure> {
         // One more than asked for tells whether there is a next page.
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<OneOfMany<TenantRow>> = sqlx::query_as(concat!(
             "SELECT ",
             tenant_columns!(),
             " FROM tenants t WHERE t.id > ?1 ORDER BY t.id LIMIT ?2"
@@ -71,8 +71,8 @@ impl Run<On<'_>> for List {
         .fetch_all(&mut *on.sql)
         .await?;
         let more = rows.len() > self.limit as usize;
-        let shown = rows.into_iter().map(TenantRow::shown);
-        let tenants: Vec<Tenant> = shown.take(self.limit as usize).collect();
+        let page = rows.into_iter().take(self.limit as usize);
+        let tenants: Vec<Tenant> = page.filter_map(|row| row.0).map(TenantRow::shown).collect();
         let last = tenants.last().map(|tenant| tenant.id);
         Ok(TenantPage {
             tenants,
@@ -97,7 +97,7 @@ impl Run<On<'_>> for QueuePosition {
 
 impl Run<On<'_>> for TenantsOn {
     async fn run(&self, on: &mut On<'_>) -> Result<Vec<Tenant>, Failure> {
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<OneOfMany<TenantRow>> = sqlx::query_as(concat!(
             "SELECT ",
             tenant_columns!(),
             " FROM places p JOIN tenants t ON t.id = p.tenant WHERE p.host = ?1 ORDER BY t.id"
@@ -105,6 +105,7 @@ impl Run<On<'_>> for TenantsOn {
         .bind(self.host.as_str())
         .fetch_all(&mut *on.sql)
         .await?;
-        Ok(rows.into_iter().map(TenantRow::shown).collect())
+        let readable = rows.into_iter().filter_map(|row| row.0);
+        Ok(readable.map(TenantRow::shown).collect())
     }
 }

@@ -11,34 +11,38 @@ use super::look::lock;
 use super::{On, host_columns, tenant_columns};
 use crate::error::Failure;
 use crate::ops::{ClaimTenants, Place, Renew, Run};
-use crate::rows::{HostRow, TenantRow, json, millis, to_db};
+use crate::rows::{HostRow, OneOfMany, TenantRow, json, millis, to_db};
 
 impl Run<On<'_>> for ClaimTenants {
     async fn run(&self, on: &mut On<'_>) -> Result<Vec<Claim<Tenant>>, Failure> {
         // The answer has the claim before: an open one says that its holder never settled.
-        let rows: Vec<TenantRow> = sqlx::query_as(concat!(
+        let rows: Vec<OneOfMany<TenantRow>> = sqlx::query_as(concat!(
             "SELECT ",
             tenant_columns!(),
             " FROM tenants t \
-             WHERE t.due_at <= ?2 AND (t.lease_until IS NULL OR t.lease_until <= ?2) \
-             ORDER BY t.due_at, t.id LIMIT ?1"
+             WHERE t.due_at <= ?1 AND (t.lease_until IS NULL OR t.lease_until <= ?1) \
+             ORDER BY t.due_at, t.id LIMIT ?2"
         ))
-        .bind(i64::from(self.request.limit))
         .bind(on.now)
+        .bind(i64::from(self.request.limit))
         .fetch_all(&mut *on.sql)
         .await?;
-        for row in &rows {
-            sqlx::query(
-                "UPDATE tenants SET fence = fence + 1, worker = ?2, lease_until = ?3, \
-                     claimed_revision = revision, again = FALSE, released = NULL WHERE id = ?1",
-            )
-            .bind(row.stored.id.as_uuid().hyphenated())
-            .bind(self.request.worker.as_str())
-            .bind(on.now.saturating_add(millis(self.request.lease)))
-            .execute(&mut *on.sql)
-            .await?;
-        }
-        let claims = rows.into_iter().map(|row| Claim {
+        sqlx::query(
+            "UPDATE tenants SET fence = fence + 1, worker = ?3, lease_until = ?4, \
+                 claimed_revision = revision, again = FALSE, released = NULL \
+             WHERE id IN (\
+                 SELECT t.id FROM tenants t \
+                 WHERE t.due_at <= ?1 AND (t.lease_until IS NULL OR t.lease_until <= ?1) \
+                 ORDER BY t.due_at, t.id LIMIT ?2)",
+        )
+        .bind(on.now)
+        .bind(i64::from(self.request.limit))
+        .bind(self.request.worker.as_str())
+        .bind(on.now.saturating_add(millis(self.request.lease)))
+        .execute(&mut *on.sql)
+        .await?;
+        let readable = rows.into_iter().filter_map(|row| row.0);
+        let claims = readable.map(|row| Claim {
             fence: row.fence.next(),
             worker: self.request.worker.clone(),
             item: row.shown(),

@@ -1,7 +1,11 @@
 //! Opening the database, and what is said when that fails.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use openclaw_tenancy::error::chain;
-use openclaw_tenancy::store::TenantStore;
+use openclaw_tenancy::id::{HostId, WorkerId};
+use openclaw_tenancy::store::{ClaimRequest, StoreError, TenantStore};
 use openclaw_tenancy_postgres::{OpenError, PoolOptions, PostgresStore};
 use sqlx::Executor as _;
 
@@ -116,7 +120,7 @@ async fn a28_no_error_holds_the_password() {
         format!("postgres//me:{SECRET}@127.0.0.1/db"),
     ];
     let quick = PoolOptions {
-        deadline: std::time::Duration::from_millis(300),
+        deadline: Duration::from_millis(300),
         ..PoolOptions::default()
     };
     for url in nowhere {
@@ -150,5 +154,63 @@ async fn a_database_that_is_not_there_is_named_as_the_cause() {
         text,
         "cannot open the database: there is no such database; create it first"
     );
+    database.remove().await;
+}
+
+/// One row that cannot be read keeps nobody from the others; whoever asks for it is told.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_passed_over_where_there_are_others() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store = database.store(PoolOptions::default()).await;
+    let damaged = store.create(new_tenant()).await.unwrap().tenant();
+    let sound = store.create(new_tenant()).await.unwrap().tenant();
+    let host = HostId::new("h1").unwrap();
+    store.put_host(host.clone(), BTreeMap::new()).await.unwrap();
+    let other = HostId::new("h2").unwrap();
+    store
+        .put_host(other.clone(), BTreeMap::new())
+        .await
+        .unwrap();
+    let mut connection = database.connection().await;
+    let damage = format!(
+        "UPDATE tenants SET observed = '{{}}' WHERE id = '{}'; \
+         UPDATE hosts SET state = '{{}}' WHERE id = 'h1'",
+        damaged.id
+    );
+    run(&mut connection, damage).await;
+
+    let Err(StoreError::Corrupt { source, .. }) = store.get(damaged.id).await else {
+        panic!("whoever asks is told");
+    };
+    let text = chain(&*source.unwrap());
+    assert!(text.contains(&damaged.id.to_string()), "{text}");
+
+    let request = |limit| ClaimRequest {
+        worker: WorkerId::new("w1").unwrap(),
+        limit,
+        lease: Duration::from_secs(600),
+    };
+    // The damaged one is due first, and is in the way once.
+    let mut claimed = Vec::new();
+    let mut looked_at = Vec::new();
+    for _ in 0..2 {
+        let claims = store.claim_tenants(request(1)).await.unwrap();
+        claimed.extend(claims.into_iter().map(|claim| claim.item.id));
+        let claims = store.claim_hosts(request(1)).await.unwrap();
+        looked_at.extend(claims.into_iter().map(|claim| claim.item.id));
+    }
+    assert_eq!((claimed, looked_at), (vec![sound.id], vec![other.clone()]));
+    let hosts = store.hosts().await.unwrap();
+    assert_eq!(
+        hosts.iter().map(|host| &host.id).collect::<Vec<_>>(),
+        [&other]
+    );
+    let page = store.list(None, 10).await.unwrap();
+    assert_eq!(page.tenants.len(), 1);
+    let changes = store.changed_since(0, 10).await.unwrap();
+    assert_eq!((changes.tenants.len(), changes.next), (1, 2));
+    store.close().await;
     database.remove().await;
 }

@@ -1,7 +1,12 @@
 //! Opening the file, and what is said when that fails.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use openclaw_tenancy::access::AccessStore;
-use openclaw_tenancy::store::TenantStore;
+use openclaw_tenancy::error::chain;
+use openclaw_tenancy::id::{HostId, WorkerId};
+use openclaw_tenancy::store::{ClaimRequest, StoreError, TenantStore};
 use openclaw_tenancy_postgres::{OpenError, SqliteStore};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
@@ -94,4 +99,67 @@ async fn a_file_that_cannot_be_a_database_is_named_as_the_cause() {
         error.to_string().contains("damaged, or is not one"),
         "{error}"
     );
+}
+
+/// One row that cannot be read keeps nobody from the others; whoever asks for it is told.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_passed_over_where_there_are_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tenancy.db");
+    let store = open(&path).await;
+    let damaged = store.create(new_tenant()).await.unwrap().tenant();
+    let sound = store.create(new_tenant()).await.unwrap().tenant();
+    let host = HostId::new("h1").unwrap();
+    store.put_host(host.clone(), BTreeMap::new()).await.unwrap();
+    let other = HostId::new("h2").unwrap();
+    store
+        .put_host(other.clone(), BTreeMap::new())
+        .await
+        .unwrap();
+    let mut connection = SqliteConnection::connect(path.to_str().unwrap())
+        .await
+        .unwrap();
+    for damage in [
+        format!(
+            "UPDATE tenants SET observed = '{{}}' WHERE id = '{}'",
+            damaged.id
+        ),
+        "UPDATE hosts SET state = '{}' WHERE id = 'h1'".to_owned(),
+    ] {
+        connection
+            .execute(sqlx::AssertSqlSafe(damage))
+            .await
+            .unwrap();
+    }
+
+    let Err(StoreError::Corrupt { source, .. }) = store.get(damaged.id).await else {
+        panic!("whoever asks is told");
+    };
+    let text = chain(&*source.unwrap());
+    assert!(text.contains(&damaged.id.to_string()), "{text}");
+
+    let request = |limit| ClaimRequest {
+        worker: WorkerId::new("w1").unwrap(),
+        limit,
+        lease: Duration::from_secs(600),
+    };
+    // The damaged one is due first, and is in the way once.
+    let mut claimed = Vec::new();
+    let mut looked_at = Vec::new();
+    for _ in 0..2 {
+        let claims = store.claim_tenants(request(1)).await.unwrap();
+        claimed.extend(claims.into_iter().map(|claim| claim.item.id));
+        let claims = store.claim_hosts(request(1)).await.unwrap();
+        looked_at.extend(claims.into_iter().map(|claim| claim.item.id));
+    }
+    assert_eq!((claimed, looked_at), (vec![sound.id], vec![other.clone()]));
+    let hosts = store.hosts().await.unwrap();
+    assert_eq!(
+        hosts.iter().map(|host| &host.id).collect::<Vec<_>>(),
+        [&other]
+    );
+    let page = store.list(None, 10).await.unwrap();
+    assert_eq!(page.tenants.len(), 1);
+    let changes = store.changed_since(0, 10).await.unwrap();
+    assert_eq!((changes.tenants.len(), changes.next), (1, 2));
 }
