@@ -32,7 +32,7 @@ use crate::browser::Browser;
 use crate::docker::{Docker, Kind};
 use crate::given::given;
 use crate::model::ModelServer;
-use crate::server::{Server, free_port};
+use crate::server::{Server, free_port, last_words};
 
 /// A page of ours or the provider's.
 const PAGE: Duration = Duration::from_secs(30);
@@ -84,7 +84,7 @@ async fn a_person_signs_in_creates_opens_chats_and_deletes() {
         .await;
     if outcome.is_err() {
         browser.picture("failed").await;
-        println!("the server's last lines:\n{}", server.last_words());
+        println!("the server's last lines:\n{}", last_words(data.path()));
     }
     browser.quit().await;
     server.kill().await;

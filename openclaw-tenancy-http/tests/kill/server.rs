@@ -1,8 +1,9 @@
 //! The real server as a process of the test's own.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -12,19 +13,21 @@ use tokio::time::timeout;
 /// The longest that a start may take on a machine that is busy with everything else.
 const START: Duration = Duration::from_secs(60);
 
+/// The log's name among the server's files.
+const LOG: &str = "server.log";
+
 /// A running server; it is killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     /// From its start to the line that says that it serves.
     pub(crate) ready_after: Duration,
-    log: PathBuf,
 }
 
 impl Server {
     /// Starts the server on a folder with its `config.toml`, and waits until it serves.
     pub(crate) async fn start(data: &Path) -> Self {
-        let log = data.join("server.log");
+        let log = data.join(LOG);
         let errors = File::options()
             .append(true)
             .create(true)
@@ -54,22 +57,18 @@ impl Server {
         let ready = timeout(START, ready).await.unwrap_or(false);
         let ready_after = started.elapsed();
         assert!(ready, "the server does not serve: {}", tail(&log));
-        Self {
-            child,
-            ready_after,
-            log,
-        }
+        Self { child, ready_after }
     }
 
     /// Kills it with SIGKILL, as a crash or a lost machine would end it.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
     }
+}
 
-    /// The end of its log, for a failure.
-    pub(crate) fn last_words(&self) -> String {
-        tail(&self.log)
-    }
+/// The end of what servers on these data have logged, for a failure.
+pub(crate) fn last_words(data: &Path) -> String {
+    tail(&data.join(LOG))
 }
 
 fn tail(log: &Path) -> String {
@@ -78,8 +77,17 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// A port that was free a moment ago, for what has to be known before anybody listens.
+/// A port that nobody uses, for what has to be known before anybody listens. It lies below those that a system
+/// gives to outgoing connections, and no two calls answer the same.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 1000).unwrap() * 10;
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(next < 10_000, "every port is in use");
+        let port = 20_000 + (first + next) % 10_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Making networks, volumes and containers, and taking what an earlier try has made.
 
+use std::time::Duration;
+
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use openclaw_tenancy::backend::{BackendError, Made, Scope};
@@ -12,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use super::body::{self, VolumeMount};
 use super::observe::Found;
 use super::{Engine, is_full, labels};
+
+/// How often a name is looked at that is taken while nothing has it, and how long apart.
+const LOOKS: usize = 100;
+const LOOK: Duration = Duration::from_millis(20);
 
 impl Engine {
     /// See `ContainerBackend::create`.
@@ -151,35 +157,34 @@ impl Engine {
         let config = self.mount_for(spec, VolumeRole::Config).await?;
         let signed = labels::sign(&self.keys, name, labels);
         let request = body::instance(spec, signed, &network, data, config);
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
-        match self
-            .call(self.docker.create_container(Some(options), request))
-            .await
-        {
-            Ok(made) => self.made(made.id, false),
-            Err(failure) if failure.is_name_taken() => self.adopt_container(name, labels).await,
-            Err(failure) => Err(failure.making_container(&self.host, &spec.image.reference)),
+        for _ in 0..LOOKS {
+            let options = CreateContainerOptionsBuilder::default().name(name).build();
+            let answer = self.docker.create_container(Some(options), request.clone());
+            match self.call(answer).await {
+                Ok(made) => return self.made(made.id, false),
+                Err(failure) if failure.is_name_taken() => {}
+                Err(failure) => {
+                    return Err(failure.making_container(&self.host, &spec.image.reference));
+                }
+            }
+            match self.find(name).await? {
+                Found::Ours(container) if container.detail.seen.labels == *labels => {
+                    let id = container.detail.seen.id;
+                    return Ok(Made { id, adopted: true });
+                }
+                Found::Ours(_) | Found::Foreign(_) => {
+                    return Err(BackendError::Conflict {
+                        name: name.to_owned(),
+                    });
+                }
+                // The name is taken and nothing has it yet, or nothing any more: another call, perhaps one that
+                // was given up, is making or removing the container at this moment.
+                Found::Absent => self.clock.sleep(LOOK).await,
+            }
         }
-    }
-
-    async fn adopt_container(
-        &self,
-        name: &str,
-        labels: &ObjectLabels,
-    ) -> Result<Made, BackendError> {
-        match self.find(name).await? {
-            Found::Ours(container) if container.detail.seen.labels == *labels => Ok(Made {
-                id: container.detail.seen.id,
-                adopted: true,
-            }),
-            Found::Ours(_) | Found::Foreign(_) => Err(BackendError::Conflict {
-                name: name.to_owned(),
-            }),
-            // Another call is making or removing it at this moment.
-            Found::Absent => Err(BackendError::Busy {
-                name: name.to_owned(),
-            }),
-        }
+        Err(BackendError::Busy {
+            name: name.to_owned(),
+        })
     }
 
     /// The name of the instance's network, once it is sure that it means one network, ours, of this subnet.

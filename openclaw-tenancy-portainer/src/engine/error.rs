@@ -198,6 +198,10 @@ impl Failure {
             (403, StartText::AddressTaken) => BackendError::Busy {
                 name: "the instance's address".into(),
             },
+            // It is being removed.
+            (409, _) => BackendError::Busy {
+                name: container.to_string(),
+            },
             (500, StartText::HalfMade) => BackendError::NeverStarts {
                 host: host.clone(),
                 container: container.clone(),

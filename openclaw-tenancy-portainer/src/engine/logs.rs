@@ -35,8 +35,37 @@ impl Engine {
                 end.extend(piece.into_bytes());
                 end.drain(..end.len().saturating_sub(keep));
             }
-            Ok(String::from_utf8_lossy(end.make_contiguous()).into_owned())
+            Ok(text(end.make_contiguous(), keep))
         })
         .await
+    }
+}
+
+/// At most `limit` bytes of text from the end of `bytes`. What is no UTF-8 becomes longer when it is replaced.
+fn text(bytes: &[u8], limit: usize) -> String {
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    let excess = text.len().saturating_sub(limit);
+    let start = (excess..=text.len()).find(|at| text.is_char_boundary(*at));
+    text.drain(..start.unwrap_or(text.len()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_for_any_bytes() {
+        assert_eq!(text(b"abc", 3), "abc");
+        assert_eq!(text("ää".as_bytes(), 3), "ä");
+        for bytes in [
+            b"\xff\xff\xff\xff".as_slice(),
+            "日本".as_bytes(),
+            b"\x80a\x80",
+        ] {
+            for limit in 0..14 {
+                assert!(text(bytes, limit).len() <= limit, "{bytes:?} {limit}");
+            }
+        }
     }
 }

@@ -21,6 +21,7 @@ use bollard::Docker;
 use openclaw_tenancy::backend::BackendError;
 use openclaw_tenancy::clock::Clock;
 use openclaw_tenancy::container::EngineId;
+use openclaw_tenancy::error::chain;
 use openclaw_tenancy::id::HostId;
 use openclaw_tenancy::labels::LabelKeys;
 
@@ -69,15 +70,20 @@ impl Engine {
         what: &'static str,
         work: impl Future<Output = Result<T, BackendError>> + Send,
     ) -> Result<T, BackendError> {
-        tokio::time::timeout(self.limit, work)
+        let overdue = |_| {
+            Err(unreachable(
+                &self.host,
+                what,
+                Some(Box::new(Overdue(self.limit))),
+            ))
+        };
+        let done = tokio::time::timeout(self.limit, work)
             .await
-            .unwrap_or_else(|_| {
-                Err(unreachable(
-                    &self.host,
-                    what,
-                    Some(Box::new(Overdue(self.limit))),
-                ))
-            })
+            .unwrap_or_else(overdue);
+        if let Err(error) = &done {
+            tracing::debug!(host = %self.host, what, error = %chain(error), "engine call failed");
+        }
+        done
     }
 
     /// One call of the client library.

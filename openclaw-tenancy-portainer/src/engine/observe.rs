@@ -55,10 +55,11 @@ impl Engine {
                 .await
                 .map_err(|f| f.general(&self.host, WHAT))?;
             let volumes = self.volumes(Scope::All).await?;
-            let markers = volumes
+            let mut markers: Vec<String> = volumes
                 .iter()
                 .filter_map(|volume| self.marker(volume))
                 .collect();
+            markers.sort_unstable();
             Ok(HostFacts {
                 cpu: MilliCpus(unsigned(info.ncpu).saturating_mul(1000)),
                 memory: Bytes(unsigned(info.mem_total)),
@@ -86,13 +87,18 @@ impl Engine {
     }
 
     /// See `ContainerBackend::list`.
+    ///
+    /// In the order of names, and of ids where two have one: engines list in an order of their own.
     pub(crate) async fn list(&self, scope: Scope) -> Result<Inventory, BackendError> {
         self.within("listing", async {
-            let (containers, volumes, networks) = tokio::try_join!(
+            let (mut containers, mut volumes, mut networks) = tokio::try_join!(
                 self.containers(scope),
                 self.volumes(scope),
                 self.networks(scope)
             )?;
+            containers.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+            volumes.sort_by(|a, b| a.name.cmp(&b.name));
+            networks.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
             Ok(Inventory {
                 containers,
                 volumes,

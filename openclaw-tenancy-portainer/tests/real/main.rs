@@ -12,6 +12,7 @@
 mod common;
 
 mod adoption;
+mod conformance;
 mod containment;
 mod engine;
 mod files;
@@ -22,7 +23,6 @@ mod limits;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -30,7 +30,7 @@ use openclaw_tenancy::backend::Scope;
 use openclaw_tenancy::container::{EngineId, ObjectRef, RunState};
 use openclaw_tenancy_portainer::docker::DockerBackend;
 
-use common::{Tenancy, host, keys};
+use common::{Tenancy, host, keys, next_subnet, unique};
 use engine::RealEngine;
 
 /// Waits for a condition of an engine's, with a bound that only a broken engine reaches.
@@ -41,21 +41,10 @@ async fn with_tenant<F: Future<Output = ()>>(body: impl FnOnce(RealEngine, Arc<T
     let Some(engine) = RealEngine::from_env() else {
         return;
     };
-    let Some(image) = engine.waiting_image().await else {
+    let Some(tenancy) = tenancy(&engine).await else {
         return;
     };
-    let number = unique();
-    let deployment = format!("test-{number}");
-    let backend = DockerBackend::builder(keys(&deployment))
-        .host(host(), engine.endpoint.clone())
-        .build()
-        .unwrap();
-    let tenancy = Arc::new(Tenancy::new(
-        Arc::new(backend),
-        &deployment,
-        image,
-        &subnet(number),
-    ));
+    let tenancy = Arc::new(tenancy);
     let outcome = AssertUnwindSafe(body(engine, Arc::clone(&tenancy)))
         .catch_unwind()
         .await;
@@ -63,6 +52,22 @@ async fn with_tenant<F: Future<Output = ()>>(body: impl FnOnce(RealEngine, Arc<T
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// A tenant of a deployment of its own on `engine`.
+async fn tenancy(engine: &RealEngine) -> Option<Tenancy> {
+    let image = engine.waiting_image().await?;
+    let deployment = format!("test-{}", unique());
+    let backend = DockerBackend::builder(keys(&deployment))
+        .host(host(), engine.endpoint.clone())
+        .build()
+        .unwrap();
+    Some(Tenancy::new(
+        Arc::new(backend),
+        &deployment,
+        image,
+        next_subnet(),
+    ))
 }
 
 async fn clean_up(tenancy: &Tenancy) {
@@ -97,18 +102,6 @@ async fn clean_up(tenancy: &Tenancy) {
             .unwrap(),
         Default::default()
     );
-}
-
-/// No two of one engine's tests are likely to get the same, whichever processes they run in.
-fn unique() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// A `/29` out of 10.77.0.0/16.
-fn subnet(number: u32) -> String {
-    let base = (10 << 24) | (77 << 16) | ((number % 8192) * 8);
-    format!("{}/29", std::net::Ipv4Addr::from(base))
 }
 
 /// Looks until the container's state is as wanted.

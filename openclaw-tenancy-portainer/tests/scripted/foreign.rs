@@ -108,7 +108,7 @@ async fn f32_foreign_volumes_and_networks_are_not_touched() {
     engine.world().plant_volume(&data, json!({}), Value::Null);
     let network = engine
         .world()
-        .plant_network(&network_name, Some("10.88.0.0/29"), json!({}));
+        .plant_network(&network_name, Some(super::SUBNET), json!({}));
     let portraits = || [&data, &network].map(|name| engine.world().portrait(name));
     let before = portraits();
 

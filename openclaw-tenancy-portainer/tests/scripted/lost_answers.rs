@@ -111,7 +111,7 @@ async fn f4_two_networks_of_one_name_are_seen_as_two_and_refused_to_a_container(
     };
     let twin = engine
         .world()
-        .plant_network(&name, Some("10.88.0.0/29"), labels);
+        .plant_network(&name, Some(super::SUBNET), labels);
     let seen = tenancy
         .backend
         .list(&tenancy.host, Scope::Tenant(tenancy.tenant))
@@ -236,6 +236,11 @@ async fn f6_a_start_refused_before_there_is_a_task_is_no_ghost() {
         (404, "network oct-x not found", "NotFound"),
         (404, "No such container: 0f", "NotFound"),
         (403, "Address already in use", "Busy"),
+        (
+            409,
+            "container is marked for removal and cannot be started",
+            "Busy",
+        ),
         (
             500,
             "failed to create endpoint x on network y: adding interface veth0 failed",

@@ -5,6 +5,7 @@
 mod common;
 
 mod bodies;
+mod conformance;
 mod files;
 mod foreign;
 mod images;
@@ -24,6 +25,7 @@ use test_support::engine::ScriptedEngine;
 
 const DEPLOYMENT: &str = "scripted";
 const IMAGE: &str = "openclaw/openclaw:2026.9.6";
+const SUBNET: &str = "10.88.0.0/29";
 
 /// Short, so that a test that runs into it is quick, and long enough for a busy machine.
 const CALL: Duration = Duration::from_secs(2);
@@ -49,5 +51,6 @@ fn tenancy(engine: &ScriptedEngine) -> Tenancy {
         reference: IMAGE.to_owned(),
         digest: Some(digest),
     };
-    Tenancy::new(Arc::new(backend(engine)), DEPLOYMENT, image, "10.88.0.0/29")
+    let subnet = SUBNET.parse().unwrap();
+    Tenancy::new(Arc::new(backend(engine)), DEPLOYMENT, image, subnet)
 }

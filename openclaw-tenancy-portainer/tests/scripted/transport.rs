@@ -96,7 +96,7 @@ async fn an_engine_behind_a_proxy_is_reached_by_path_and_credential() {
         Arc::new(behind("canary-4f")),
         super::DEPLOYMENT,
         image,
-        "10.88.0.0/29",
+        super::SUBNET.parse().unwrap(),
     );
     let id = tenancy.created(plan("free")).await;
     tenancy.start(&id).await.unwrap();

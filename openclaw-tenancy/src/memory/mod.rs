@@ -4,6 +4,7 @@
 
 mod access;
 mod backend;
+mod controls;
 mod engine;
 mod faults;
 mod identity;
@@ -11,7 +12,8 @@ mod state;
 mod store;
 
 pub use access::MemoryAccess;
-pub use backend::{MemoryBackend, Reachable};
+pub use backend::MemoryBackend;
+pub use controls::Reachable;
 pub use engine::{Behavior, Process, StartOutcome};
 pub use faults::{Fault, Faults, Faulty};
 pub use identity::MemoryIdentity;

@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use openclaw_tenancy::routes::Upstream;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::body::{BodyFault, RelayedBody, RequestBody};
 use self::connection::Connection;
 pub(super) use self::connection::{Lease, SendError};
 
-/// An idle connection is used again for so long. Node closes its side after 5 s.
-const KEEP_IDLE: Duration = Duration::from_secs(4);
+/// A connection that is idle at two reapings is closed, so within 4 s. Node closes its side after 5 s.
+const REAP_EVERY: Duration = Duration::from_secs(2);
 /// More idle connections to one instance are not kept.
 const MAX_IDLE: usize = 64;
 
@@ -39,7 +39,8 @@ pub(super) struct Backend {
 #[derive(Debug)]
 struct Idle {
     connection: Box<Connection>,
-    since: Instant,
+    /// It was here at the last reaping already.
+    old: bool,
 }
 
 /// Why there is no connection to an instance.
@@ -86,9 +87,7 @@ impl Backend {
     ) -> Result<Lease, DialError> {
         let place = Place::take(self, limits.requests)?;
         while let Some(idle) = self.pop_idle() {
-            if idle.since.elapsed() < KEEP_IDLE
-                && let Some(connection) = idle.connection.still_usable()
-            {
+            if let Some(connection) = idle.connection.still_usable() {
                 return Ok(Lease::new(connection, place, true));
             }
         }
@@ -130,7 +129,7 @@ impl Backend {
             }
             idle.push(Idle {
                 connection,
-                since: Instant::now(),
+                old: false,
             });
         }
         if !self.reaping.swap(true, Ordering::AcqRel) {
@@ -142,12 +141,13 @@ impl Backend {
 /// Closes connections that nobody used; ends once there are none.
 async fn reap(backend: Weak<Backend>) {
     loop {
-        tokio::time::sleep(KEEP_IDLE).await;
+        tokio::time::sleep(REAP_EVERY).await;
         let Some(backend) = backend.upgrade() else {
             return;
         };
         let mut idle = backend.lock_idle();
-        idle.retain(|idle| idle.since.elapsed() < KEEP_IDLE);
+        idle.retain(|idle| !idle.old);
+        idle.iter_mut().for_each(|idle| idle.old = true);
         if idle.is_empty() {
             backend.reaping.store(false, Ordering::Release);
             return;

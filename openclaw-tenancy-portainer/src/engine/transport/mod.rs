@@ -145,7 +145,9 @@ impl Transport {
                 ApiVersion::OLDEST
             ))
         })?;
-        self.agreed.store(spoken.to_bits(), Ordering::Relaxed);
+        if self.agreed.swap(spoken.to_bits(), Ordering::Relaxed) != spoken.to_bits() {
+            tracing::debug!(%offered, %spoken, "agreed on a version of the engine's API");
+        }
         Ok(Ping { offered, spoken })
     }
 

@@ -81,6 +81,8 @@ pub async fn create_refuses_a_slug_for_30_days_after_it_was_freed(fixture: &dyn 
         assert!(kept, "kept back after {days} days: {answer:?}");
     }
     store.create(after(30)).await.expect("free after 30 days");
+    let events = store.events(Some(first.id), 0, 10).await.expect("read");
+    assert_eq!(events, [], "what happened to it is forgotten with it");
 }
 
 /// A plan's seats are counted over live tenants of that plan.

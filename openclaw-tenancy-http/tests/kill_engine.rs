@@ -1,0 +1,356 @@
+//! F20: kill -9 of an engine and its containerd while at least eight starts are in flight.
+//!
+//! A start that was cut may leave a process that no engine lists (a ghost). What is true is therefore read from
+//! processes, control groups and mounts: no volume ever has a second writer, and whatever runs unseen is named.
+#![cfg(feature = "server")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail the test that calls them, and times are measured"
+)]
+
+#[path = "kill/dice.rs"]
+mod dice;
+#[path = "kill/engine.rs"]
+mod engine;
+#[path = "kill/given.rs"]
+mod given;
+#[path = "kill/people.rs"]
+mod people;
+#[path = "kill/processes.rs"]
+mod processes;
+#[path = "kill/server.rs"]
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+use test_support::proxy::{Mode, Proxy};
+use tokio::sync::Mutex;
+
+use crate::dice::Dice;
+use crate::engine::PrivateEngine;
+use crate::given::given;
+use crate::people::{People, Person};
+use crate::server::{Server, free_port, last_words};
+
+/// Kills in each mode.
+const KILLS: u32 = 4;
+/// Instances, and so starts that can be in flight.
+const INSTANCES: usize = 10;
+/// As many starts as must be in flight at a kill.
+const IN_FLIGHT: u64 = 8;
+/// The kill comes at a random moment within this after the starts have reached the engine.
+const KILL_WITHIN: Duration = Duration::from_millis(600);
+/// Every ghost is named within 30 s of the engine's return; five times that on a busy machine.
+const CONVERGED: Duration = Duration::from_secs(150);
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Two cores: the two modes take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f20_engine_killed_with_starts_in_flight_with_live_restore() {
+    run(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f20_engine_killed_with_starts_in_flight_without_live_restore() {
+    run(false).await;
+}
+
+async fn run(live_restore: bool) {
+    let Some(shared) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
+        return;
+    };
+    let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
+        return;
+    };
+    if !may_run_an_engine() {
+        return;
+    }
+    let _turn = TURN.lock().await;
+    let mut dice = Dice::of_this_run();
+    let data = tempfile::tempdir().unwrap();
+    let (api, port) = (free_port(), free_port());
+    let engine = PrivateEngine::start(port, live_restore).await;
+    engine.load(&shared, &image);
+    let proxy = Proxy::start(([127, 0, 0, 1], port).into()).await.unwrap();
+    let people = People::start(api).await;
+    configure(data.path(), api, &proxy, &image, &people);
+    let server = Server::start(data.path()).await;
+    println!("server ready after {:.2?}", server.ready_after);
+    let mut world = World {
+        engine,
+        proxy,
+        admin: people.person("admin"),
+        people: (0..INSTANCES)
+            .map(|number| people.person(&format!("person-{number}")))
+            .collect(),
+        figures: Figures::default(),
+    };
+
+    // Whatever becomes of it, no engine and no process stays behind.
+    let outcome = AssertUnwindSafe(world.work(&mut dice)).catch_unwind().await;
+    println!("live-restore {live_restore}: {:?}", world.figures);
+    if outcome.is_err() {
+        println!("the server's last lines:\n{}", last_words(data.path()));
+    }
+    server.kill().await;
+    world.engine.remove().await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+struct World {
+    engine: PrivateEngine,
+    proxy: Proxy,
+    admin: Person,
+    people: Vec<Person>,
+    figures: Figures,
+}
+
+/// What was seen, over all kills of a mode.
+#[derive(Debug, Default)]
+struct Figures {
+    kills: u32,
+    /// Starts in flight at each kill.
+    in_flight: Vec<u64>,
+    /// Live containers that the returned engine did not list.
+    ghosts: usize,
+    /// Instances that were held, ghost or not: what cannot be told apart is held too.
+    held: usize,
+    /// How long the engine took to answer again, in milliseconds.
+    engine_back_ms: Vec<u128>,
+    /// And from then on until every instance ran or was held.
+    converged_ms: Vec<u128>,
+}
+
+impl World {
+    async fn work(&mut self, dice: &mut Dice) {
+        let body = json!({ "plan": "free" });
+        for person in &self.people {
+            let key = person.name.clone();
+            let made = person.ask(Method::POST, "/api/tenants", Some((&body, &key)));
+            assert_eq!(made.await.expect("the server is up").0, 202);
+        }
+        self.until_all("running").await;
+        for _ in 0..KILLS {
+            self.kill_with_starts_in_flight(dice).await;
+            let back = self.engine.start_again().await;
+            self.figures.engine_back_ms.push(back.as_millis());
+            let returned = Instant::now();
+            let held = self.converge().await;
+            self.figures
+                .converged_ms
+                .push(returned.elapsed().as_millis());
+            self.every_ghost_is_named(&held).await;
+            self.release(&held).await;
+            self.until_all("running").await;
+            self.one_writer_each();
+        }
+        let records = second_writers(&self.engine.volumes());
+        assert!(records.is_empty(), "second writers: {records:?}");
+    }
+
+    async fn kill_with_starts_in_flight(&mut self, dice: &mut Dice) {
+        self.all("suspend").await;
+        self.until_all("suspended").await;
+        let before = self.proxy.held();
+        self.proxy.set(Mode::HoldRequest("/start"));
+        self.all("resume").await;
+        let end = Instant::now() + CONVERGED;
+        while self.proxy.held() - before < IN_FLIGHT {
+            let held = self.proxy.held() - before;
+            assert!(Instant::now() < end, "only {held} starts at once");
+            tokio::time::sleep(LOOK).await;
+        }
+        self.proxy.set(Mode::Pass);
+        tokio::time::sleep(dice.within(KILL_WITHIN)).await;
+        self.engine.kill();
+        self.proxy.cut();
+        self.figures.kills += 1;
+        self.figures.in_flight.push(self.proxy.held() - before);
+    }
+
+    /// Waits until each instance runs or is held; answers who is held. All the while no volume has two writers.
+    async fn converge(&self) -> BTreeMap<String, Value> {
+        let end = Instant::now() + CONVERGED;
+        loop {
+            self.one_writer_each();
+            let now = self.look().await;
+            let settled = |answer: &Value| answer["phase"] == "running" || is_ghost_hold(answer);
+            if now.values().all(settled) {
+                return now
+                    .into_iter()
+                    .filter(|(_, answer)| is_ghost_hold(answer))
+                    .collect();
+            }
+            assert!(Instant::now() < end, "neither running nor held: {now:?}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whoever lives without being listed by the engine has a tenant that is held.
+    async fn every_ghost_is_named(&mut self, held: &BTreeMap<String, Value>) {
+        self.figures.held += held.len();
+        let named: BTreeSet<String> = held
+            .values()
+            .map(|answer| field(answer, "id").replace('-', ""))
+            .collect();
+        let listed = self.engine.running();
+        let mut ghosts = BTreeSet::new();
+        for process in self.processes() {
+            if !listed.contains(&process.container) {
+                assert!(
+                    named.iter().any(|tenant| process.volume.contains(tenant)),
+                    "nobody names {process:?}"
+                );
+                ghosts.insert(process.container);
+            }
+        }
+        self.figures.ghosts += ghosts.len();
+    }
+
+    /// What an operator does about a hold: ends what runs on the volume, then releases.
+    async fn release(&self, held: &BTreeMap<String, Value>) {
+        for answer in held.values() {
+            let id = field(answer, "id");
+            let tenant = id.replace('-', "");
+            for process in self.processes() {
+                if process.volume.contains(&tenant) {
+                    processes::kill(process.pid);
+                }
+            }
+            let path = format!("/api/tenants/{id}/release");
+            let (status, answer) = self.admin.ask(Method::POST, &path, None).await.unwrap();
+            assert!((200..300).contains(&status), "{status} {answer}");
+        }
+    }
+
+    fn one_writer_each(&self) {
+        let mut writers = BTreeMap::<String, BTreeSet<String>>::new();
+        for process in self.processes() {
+            let of_volume = writers.entry(process.volume).or_default();
+            of_volume.insert(process.container);
+        }
+        let twins: Vec<_> = writers.iter().filter(|(_, each)| each.len() > 1).collect();
+        assert!(twins.is_empty(), "two writers on one volume: {twins:?}");
+    }
+
+    fn processes(&self) -> Vec<processes::OnVolume> {
+        let volumes = self.engine.volumes();
+        let dir = volumes.ancestors().nth(2).unwrap();
+        processes::on_volumes(dir.to_str().unwrap())
+    }
+
+    /// Everybody asks for a change at once.
+    async fn all(&self, action: &str) {
+        let path = format!("/api/tenants/me/{action}");
+        let asked = self
+            .people
+            .iter()
+            .map(|person| person.ask(Method::POST, &path, None));
+        for answer in futures::future::join_all(asked).await {
+            let (status, answer) = answer.expect("the server is up");
+            assert_eq!(status, 202, "{answer}");
+        }
+    }
+
+    async fn until_all(&self, phase: &str) {
+        let end = Instant::now() + CONVERGED;
+        loop {
+            let now = self.look().await;
+            if now.values().all(|answer| answer["phase"] == phase) {
+                return;
+            }
+            assert!(Instant::now() < end, "not {phase}: {now:?}");
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn look(&self) -> BTreeMap<String, Value> {
+        let mut seen = BTreeMap::new();
+        for person in &self.people {
+            let asked = person.ask(Method::GET, "/api/tenants/me", None).await;
+            let (status, answer) = asked.expect("the server is up");
+            assert_eq!(status, 200, "{answer}");
+            seen.insert(person.name.clone(), answer);
+        }
+        seen
+    }
+}
+
+fn is_ghost_hold(answer: &Value) -> bool {
+    answer["phase"] == "held" && answer["status"]["reason"] == "ghost_suspected"
+}
+
+/// What instances recorded on their volumes about writers that came second.
+fn second_writers(volumes: &Path) -> Vec<String> {
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        let volume = entry.unwrap().path();
+        std::fs::read_to_string(volume.join("_data/stand-in/second-writers.log")).ok()
+    };
+    std::fs::read_dir(volumes)
+        .unwrap()
+        .filter_map(read)
+        .collect()
+}
+
+/// Whether this process may start an engine.
+fn may_run_an_engine() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let installed = |program: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    let may = root && installed("dockerd") && installed("containerd") && installed("tini");
+    let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
+    assert!(
+        may || required != "all",
+        "TENANCY_TEST_REQUIRE=all, but only root with dockerd, containerd and tini can run this"
+    );
+    if !may {
+        println!("skipped: only root with dockerd, containerd and tini can run this");
+    }
+    may
+}
+
+fn configure(data: &Path, api: u16, proxy: &Proxy, image: &str, people: &People) {
+    let (edge, engine, identity) = (free_port(), proxy.address(), people.section());
+    let config = format!(
+        r#"
+[server]
+listen = "127.0.0.1:{api}"
+[edge]
+listen = "127.0.0.1:{edge}"
+[metrics]
+enabled = false
+[[hosts]]
+id = "private"
+address = "tcp://{engine}"
+[image]
+reference = "{image}"
+floor = "16 MiB"
+[reconcile]
+# Other tests on this machine have pools of their own.
+subnet_pool = "10.234.0.0/24"
+cpu_percent = 4000
+{identity}"#
+    );
+    std::fs::write(data.join("config.toml"), config).unwrap();
+}
+
+/// The text of a field of an answer.
+fn field<'a>(answer: &'a Value, name: &str) -> &'a str {
+    answer[name].as_str().unwrap_or_default()
+}

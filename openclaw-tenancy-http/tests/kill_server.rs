@@ -1,0 +1,311 @@
+//! F1, F2, F15, F26: kill -9 of the real server at random moments while people create, use and delete.
+//!
+//! What is true is asked of the engine. A create that was acknowledged is there; a key that is sent again gives
+//! the same instance; a deleted instance leaves nothing; no instance ever has two containers.
+#![cfg(feature = "server")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail the test that calls them, and ready times are measured"
+)]
+
+#[path = "kill/dice.rs"]
+mod dice;
+#[path = "kill/docker.rs"]
+mod docker;
+#[path = "kill/given.rs"]
+mod given;
+#[path = "kill/load.rs"]
+mod load;
+#[path = "kill/people.rs"]
+mod people;
+#[path = "kill/server.rs"]
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::dice::Dice;
+use crate::docker::{Docker, Kind};
+use crate::given::given;
+use crate::load::{Load, Settled};
+use crate::people::People;
+use crate::server::{Server, free_port, last_words};
+
+/// A killed server serves again within a second; five times that is a failure on any machine (F15).
+const READY_LIMIT: Duration = Duration::from_secs(5);
+/// The next kill comes at a random moment within this, counted from the server's readiness.
+const NEXT_KILL: Duration = Duration::from_millis(1500);
+/// What is under way is done within 10 s of the last fault; the machine may be busy with other things.
+const CONVERGED: Duration = Duration::from_secs(60);
+/// How often the end is looked for.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// One engine, two cores: the two stores take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+struct Run<'a> {
+    engine: &'a str,
+    image: &'a str,
+    store: Option<&'a str>,
+    subnets: &'a str,
+    kills: usize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f15_server_killed_at_random_under_load_on_sqlite() {
+    let Some(engine) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
+        return;
+    };
+    let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
+        return;
+    };
+    let _turn = TURN.lock().await;
+    run(Run {
+        engine: &engine,
+        image: &image,
+        store: None,
+        subnets: "10.233.0.0/22",
+        kills: 50,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f15_server_killed_at_random_under_load_on_postgresql() {
+    let Some(engine) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
+        return;
+    };
+    let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
+        return;
+    };
+    let Some(admin) = given("postgres", "TENANCY_TEST_POSTGRES_URL") else {
+        return;
+    };
+    let _turn = TURN.lock().await;
+    let name = format!("kill_server_{}", std::process::id());
+    sql(&admin, &format!("CREATE DATABASE {name}")).await;
+    let mut url: url::Url = admin.parse().unwrap();
+    url.set_path(&name);
+    let outcome = AssertUnwindSafe(run(Run {
+        engine: &engine,
+        image: &image,
+        store: Some(url.as_str()),
+        subnets: "10.233.4.0/22",
+        kills: 10,
+    }))
+    .catch_unwind()
+    .await;
+    sql(&admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn run(run: Run<'_>) {
+    let mut dice = Dice::of_this_run();
+    let data = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let people = People::start(port).await;
+    configure(data.path(), &run, port, &people);
+    let server = Server::start(data.path()).await;
+    let docker = Docker::of_server(run.engine, data.path());
+
+    // Whatever becomes of it, nothing stays on the engine.
+    let outcome = AssertUnwindSafe(kill_and_look(
+        &run,
+        &mut dice,
+        data.path(),
+        server,
+        &people,
+        &docker,
+    ))
+    .catch_unwind()
+    .await;
+    if outcome.is_err() {
+        println!("the server's last lines:\n{}", last_words(data.path()));
+    }
+    docker.clear().await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn kill_and_look(
+    run: &Run<'_>,
+    dice: &mut Dice,
+    data: &Path,
+    mut server: Server,
+    people: &People,
+    docker: &Docker,
+) {
+    let load = Load::start(people, dice);
+    let mut ready = Vec::new();
+    for kill in 1..=run.kills {
+        tokio::time::sleep(dice.within(NEXT_KILL)).await;
+        server.kill().await;
+        server = Server::start(data).await;
+        ready.push(server.ready_after);
+        if kill % 10 == 0 {
+            no_twins(docker).await;
+            load.check();
+        }
+    }
+    let last = Instant::now();
+    let settled = load.finish(CONVERGED).await;
+    converge(docker, &settled).await;
+    println!("converged {:.2?} after the last start", last.elapsed());
+    println!("{}", settled.figures);
+    ready.sort_unstable();
+    println!(
+        "{} kills, ready again after {:.2?} (median), {:.2?} (longest)",
+        run.kills,
+        ready[ready.len() / 2],
+        ready[ready.len() - 1]
+    );
+    assert!(ready[ready.len() - 1] <= READY_LIMIT, "{ready:?}");
+    settled.delete_all(CONVERGED).await;
+    until_left(docker, &BTreeMap::new()).await;
+    server.kill().await;
+}
+
+/// Waits until the API says of every live instance that it runs, then compares with the engine.
+async fn converge(docker: &Docker, settled: &Settled) {
+    let end = Instant::now() + CONVERGED;
+    loop {
+        let phases = settled.phases().await;
+        if phases.values().all(|phase| phase == "running") {
+            break;
+        }
+        assert!(Instant::now() < end, "not running: {phases:?}");
+        tokio::time::sleep(LOOK).await;
+    }
+    let live = settled.live();
+    until_left(docker, &live).await;
+    let running = docker
+        .list(Kind::Container, "{{.State}}")
+        .await
+        .iter()
+        .filter(|state| *state == "running")
+        .count();
+    assert_eq!(running, live.len(), "what is said to run runs");
+}
+
+/// Waits until the engine holds exactly one container, one network and two volumes of each live instance,
+/// beside the host's marker.
+async fn until_left(docker: &Docker, live: &BTreeMap<String, String>) {
+    let wanted: BTreeSet<&str> = live.values().map(String::as_str).collect();
+    let end = Instant::now() + CONVERGED;
+    loop {
+        let held = [(Kind::Container, 1), (Kind::Network, 1), (Kind::Volume, 2)];
+        let mut wrong = Vec::new();
+        for (kind, each) in held {
+            let found = count_by_tenant(docker, kind).await;
+            let right = found.keys().map(String::as_str).collect::<BTreeSet<_>>() == wanted
+                && found.values().all(|count| *count == each);
+            if !right {
+                wrong.push(format!("{kind:?}: {found:?}"));
+            }
+        }
+        if wrong.is_empty() {
+            return;
+        }
+        assert!(
+            Instant::now() < end,
+            "the engine holds {wrong:?}, wanted {wanted:?}"
+        );
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// At no moment does an instance have two containers that run.
+async fn no_twins(docker: &Docker) {
+    let format = r#"{{.State}} {{.Label "io.openclaw-tenancy.tenant"}}"#;
+    let listed = docker.list(Kind::Container, format).await;
+    let mut seen = BTreeSet::new();
+    for tenant in listed
+        .iter()
+        .filter_map(|line| line.strip_prefix("running "))
+    {
+        assert!(seen.insert(tenant), "{tenant} runs twice: {listed:?}");
+    }
+}
+
+async fn count_by_tenant(docker: &Docker, kind: Kind) -> BTreeMap<String, usize> {
+    let listed = docker
+        .list(kind, r#"{{.Label "io.openclaw-tenancy.tenant"}}"#)
+        .await;
+    let mut counts = BTreeMap::new();
+    // The host's marker is nobody's.
+    for tenant in listed.into_iter().filter(|tenant| !tenant.is_empty()) {
+        *counts.entry(tenant).or_default() += 1;
+    }
+    counts
+}
+
+fn configure(data: &Path, run: &Run<'_>, port: u16, people: &People) {
+    let edge = free_port();
+    let Run {
+        engine,
+        image,
+        subnets,
+        ..
+    } = run;
+    let store = run
+        .store
+        .map(|url| format!("[store]\nurl = \"{url}\"\n"))
+        .unwrap_or_default();
+    let identity = people.section();
+    let config = format!(
+        r#"
+[server]
+listen = "127.0.0.1:{port}"
+[edge]
+listen = "127.0.0.1:{edge}"
+[metrics]
+enabled = false
+{store}
+[[hosts]]
+id = "local"
+address = "{engine}"
+[image]
+reference = "{image}"
+floor = "16 MiB"
+[reconcile]
+# Other tests on this engine have pools of their own.
+subnet_pool = "{subnets}"
+cpu_percent = 4000
+{identity}"#
+    );
+    std::fs::write(data.join("config.toml"), config).unwrap();
+}
+
+async fn sql(url: &str, statement: &str) {
+    let done = tokio::process::Command::new("psql")
+        .args([
+            url,
+            "--quiet",
+            "--no-psqlrc",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            statement,
+        ])
+        .output()
+        .await
+        .expect("psql is installed");
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{errors}");
+}
+
+/// The text of a field of an answer.
+fn field<'a>(answer: &'a Value, name: &str) -> &'a str {
+    answer[name].as_str().unwrap_or_default()
+}

@@ -1,0 +1,220 @@
+//! What a test does to the engines in memory, and what it looks at, behind the port's back.
+
+use std::collections::BTreeMap;
+
+use super::backend::MemoryBackend;
+use super::engine::{Behavior, Container, Network, Process, StartOutcome, Volume};
+use crate::container::{AppliedLimits, EngineId, ObjectRef, RunState, VolumeFile};
+use crate::host::HostFacts;
+use crate::id::{Generation, HostId, TenantId};
+use crate::labels::Role;
+use crate::quantity::{Bytes, MilliCpus};
+
+/// A foreign container is given none.
+const NO_LIMITS: AppliedLimits = AppliedLimits {
+    cpu: MilliCpus(0),
+    memory: Bytes(0),
+    swap: Bytes(0),
+    pids: 0,
+};
+
+/// Whether a host answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reachable {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+impl MemoryBackend {
+    /// Changes what a host has.
+    pub fn set_facts(&self, host: &HostId, change: impl FnOnce(&mut HostFacts)) {
+        self.with(host, |engine| change(&mut engine.facts));
+    }
+
+    /// Whether a host answers.
+    pub fn set_reachable(&self, host: &HostId, reachable: Reachable) {
+        self.with(host, |engine| {
+            engine.reachable = reachable == Reachable::Yes
+        });
+    }
+
+    /// Adds an image to a host.
+    pub fn add_image(&self, host: &HostId, reference: &str) {
+        self.with(host, |engine| {
+            engine.images.insert(reference.to_owned());
+        });
+    }
+
+    /// Takes an image from a host.
+    pub fn remove_image(&self, host: &HostId, reference: &str) {
+        self.with(host, |engine| {
+            engine.images.remove(reference);
+        });
+    }
+
+    /// How a tenant's instance behaves from its next start on.
+    pub fn set_behavior(&self, host: &HostId, tenant: TenantId, behavior: Behavior) {
+        self.with(host, |engine| {
+            engine.behavior.insert(tenant, behavior);
+        });
+    }
+
+    /// What the next start on a host comes to; `None` is a start that succeeds.
+    pub fn set_next_start(&self, host: &HostId, outcome: Option<StartOutcome>) {
+        self.with(host, |engine| engine.next_start = outcome);
+    }
+
+    /// Ends a tenant's running instance, as a crash does.
+    pub fn crash(&self, host: &HostId, tenant: TenantId, code: i64) {
+        let now = self.clock.now();
+        self.with(host, |engine| {
+            let of = |c: &Container| c.spec.as_ref().is_some_and(|spec| spec.tenant == tenant);
+            let ids: Vec<EngineId> = engine
+                .containers
+                .iter()
+                .filter(|(_, c)| of(c))
+                .map(|(id, _)| id.clone())
+                .collect();
+            ids.iter().for_each(|id| engine.end(id, code, false, now));
+        });
+    }
+
+    /// Ends a process that the engine does not know, as an operator on the host does.
+    pub fn end_ghosts(&self, host: &HostId) {
+        self.with(host, |engine| {
+            engine.processes.retain(|process| !process.ghost)
+        });
+    }
+
+    /// Puts an object on a host beside the port; `None` without that host. Ours it is only with labels that fit.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
+    pub fn add_foreign(
+        &self,
+        host: &HostId,
+        role: Role,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Option<ObjectRef> {
+        let labels = self.keys.read(name, labels);
+        let name = name.to_owned();
+        self.with(host, |engine| match role {
+            Role::Data | Role::Config | Role::HostMarker => {
+                let volume = Volume {
+                    labels,
+                    options: "foreign".to_owned(),
+                    files: BTreeMap::new(),
+                };
+                engine.volumes.insert(name.clone(), volume);
+                Some(ObjectRef::Volume(name))
+            }
+            Role::Network => {
+                let id = engine.new_id(host);
+                let network = Network {
+                    name,
+                    labels,
+                    spec: None,
+                };
+                engine.networks.insert(id.clone(), network);
+                Some(ObjectRef::Network(id))
+            }
+            Role::Instance | Role::Probe => {
+                let id = engine.new_id(host);
+                let container = Container {
+                    name,
+                    labels,
+                    spec: None,
+                    state: RunState::Created,
+                    limits: NO_LIMITS,
+                    address: None,
+                    data: None,
+                    config: None,
+                    broken: false,
+                };
+                engine.containers.insert(id.clone(), container);
+                Some(ObjectRef::Container(id))
+            }
+        })
+    }
+
+    /// Whether an object that was [added](Self::add_foreign) is still there as it was.
+    #[must_use]
+    pub fn is_as_added(&self, host: &HostId, object: &ObjectRef) -> bool {
+        self.with(host, |engine| match object {
+            ObjectRef::Container(id) => engine.containers.get(id).is_some_and(|c| {
+                c.spec.is_none() && c.state == RunState::Created && c.limits == NO_LIMITS
+            }),
+            ObjectRef::Volume(name) => engine
+                .volumes
+                .get(name)
+                .is_some_and(|v| v.options == "foreign" && v.files.is_empty()),
+            ObjectRef::Network(id) => engine.networks.get(id).is_some_and(|n| n.spec.is_none()),
+        })
+    }
+
+    /// Every process on every host, known to an engine or not: what the invariants are checked on.
+    #[must_use]
+    pub fn processes(&self) -> Vec<Process> {
+        self.engines()
+            .values()
+            .flat_map(|engine| engine.processes.iter().cloned())
+            .collect()
+    }
+
+    /// The most processes that ever wrote to one volume at once.
+    #[must_use]
+    pub fn most_writers(&self) -> usize {
+        self.engines()
+            .values()
+            .map(|engine| engine.most_writers)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// Names of everything on a host, ours and foreign, for a comparison before and after.
+    #[must_use]
+    pub fn names(&self, host: &HostId) -> Vec<String> {
+        let engines = self.engines();
+        let Some(engine) = engines.get(host) else {
+            return Vec::new();
+        };
+        let containers = engine.containers.values().map(|c| c.name.clone());
+        let networks = engine.networks.values().map(|n| n.name.clone());
+        containers
+            .chain(engine.volumes.keys().cloned())
+            .chain(networks)
+            .collect()
+    }
+
+    /// Removes a volume by name, whosever it is: what a careless adapter does.
+    pub fn remove_anything_like(&self, host: &HostId, volume: &str) {
+        self.with(host, |engine| {
+            engine.volumes.remove(volume);
+        });
+    }
+
+    /// Whose running instance has this address on a host.
+    #[must_use]
+    pub fn occupant(&self, host: &HostId, at: std::net::IpAddr) -> Option<(TenantId, Generation)> {
+        let engines = self.engines();
+        let mut containers = engines.get(host)?.containers.values();
+        let found = containers.find(|c| c.address.is_some_and(|address| at == address))?;
+        found
+            .spec
+            .as_ref()
+            .map(|spec| (spec.tenant, spec.generation))
+    }
+
+    /// The files of a volume.
+    #[must_use]
+    pub fn volume_files(&self, host: &HostId, volume: &str) -> BTreeMap<String, VolumeFile> {
+        let engines = self.engines();
+        let volume = engines
+            .get(host)
+            .and_then(|engine| engine.volumes.get(volume));
+        volume
+            .map(|volume| volume.files.clone())
+            .unwrap_or_default()
+    }
+}
