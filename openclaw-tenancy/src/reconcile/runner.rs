@@ -36,13 +36,32 @@ pub(crate) async fn run(
     let mut shutdown = pin!(shutdown.fuse());
     let mut trouble = 0_u32;
     while !stopping.load(Ordering::Relaxed) {
-        let claimed = claim(&context, &stopping, &mut passes).await;
+        let free = context.pace.concurrency.saturating_sub(passes.len());
+        // Passes go on meanwhile: one that was given the store's connection would otherwise keep it from us.
+        let mut claiming = pin!(claim(&context, free).fuse());
+        let claimed = loop {
+            futures::select! {
+                claimed = claiming => break claimed,
+                () = passes.select_next_some() => {}
+            }
+        };
         let nap = match claimed {
-            // A full claim means that more may be due.
-            Ok(true) => Duration::ZERO,
-            Ok(false) => {
+            Ok(claimed) => {
                 trouble = 0;
-                context.pace.poll
+                // A full claim means that more may be due.
+                let more = !claimed.tenants.is_empty() && claimed.tenants.len() == free;
+                for claim in claimed.hosts {
+                    passes.push(host_pass(Arc::clone(&context), claim));
+                }
+                for claim in claimed.tenants {
+                    let (context, stopping) = (Arc::clone(&context), Arc::clone(&stopping));
+                    passes.push(tenant_pass(context, claim, claimed.asked_at, stopping));
+                }
+                if more {
+                    Duration::ZERO
+                } else {
+                    context.pace.poll
+                }
             }
             Err(error) => {
                 trouble = trouble.saturating_add(1);
@@ -56,7 +75,7 @@ pub(crate) async fn run(
         futures::select! {
             () = sleep => {}
             () = stir => {}
-            _ = passes.select_next_some() => {}
+            () = passes.select_next_some() => {}
             () = shutdown => stopping.store(true, Ordering::Relaxed),
         }
     }
@@ -64,37 +83,34 @@ pub(crate) async fn run(
     while passes.next().await.is_some() {}
 }
 
-/// Claims what is due and begins its passes; says whether more may be due.
-async fn claim(
-    context: &Arc<Context>,
-    stopping: &Arc<AtomicBool>,
-    passes: &mut FuturesUnordered<BoxFuture<'static, ()>>,
-) -> Result<bool, StoreError> {
+/// What is due.
+struct Claimed {
+    hosts: Vec<Claim<Host>>,
+    tenants: Vec<Claim<Tenant>>,
+    /// Just before the tenants were asked for: their leases run at least from then on.
+    asked_at: Timestamp,
+}
+
+/// Claims hosts, and at most `free` tenants.
+async fn claim(context: &Context, free: usize) -> Result<Claimed, StoreError> {
     let request = |limit| ClaimRequest {
         worker: context.worker.clone(),
         limit,
         lease: context.pace.lease,
     };
-    for claim in context.store.claim_hosts(request(HOSTS_AT_ONCE)).await? {
-        passes.push(host_pass(Arc::clone(context), claim));
-    }
-    let free = context.pace.concurrency.saturating_sub(passes.len());
-    let limit = u32::try_from(free).unwrap_or(u32::MAX);
-    if limit == 0 {
-        return Ok(false);
-    }
+    let hosts = context.store.claim_hosts(request(HOSTS_AT_ONCE)).await?;
     let asked_at = context.clock.now();
-    let claims = context.store.claim_tenants(request(limit)).await?;
-    let more = claims.len() == free;
-    for claim in claims {
-        passes.push(tenant_pass(
-            Arc::clone(context),
-            claim,
-            asked_at,
-            Arc::clone(stopping),
-        ));
-    }
-    Ok(more)
+    let limit = u32::try_from(free).unwrap_or(u32::MAX);
+    let tenants = if limit == 0 {
+        Vec::new()
+    } else {
+        context.store.claim_tenants(request(limit)).await?
+    };
+    Ok(Claimed {
+        hosts,
+        tenants,
+        asked_at,
+    })
 }
 
 fn tenant_pass(
