@@ -48,13 +48,13 @@ fn main() -> anyhow::Result<()> {
                 edge.address,
                 &edge.request(path),
                 &edge.process,
-                seconds,
+                lasts,
             )?);
             theirs.push(turn(
                 nginx.address,
                 &nginx.request(path),
                 &nginx.process,
-                seconds,
+                lasts,
             )?);
         }
         let requests = median_ratio(&ours, &theirs, |turn| turn.per_second);
