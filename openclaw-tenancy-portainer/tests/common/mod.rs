@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use openclaw_tenancy::backend::{BackendError, ContainerBackend, Made};
 use openclaw_tenancy::clock::{SystemClock, SystemEntropy};
@@ -14,7 +13,6 @@ use openclaw_tenancy::labels::LabelKeys;
 use openclaw_tenancy::plan::{Limits, PlanCatalog};
 
 /// One tenant on one host of one backend.
-#[derive(Debug)]
 pub(crate) struct Tenancy {
     pub(crate) backend: Arc<dyn ContainerBackend>,
     pub(crate) host: HostId,
@@ -27,18 +25,6 @@ pub(crate) struct Tenancy {
 
 pub(crate) fn host() -> HostId {
     HostId::new("h1").unwrap()
-}
-
-/// No two of one engine's tests are likely to get the same, whichever processes they run in.
-pub(crate) fn unique() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    std::process::id().wrapping_mul(256) + NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// A `/29` out of 10.64.0.0/12 that nobody else is likely to have.
-pub(crate) fn next_subnet() -> ipnet::Ipv4Net {
-    let base = (10 << 24) | (64 << 16) | ((unique() % (1 << 17)) * 8);
-    ipnet::Ipv4Net::new_assert(base.into(), 29)
 }
 
 /// Label keys of a deployment of this name, always the same for one name.

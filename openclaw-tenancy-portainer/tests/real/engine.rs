@@ -141,6 +141,10 @@ impl RealEngine {
         if status == 200 && there["Config"]["Labels"]["made-of"] == *recipe {
             return pinned(&there);
         }
+        if let Some(outdated) = there["Id"].as_str() {
+            self.raw("DELETE", &format!("/images/{outdated}"), Value::Null)
+                .await;
+        }
         let (status, made) = self
             .raw(
                 "POST",

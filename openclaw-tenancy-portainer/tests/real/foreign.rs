@@ -24,7 +24,7 @@ async fn f32_foreign_objects_are_identical_afterwards() {
             .await;
         let volume = json!({ "Name": name, "Labels": labels });
         engine.raw("POST", "/volumes/create", volume).await;
-        let subnet = crate::common::next_subnet();
+        let subnet = crate::next_subnet();
         let network =
             json!({ "Name": name, "Labels": labels, "IPAM": { "Config": [{ "Subnet": subnet }] } });
         let (_, made) = engine.raw("POST", "/networks/create", network).await;

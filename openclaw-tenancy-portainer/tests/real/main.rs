@@ -12,7 +12,6 @@
 mod common;
 
 mod adoption;
-mod conformance;
 mod containment;
 mod engine;
 mod files;
@@ -23,6 +22,7 @@ mod limits;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -30,7 +30,7 @@ use openclaw_tenancy::backend::Scope;
 use openclaw_tenancy::container::{EngineId, ObjectRef, RunState};
 use openclaw_tenancy_portainer::docker::DockerBackend;
 
-use common::{Tenancy, host, keys, next_subnet, unique};
+use common::{Tenancy, host, keys};
 use engine::RealEngine;
 
 /// Waits for a condition of an engine's, with a bound that only a broken engine reaches.
@@ -102,6 +102,18 @@ async fn clean_up(tenancy: &Tenancy) {
             .unwrap(),
         Default::default()
     );
+}
+
+/// No two of one engine's tests are likely to get the same, whichever processes they run in.
+fn unique() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    std::process::id().wrapping_mul(256) + NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A `/29` out of 10.77.0.0/16.
+fn next_subnet() -> ipnet::Ipv4Net {
+    let base = (10 << 24) | (77 << 16) | ((unique() % 8192) * 8);
+    ipnet::Ipv4Net::new_assert(base.into(), 29)
 }
 
 /// Looks until the container's state is as wanted.

@@ -5,7 +5,6 @@
 mod common;
 
 mod bodies;
-mod conformance;
 mod files;
 mod foreign;
 mod images;
