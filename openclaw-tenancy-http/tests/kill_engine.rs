@@ -66,6 +66,10 @@ async fn f20_engine_killed_with_starts_in_flight_without_live_restore() {
 }
 
 async fn run(live_restore: bool) {
+    if std::env::var_os("TENANCY_TEST_LONG").is_none() {
+        println!("skipped: part of the long run (`cargo xtask test --long`)");
+        return;
+    }
     let Some(shared) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
         return;
     };
@@ -77,13 +81,27 @@ async fn run(live_restore: bool) {
     }
     let _turn = TURN.lock().await;
     let mut dice = Dice::of_this_run();
+    let mut engine = PrivateEngine::new(free_port(), live_restore);
+    // Whatever becomes of it, no engine and no process stays behind.
+    let outcome = AssertUnwindSafe(work(&mut engine, &mut dice, &shared, &image))
+        .catch_unwind()
+        .await;
+    engine.remove().await;
+    match outcome {
+        Ok(figures) => println!("live-restore {live_restore}: {figures:?}"),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+async fn work(engine: &mut PrivateEngine, dice: &mut Dice, shared: &str, image: &str) -> Figures {
     let data = tempfile::tempdir().unwrap();
-    let (api, port) = (free_port(), free_port());
-    let engine = PrivateEngine::start(port, live_restore).await;
-    engine.load(&shared, &image);
-    let proxy = Proxy::start(([127, 0, 0, 1], port).into()).await.unwrap();
+    engine.start().await;
+    engine.load(shared, image);
+    let upstream = ([127, 0, 0, 1], engine.port).into();
+    let proxy = Proxy::start(upstream).await.unwrap();
+    let api = free_port();
     let people = People::start(api).await;
-    configure(data.path(), api, &proxy, &image, &people);
+    configure(data.path(), api, &proxy, image, &people);
     let server = Server::start(data.path()).await;
     println!("server ready after {:.2?}", server.ready_after);
     let mut world = World {
@@ -95,22 +113,22 @@ async fn run(live_restore: bool) {
             .collect(),
         figures: Figures::default(),
     };
-
-    // Whatever becomes of it, no engine and no process stays behind.
-    let outcome = AssertUnwindSafe(world.work(&mut dice)).catch_unwind().await;
-    println!("live-restore {live_restore}: {:?}", world.figures);
-    if outcome.is_err() {
-        println!("the server's last lines:\n{}", last_words(data.path()));
-    }
+    let outcome = AssertUnwindSafe(world.work(dice)).catch_unwind().await;
+    let (figures, engine_said) = (world.figures, world.engine.last_words());
     server.kill().await;
-    world.engine.remove().await;
     if let Err(panic) = outcome {
+        println!(
+            "{figures:?}\nthe engine's last lines:\n{}\nthe server's last lines:\n{}",
+            engine_said,
+            last_words(data.path())
+        );
         std::panic::resume_unwind(panic);
     }
+    figures
 }
 
-struct World {
-    engine: PrivateEngine,
+struct World<'a> {
+    engine: &'a mut PrivateEngine,
     proxy: Proxy,
     admin: Person,
     people: Vec<Person>,
@@ -133,7 +151,7 @@ struct Figures {
     converged_ms: Vec<u128>,
 }
 
-impl World {
+impl World<'_> {
     async fn work(&mut self, dice: &mut Dice) {
         let body = json!({ "plan": "free" });
         for person in &self.people {
@@ -144,7 +162,7 @@ impl World {
         self.until_all("running").await;
         for _ in 0..KILLS {
             self.kill_with_starts_in_flight(dice).await;
-            let back = self.engine.start_again().await;
+            let back = self.engine.start().await;
             self.figures.engine_back_ms.push(back.as_millis());
             let returned = Instant::now();
             let held = self.converge().await;
@@ -193,7 +211,11 @@ impl World {
                     .filter(|(_, answer)| is_ghost_hold(answer))
                     .collect();
             }
-            assert!(Instant::now() < end, "neither running nor held: {now:?}");
+            assert!(
+                Instant::now() < end,
+                "neither running nor held: {}",
+                brief(&now)
+            );
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -271,7 +293,7 @@ impl World {
             if now.values().all(|answer| answer["phase"] == phase) {
                 return;
             }
-            assert!(Instant::now() < end, "not {phase}: {now:?}");
+            assert!(Instant::now() < end, "not {phase}: {}", brief(&now));
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -286,6 +308,13 @@ impl World {
         }
         seen
     }
+}
+
+/// Who is not running, and why.
+fn brief(seen: &BTreeMap<String, Value>) -> String {
+    let odd = seen.values().filter(|answer| answer["phase"] != "running");
+    odd.map(|answer| format!("\n{} {}", field(answer, "id"), answer["status"]))
+        .collect()
 }
 
 fn is_ghost_hold(answer: &Value) -> bool {

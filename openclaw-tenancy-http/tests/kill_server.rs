@@ -282,6 +282,10 @@ floor = "16 MiB"
 # Other tests on this engine have pools of their own.
 subnet_pool = "{subnets}"
 cpu_percent = 4000
+[plans.free]
+cpu = 0.1
+memory = "32 MiB"
+swap = "32 MiB"
 {identity}"#
     );
     std::fs::write(data.join("config.toml"), config).unwrap();

@@ -3,8 +3,8 @@
 //! Each is a [`TenantStore`](openclaw_tenancy::store::TenantStore) and an
 //! [`AccessStore`](openclaw_tenancy::access::AccessStore) on one database:
 //!
-//! - [`PostgresStore`] (feature `postgres`): PostgreSQL 14 or newer, for any number of replicas.
-//! - [`SqliteStore`] (feature `sqlite`): one file, one process, no high availability.
+//! - `PostgresStore` (feature `postgres`): PostgreSQL 14 or newer, for any number of replicas.
+//! - `SqliteStore` (feature `sqlite`): one file, one process, no high availability.
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")]
@@ -30,11 +30,17 @@
 //! - The state of a lease is decided by the database's clock (SQLite: the process's, through the injected
 //!   [`Clock`](openclaw_tenancy::clock::Clock)).
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod error;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod lease;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod migrate;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod ops;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod rows;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod store;
 
 #[cfg(feature = "postgres")]
@@ -42,6 +48,7 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use error::OpenError;
 #[cfg(feature = "postgres")]
 pub use postgres::{PoolOptions, PostgresStore};

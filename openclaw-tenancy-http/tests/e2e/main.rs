@@ -70,7 +70,7 @@ async fn a_person_signs_in_creates_opens_chats_and_deletes() {
     let public_url = format!("http://localhost:{api}");
     let callback = format!("{public_url}/api/auth/callback/company");
     let provider = StrictProvider::start(&parts.oidc_provider, &callback).await;
-    let model = ModelServer::start(reachable_from_instances(&parts.engine).await).await;
+    let model = ModelServer::start(reachable_from_instances()).await;
     let data = tempfile::tempdir().unwrap();
     configure(data.path(), &parts, (api, edge), &provider, &model);
     let server = Server::start(data.path()).await;
@@ -255,20 +255,14 @@ max_tokens = 4096
     std::fs::write(data.join("config.toml"), config).unwrap();
 }
 
-/// The engine's own address on its default bridge: instances on other bridges reach it as their machine's.
-async fn reachable_from_instances(engine: &str) -> IpAddr {
-    let format = "{{(index .IPAM.Config 0).Subnet}}";
-    let inspect = ["network", "inspect", "bridge", "--format", format];
-    let asked = tokio::process::Command::new("docker")
-        .args(["--host", engine])
-        .args(inspect)
-        .output()
-        .await
-        .expect("docker's command line is installed");
-    let subnet = String::from_utf8(asked.stdout).unwrap();
-    let subnet: ipnet::IpNet = subnet.trim().parse().expect("the bridge has a subnet");
-    // Not every version names the gateway; it is the first address unless somebody chose another.
-    subnet.hosts().next().expect("a subnet has addresses")
+/// This machine's own address, as instances reach it over their bridge's gateway: the one it would send from.
+/// Nothing is sent to find it out.
+fn reachable_from_instances() -> IpAddr {
+    let socket = std::net::UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    socket
+        .connect(("198.51.100.1", 9))
+        .expect("this machine has a default route");
+    socket.local_addr().unwrap().ip()
 }
 
 fn pictures() -> PathBuf {

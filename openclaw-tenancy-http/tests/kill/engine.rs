@@ -24,9 +24,25 @@ pub(crate) struct PrivateEngine {
     shell: ChildStdin,
 }
 
+/// The private engine's default bridge.
+const BRIDGE: &str = "octkill0";
+
+/// Changes the machine's network. What is so already is no error: an earlier run may have been killed.
+fn ip(arguments: &[&str]) {
+    let changed = Command::new("ip").args(arguments).output();
+    assert!(
+        changed.is_ok(),
+        "`ip` is not installed: apt-get install iproute2"
+    );
+}
+
 impl PrivateEngine {
-    /// Starts one with nothing on it.
-    pub(crate) async fn start(port: u16, live_restore: bool) -> Self {
+    /// One with nothing on it, not started. Whatever becomes of it, it is to be [removed](Self::remove).
+    pub(crate) fn new(port: u16, live_restore: bool) -> Self {
+        // A bridge of its own: an engine without one removes the machine's default bridge, whosever it is.
+        ip(&["link", "add", BRIDGE, "type", "bridge"]);
+        ip(&["addr", "add", "10.235.255.1/29", "dev", BRIDGE]);
+        ip(&["link", "set", BRIDGE, "up"]);
         // The subreaper's shell starts one engine after the other.
         let mut reaper = tokio::process::Command::new("tini")
             .args(["-s", "--", "sh"])
@@ -34,20 +50,17 @@ impl PrivateEngine {
             .kill_on_drop(true)
             .spawn()
             .expect("tini is installed");
-        let shell = reaper.stdin.take().unwrap();
-        let mut engine = Self {
+        Self {
             dir: tempfile::tempdir().unwrap(),
             port,
             live_restore,
+            shell: reaper.stdin.take().unwrap(),
             _reaper: reaper,
-            shell,
-        };
-        engine.start_again().await;
-        engine
+        }
     }
 
-    /// Starts it on what is there; tells how long it took to answer.
-    pub(crate) async fn start_again(&mut self) -> Duration {
+    /// Starts it, on what is there; tells how long it took to answer.
+    pub(crate) async fn start(&mut self) -> Duration {
         let started = Instant::now();
         let dir = self.dir.path().display();
         let port = self.port;
@@ -60,7 +73,7 @@ impl PrivateEngine {
         fs::remove_file(self.pid_file()).ok();
         let line = format!(
             "dockerd --data-root {dir}/data --exec-root {dir}/exec --pidfile {dir}/docker.pid \
-             -H unix://{dir}/docker.sock -H tcp://127.0.0.1:{port} --tls=false --bridge=none --iptables=false \
+             -H unix://{dir}/docker.sock -H tcp://127.0.0.1:{port} --tls=false --bridge={BRIDGE} --iptables=false \
              --ip6tables=false --ip-forward=false --ip-masq=false {restore} >>{dir}/engine.log 2>&1 &\n"
         );
         self.shell.write_all(line.as_bytes()).await.unwrap();
@@ -123,6 +136,7 @@ impl PrivateEngine {
         for id in listed(&["network", "ls", "--quiet", "--filter", "type=custom"]) {
             self.try_docker(&["network", "rm", &id]);
         }
+        ip(&["link", "del", BRIDGE]);
         let dir = self.dir.path().to_str().unwrap().to_owned();
         let end = Instant::now() + START;
         // The engine, its containerd, the shims, and every process on a volume: all name this folder.
@@ -144,10 +158,13 @@ impl PrivateEngine {
         self.dir.close().expect("its files can be removed");
     }
 
-    /// The end of its log.
-    fn last_words(&self) -> String {
+    /// What its log says of errors, the end of it.
+    pub(crate) fn last_words(&self) -> String {
         let log = fs::read_to_string(self.dir.path().join("engine.log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
+        let lines: Vec<&str> = log
+            .lines()
+            .filter(|line| !line.contains("level=info"))
+            .collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 

@@ -18,8 +18,8 @@ use crate::dice::Dice;
 use crate::field;
 use crate::people::{People, Person};
 
-/// Enough people that there is always one who wants an instance.
-const PEOPLE: u64 = 16;
+/// Enough people that there is always one who wants an instance, while what a killed server had in hand waits.
+const PEOPLE: u64 = 60;
 /// All requests together come this far apart, the server up or down.
 const REQUESTS: Duration = Duration::from_millis(50);
 /// And creates this far.
@@ -76,8 +76,7 @@ impl Load {
                     pace: Arc::clone(&pace),
                     counts: Arc::clone(&counts),
                     stopped: stopped.clone(),
-                    // The odd ones keep what they have for longer.
-                    patience: 2 + dice.below(10),
+                    patience: 1 + dice.below(6),
                 };
                 tokio::spawn(worker.work())
             })
@@ -175,6 +174,7 @@ struct Worker {
     pace: Arc<Pace>,
     counts: Arc<Counts>,
     stopped: watch::Receiver<bool>,
+    /// After how many looks this person deletes what they have.
     patience: u64,
 }
 

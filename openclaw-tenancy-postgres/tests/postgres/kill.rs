@@ -16,8 +16,14 @@ use tokio::time::Instant;
 use crate::given::{NOW, again, is_unavailable, new_tenant};
 use crate::support::server::Server;
 
-/// How often the server is killed in a CI run (safety.md §5).
-const KILLS: u32 = 10;
+/// How often the server is killed (safety.md §5): 10 times, and 200 with `TENANCY_TEST_LONG` set.
+fn kills() -> u32 {
+    match std::env::var_os("TENANCY_TEST_LONG") {
+        Some(_) => 200,
+        None => 10,
+    }
+}
+
 const WRITERS: u32 = 4;
 
 const OPTIONS: PoolOptions = PoolOptions {
@@ -59,7 +65,7 @@ async fn f16_a_killed_server_loses_no_answered_write_and_doubles_none() {
 
     let random = SeededEntropy::new(16);
     let mut slowest = Duration::ZERO;
-    for _ in 0..KILLS {
+    for _ in 0..kills() {
         // Kill at a random point of the load, not at a random time: so a slow machine tests the same.
         let next =
             answers.load(Ordering::SeqCst) + 20 + usize::try_from(random.next_u64() % 40).unwrap();
@@ -83,7 +89,8 @@ async fn f16_a_killed_server_loses_no_answered_write_and_doubles_none() {
         told.unavailable += one.unavailable;
     }
     println!(
-        "{KILLS} kills, {} creates answered, {} left open, {} calls unavailable; served again {slowest:?} after it accepted",
+        "{} kills, {} creates answered, {} left open, {} calls unavailable; served again {slowest:?} after it accepted",
+        kills(),
         told.made.len(),
         told.open.len(),
         told.unavailable,
@@ -173,7 +180,7 @@ async fn f16_histories_with_a_killed_server_are_linearizable() {
     };
     let url = server.url(server.address());
     let mut lost = 0;
-    for seed in 1..=KILLS {
+    for seed in 1..=kills() {
         // A database of its own, so that what a history leaves is not in the next one's way.
         let store = PostgresStore::connect(&url, OPTIONS).await.unwrap();
         let mut admin = server.connection().await;
@@ -208,5 +215,5 @@ async fn f16_histories_with_a_killed_server_are_linearizable() {
             store.close().await;
         }
     }
-    println!("{KILLS} kills, {lost} calls without an answer");
+    println!("{} kills, {lost} calls without an answer", kills());
 }

@@ -33,7 +33,7 @@ pub const RULES: &[Rule<dyn AccessFixture>] = crate::conformance_access!(@list t
 /// Expands to one `#[tokio::test]` for each rule of [`AccessStore`].
 ///
 /// The argument is an expression that is evaluated anew for each test: a future of `Option<impl`
-/// [`AccessFixture`](conformance::access::AccessFixture)`>`. `None` skips the test; say why when giving it.
+/// [`AccessFixture`](crate::conformance::access::AccessFixture)`>`. `None` skips the test; say why when giving it.
 #[macro_export]
 macro_rules! conformance_access {
     (@list $how:ident [$($with:tt)*]) => {

@@ -53,7 +53,7 @@ pub const RULES: &[Rule<dyn StoreFixture>] = crate::conformance_store!(@list tab
 /// Expands to one `#[tokio::test]` for each rule of [`TenantStore`].
 ///
 /// The argument is an expression that is evaluated anew for each test: a future of `Option<impl`
-/// [`StoreFixture`](conformance::store::StoreFixture)`>`. `None` skips the test; say why when giving it.
+/// [`StoreFixture`](crate::conformance::store::StoreFixture)`>`. `None` skips the test; say why when giving it.
 #[macro_export]
 macro_rules! conformance_store {
     (@list $how:ident [$($with:tt)*]) => {
