@@ -64,6 +64,10 @@ impl Parts {
 
 #[tokio::test]
 async fn a_person_signs_in_creates_opens_chats_and_deletes() {
+    if std::env::var_os("TENANCY_TEST_LONG").is_none() {
+        println!("skipped: part of the long run (`cargo xtask test --long`)");
+        return;
+    }
     let Some(parts) = Parts::given() else { return };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (api, edge) = (free_port(), free_port());
