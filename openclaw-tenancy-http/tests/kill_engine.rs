@@ -101,7 +101,7 @@ async fn work(engine: &mut PrivateEngine, dice: &mut Dice, shared: &str, image: 
     let proxy = Proxy::start(upstream).await.unwrap();
     let api = free_port();
     let people = People::start(api).await;
-    configure(data.path(), api, &proxy, image, &people);
+    configure(data.path(), api, &proxy, engine.subnet, image, &people);
     let server = Server::start(data.path()).await;
     println!("server ready after {:.2?}", server.ready_after);
     let mut world = World {
@@ -342,19 +342,22 @@ fn may_run_an_engine() -> bool {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     };
-    let may = root && installed("dockerd") && installed("containerd") && installed("tini");
+    let may = root
+        && ["dockerd", "containerd", "tini", "unshare", "ip"]
+            .into_iter()
+            .all(installed);
     let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
     assert!(
         may || required != "all",
-        "TENANCY_TEST_REQUIRE=all, but only root with dockerd, containerd and tini can run this"
+        "TENANCY_TEST_REQUIRE=all, but only root with dockerd, containerd, tini, unshare and ip can run this"
     );
     if !may {
-        println!("skipped: only root with dockerd, containerd and tini can run this");
+        println!("skipped: only root with dockerd, containerd, tini, unshare and ip can run this");
     }
     may
 }
 
-fn configure(data: &Path, api: u16, proxy: &Proxy, image: &str, people: &People) {
+fn configure(data: &Path, api: u16, proxy: &Proxy, subnet: u8, image: &str, people: &People) {
     let (edge, engine, identity) = (free_port(), proxy.address(), people.section());
     let config = format!(
         r#"
@@ -372,7 +375,7 @@ reference = "{image}"
 floor = "16 MiB"
 [reconcile]
 # Other tests on this machine have pools of their own.
-subnet_pool = "10.234.0.0/24"
+subnet_pool = "10.234.{subnet}.0/24"
 cpu_percent = 4000
 {identity}"#
     );

@@ -1,7 +1,7 @@
 //! A Docker Engine of the test's own, to be killed: its own data, state, containerd and socket, no firewall rules.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,26 +14,29 @@ use crate::processes;
 const START: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// An engine below a subreaper, which collects what a killed engine leaves behind.
+/// An engine in process and mount namespaces of its own: when its first process ends, the kernel ends every other,
+/// and no mount is left, also when the test itself was killed.
 pub(crate) struct PrivateEngine {
     dir: tempfile::TempDir,
     /// Where it listens, beside its socket.
     pub(crate) port: u16,
+    /// The third number of its networks' addresses, `10.234.{subnet}.0/24`.
+    pub(crate) subnet: u8,
     live_restore: bool,
-    _reaper: Child,
+    first: Child,
     shell: ChildStdin,
 }
 
 /// The private engine's default bridge.
 const BRIDGE: &str = "octkill0";
 
-/// Changes the machine's network. What is so already is no error: an earlier run may have been killed.
-fn ip(arguments: &[&str]) {
-    let changed = Command::new("ip").args(arguments).output();
-    assert!(
-        changed.is_ok(),
-        "`ip` is not installed: apt-get install iproute2"
-    );
+/// Asks or changes the machine's network. What is so already is no error: an earlier run may have been killed.
+fn ip(arguments: &[&str]) -> String {
+    let done = Command::new("ip")
+        .args(arguments)
+        .output()
+        .expect("`ip` is installed (apt-get install iproute2)");
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 impl PrivateEngine {
@@ -43,19 +46,20 @@ impl PrivateEngine {
         ip(&["link", "add", BRIDGE, "type", "bridge"]);
         ip(&["addr", "add", "10.235.255.1/29", "dev", BRIDGE]);
         ip(&["link", "set", BRIDGE, "up"]);
-        // The subreaper's shell starts one engine after the other.
-        let mut reaper = tokio::process::Command::new("tini")
-            .args(["-s", "--", "sh"])
+        // The shell starts one engine after the other; it ends with its input, and everything ends with it.
+        let mut first = tokio::process::Command::new("unshare")
+            .args(["--pid", "--fork", "--mount-proc", "--", "tini", "--", "sh"])
             .stdin(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
-            .expect("tini is installed");
+            .expect("unshare and tini are installed");
         Self {
             dir: tempfile::tempdir().unwrap(),
             port,
+            // Networks of a run that was killed may still be there.
+            subnet: u8::try_from(std::process::id() % 250).unwrap() + u8::from(live_restore),
             live_restore,
-            shell: reaper.stdin.take().unwrap(),
-            _reaper: reaper,
+            shell: first.stdin.take().unwrap(),
+            first,
         }
     }
 
@@ -70,7 +74,7 @@ impl PrivateEngine {
             ""
         };
         // What a killed one leaves would make the next refuse to start.
-        fs::remove_file(self.pid_file()).ok();
+        fs::remove_file(self.dir.path().join("docker.pid")).ok();
         let line = format!(
             "dockerd --data-root {dir}/data --exec-root {dir}/exec --pidfile {dir}/docker.pid \
              -H unix://{dir}/docker.sock -H tcp://127.0.0.1:{port} --tls=false --bridge={BRIDGE} --iptables=false \
@@ -87,13 +91,13 @@ impl PrivateEngine {
 
     /// Kills the engine and its containerd with SIGKILL, as the kernel does when memory is gone.
     pub(crate) fn kill(&self) {
-        let containerd = self.dir.path().join("exec/containerd/containerd.pid");
-        for file in [self.pid_file(), containerd] {
-            let pid = fs::read_to_string(&file).unwrap_or_else(|error| {
-                panic!("{}: {error}", file.display());
-            });
-            processes::kill(pid.trim().parse().unwrap());
-        }
+        let own = processes::naming(self.dir.path().to_str().unwrap());
+        let killed: Vec<_> = own
+            .into_iter()
+            .filter(|(name, _)| name == "dockerd" || name == "containerd")
+            .inspect(|(_, pid)| processes::kill(*pid))
+            .collect();
+        assert_eq!(killed.len(), 2, "an engine and its containerd: {killed:?}");
     }
 
     /// Copies an image from another engine.
@@ -124,38 +128,28 @@ impl PrivateEngine {
         self.dir.path().join("data/volumes")
     }
 
-    /// Removes everything: containers, networks, the engine, processes, mounts, files.
+    /// Removes everything: processes, mounts, networks, files.
     pub(crate) async fn remove(self) {
-        let listed = |args: &[&str]| {
-            let (_, names) = self.try_docker(args);
-            names.lines().map(str::to_owned).collect::<Vec<_>>()
-        };
-        for id in listed(&["ps", "--all", "--quiet"]) {
-            self.try_docker(&["rm", "--force", &id]);
-        }
-        for id in listed(&["network", "ls", "--quiet", "--filter", "type=custom"]) {
-            self.try_docker(&["network", "rm", &id]);
+        let Self {
+            dir,
+            subnet,
+            mut first,
+            shell,
+            ..
+        } = self;
+        drop(shell);
+        let ended = tokio::time::timeout(START, first.wait()).await;
+        ended.expect("the kernel ends them all").unwrap();
+        let addresses = ip(&["-oneline", "-4", "address", "show"]);
+        let ours = format!(" 10.234.{subnet}.");
+        for bridge in addresses.lines().filter(|line| line.contains(&ours)) {
+            let name = bridge.split_whitespace().nth(1).expect("a name");
+            ip(&["link", "del", name]);
         }
         ip(&["link", "del", BRIDGE]);
-        let dir = self.dir.path().to_str().unwrap().to_owned();
-        let end = Instant::now() + START;
-        // The engine, its containerd, the shims, and every process on a volume: all name this folder.
-        loop {
-            let mut left = processes::naming(&dir);
-            left.extend(
-                processes::on_volumes(&dir)
-                    .into_iter()
-                    .map(|found| found.pid),
-            );
-            if left.is_empty() {
-                break;
-            }
-            left.into_iter().for_each(processes::kill);
-            assert!(Instant::now() < end, "something does not end");
-            tokio::time::sleep(LOOK).await;
-        }
-        unmount(self.dir.path());
-        self.dir.close().expect("its files can be removed");
+        let left = processes::naming(dir.path().to_str().unwrap());
+        assert!(left.is_empty(), "{left:?}");
+        dir.close().expect("its files can be removed");
     }
 
     /// What its log says of errors, the end of it.
@@ -186,23 +180,5 @@ impl PrivateEngine {
 
     fn host(&self) -> String {
         format!("unix://{}/docker.sock", self.dir.path().display())
-    }
-
-    fn pid_file(&self) -> PathBuf {
-        self.dir.path().join("docker.pid")
-    }
-}
-
-/// Unmounts whatever is below `dir`, the deepest first.
-fn unmount(dir: &Path) {
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mut points: Vec<&str> = table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .filter(|point| Path::new(point).starts_with(dir))
-        .collect();
-    points.sort_unstable_by_key(|point| std::cmp::Reverse(point.len()));
-    for point in points {
-        Command::new("umount").args(["--lazy", point]).status().ok();
     }
 }

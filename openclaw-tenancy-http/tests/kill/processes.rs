@@ -36,14 +36,17 @@ pub(crate) fn on_volumes(dir: &str) -> Vec<OnVolume> {
     all().filter_map(on_volume).collect()
 }
 
-/// The processes whose command line names `text`, but for our own.
-pub(crate) fn naming(text: &str) -> Vec<u32> {
+/// The processes whose command line names `text`, with their names, but for our own.
+pub(crate) fn naming(text: &str) -> Vec<(String, u32)> {
     let own = std::process::id();
-    let names = |pid: &u32| {
-        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(text)
+    let read = |pid: u32, file: &str| {
+        let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).trim().to_owned()
     };
-    all().filter(|pid| *pid != own).filter(names).collect()
+    all()
+        .filter(|pid| *pid != own && read(*pid, "cmdline").contains(text))
+        .map(|pid| (read(pid, "comm"), pid))
+        .collect()
 }
 
 /// Sends SIGKILL. A process that has ended meanwhile is as good.

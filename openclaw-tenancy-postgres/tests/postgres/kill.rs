@@ -182,15 +182,17 @@ async fn f16_histories_with_a_killed_server_are_linearizable() {
     let mut lost = 0;
     for seed in 1..=kills() {
         // A database of its own, so that what a history leaves is not in the next one's way.
-        let store = PostgresStore::connect(&url, OPTIONS).await.unwrap();
         let mut admin = server.connection().await;
         crate::support::database::run(&mut admin, format!("CREATE DATABASE history_{seed}")).await;
         drop(admin);
         let database = url.replace("/postgres?", &format!("/history_{seed}?"));
-        store.close().await;
+        let patient = PoolOptions {
+            deadline: Duration::from_secs(30),
+            ..OPTIONS
+        };
         let stores = [
-            Arc::new(PostgresStore::connect(&database, OPTIONS).await.unwrap()),
-            Arc::new(PostgresStore::connect(&database, OPTIONS).await.unwrap()),
+            Arc::new(PostgresStore::connect(&database, patient).await.unwrap()),
+            Arc::new(PostgresStore::connect(&database, patient).await.unwrap()),
         ];
         stores[0].migrate().await.unwrap();
         let ports = stores.clone().map(|store| store as Arc<dyn TenantStore>);

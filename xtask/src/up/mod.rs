@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// With --check: the timings as JSON on standard output.
     #[arg(long, requires = "check")]
     json: bool,
-    /// What instances run: OpenClaw, unless this or the section [image] of config.toml says otherwise.
+    /// What instances run: OpenClaw, unless this or the section `[image]` of config.toml says otherwise.
     #[arg(long, value_enum)]
     image: Option<Kind>,
     /// Where the server keeps its data; a file `config.toml` in it is read.

@@ -80,11 +80,13 @@ impl Database {
 
     /// Its URL with another address, such as a proxy's.
     pub(crate) fn url_over(&self, address: SocketAddr) -> String {
-        format!(
-            "postgres://{}@{address}/{}?sslmode=disable",
-            self.server.get_username(),
-            self.name
-        )
+        // With the user's password, where the server asks for one.
+        let given = std::env::var("TENANCY_TEST_POSTGRES_URL").unwrap_or_default();
+        let user = given
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split_once('@'))
+            .map_or_else(|| self.server.get_username(), |(user, _)| user);
+        format!("postgres://{user}@{address}/{}?sslmode=disable", self.name)
     }
 
     /// Waits until `condition` holds.

@@ -79,11 +79,19 @@ impl Server {
         format!("postgres://postgres@{address}/postgres?sslmode=disable")
     }
 
-    /// A connection to its first database.
+    /// A connection to its first database, once it has recovered.
     pub(crate) async fn connection(&self) -> sqlx::PgConnection {
         let url = self.url(self.address());
-        let connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await;
-        connection.expect("the server answers")
+        let connected = async {
+            loop {
+                match <sqlx::PgConnection as sqlx::Connection>::connect(&url).await {
+                    Ok(connection) => return connection,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(60), connected).await;
+        in_time.expect("the server recovers in time")
     }
 
     /// Kills every process of it with SIGKILL: what was not committed is lost, what was is in the log.
