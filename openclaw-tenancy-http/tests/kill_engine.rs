@@ -141,9 +141,9 @@ struct Figures {
     kills: u32,
     /// Starts in flight at each kill.
     in_flight: Vec<u64>,
-    /// Live containers that the returned engine did not list.
+    /// Containers with a live process on a volume that the returned engine did not list as running.
     ghosts: usize,
-    /// Instances that were held, ghost or not: what cannot be told apart is held too.
+    /// Instances that were held: by such a process, or by a shim that keeps a task without one.
     held: usize,
     /// How long the engine took to answer again, in milliseconds.
     engine_back_ms: Vec<u128>,
@@ -173,6 +173,7 @@ impl World<'_> {
             self.release(&held).await;
             self.until_all("running").await;
             self.one_writer_each();
+            self.what_runs_is_seen();
         }
         let records = second_writers(&self.engine.volumes());
         assert!(records.is_empty(), "second writers: {records:?}");
@@ -241,16 +242,20 @@ impl World<'_> {
         self.figures.ghosts += ghosts.len();
     }
 
-    /// What an operator does about a hold: ends what runs on the volume, then releases.
+    /// What an operator does about a hold: ends what runs on the volume and the shim that keeps it, which names the
+    /// container; then releases.
     async fn release(&self, held: &BTreeMap<String, Value>) {
         for answer in held.values() {
             let id = field(answer, "id");
             let tenant = id.replace('-', "");
-            for process in self.processes() {
-                if process.volume.contains(&tenant) {
-                    processes::kill(process.pid);
-                }
-            }
+            let told = field(&answer["status"], "message");
+            let container = processes::container_id(told).expect("the hold names the container");
+            let shims = processes::naming(container).into_iter().map(|(_, pid)| pid);
+            let on_volume = self.processes().into_iter();
+            let on_volume = on_volume
+                .filter(|process| process.volume.contains(&tenant))
+                .map(|process| process.pid);
+            on_volume.chain(shims).for_each(processes::kill);
             let path = format!("/api/tenants/{id}/release");
             let (status, answer) = self.admin.ask(Method::POST, &path, None).await.unwrap();
             assert!((200..300).contains(&status), "{status} {answer}");
@@ -265,6 +270,18 @@ impl World<'_> {
         }
         let twins: Vec<_> = writers.iter().filter(|(_, each)| each.len() > 1).collect();
         assert!(twins.is_empty(), "two writers on one volume: {twins:?}");
+    }
+
+    /// The evidence sees what there is: a writer for each instance, in the container that the engine lists.
+    fn what_runs_is_seen(&self) {
+        let seen: BTreeSet<String> = self
+            .processes()
+            .into_iter()
+            .map(|found| found.container)
+            .collect();
+        let listed: BTreeSet<String> = self.engine.running().into_iter().collect();
+        assert_eq!(seen.len(), INSTANCES);
+        assert_eq!(seen, listed);
     }
 
     fn processes(&self) -> Vec<processes::OnVolume> {

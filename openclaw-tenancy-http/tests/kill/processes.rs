@@ -61,9 +61,8 @@ fn all() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// A container's id is 64 hexadecimal digits, whichever driver made the control group.
-fn container_id(groups: &str) -> Option<&str> {
-    groups
-        .split(|c: char| !c.is_ascii_hexdigit())
+/// The container's id in a text: 64 hexadecimal digits, whichever driver made a control group.
+pub(crate) fn container_id(text: &str) -> Option<&str> {
+    text.split(|c: char| !c.is_ascii_hexdigit())
         .find(|part| part.len() == 64)
 }
