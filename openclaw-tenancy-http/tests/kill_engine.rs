@@ -66,10 +66,6 @@ async fn f20_engine_killed_with_starts_in_flight_without_live_restore() {
 }
 
 async fn run(live_restore: bool) {
-    if std::env::var_os("TENANCY_TEST_LONG").is_none() {
-        println!("skipped: part of the long run (`cargo xtask test --long`)");
-        return;
-    }
     let Some(shared) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
         return;
     };

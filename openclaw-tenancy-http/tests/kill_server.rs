@@ -30,7 +30,6 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use crate::dice::Dice;
 use crate::docker::{Docker, Kind};
@@ -43,13 +42,10 @@ use crate::server::{Server, free_port, last_words};
 const READY_LIMIT: Duration = Duration::from_secs(5);
 /// The next kill comes at a random moment within this, counted from the server's readiness.
 const NEXT_KILL: Duration = Duration::from_millis(1500);
-/// What is under way is done within 10 s of the last fault; the machine may be busy with other things.
-const CONVERGED: Duration = Duration::from_secs(60);
+/// What a killed server had claimed waits until the claim runs out, a minute at most; then comes the work.
+const CONVERGED: Duration = Duration::from_secs(150);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(250);
-
-/// One engine, two cores: the two stores take turns.
-static TURN: Mutex<()> = Mutex::const_new(());
 
 struct Run<'a> {
     engine: &'a str,
@@ -67,7 +63,6 @@ async fn f15_server_killed_at_random_under_load_on_sqlite() {
     let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
         return;
     };
-    let _turn = TURN.lock().await;
     run(Run {
         engine: &engine,
         image: &image,
@@ -89,7 +84,6 @@ async fn f15_server_killed_at_random_under_load_on_postgresql() {
     let Some(admin) = given("postgres", "TENANCY_TEST_POSTGRES_URL") else {
         return;
     };
-    let _turn = TURN.lock().await;
     let name = format!("kill_server_{}", std::process::id());
     sql(&admin, &format!("CREATE DATABASE {name}")).await;
     let mut url: url::Url = admin.parse().unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, watch};
@@ -19,7 +20,7 @@ use crate::field;
 use crate::people::{People, Person};
 
 /// Enough people that there is always one who wants an instance, while what a killed server had in hand waits.
-const PEOPLE: u64 = 60;
+const PEOPLE: u64 = 110;
 /// All requests together come this far apart, the server up or down.
 const REQUESTS: Duration = Duration::from_millis(50);
 /// And creates this far.
@@ -188,9 +189,12 @@ impl Worker {
                 break;
             }
             known = match known {
-                Known::Nothing => {
-                    self.pace.creates.lock().await.tick().await;
+                Known::Nothing if self.may_create().await => {
                     Known::Asked(format!("{}-{round}", self.person.name))
+                }
+                Known::Nothing => {
+                    self.has_nothing().await;
+                    Known::Nothing
                 }
                 Known::Asked(key) => self.create(key).await,
                 Known::Has { key, id } => {
@@ -206,6 +210,24 @@ impl Worker {
             };
         }
         (self.person, known)
+    }
+
+    /// Whether it is time for the next create, of anybody's.
+    async fn may_create(&self) -> bool {
+        self.pace
+            .creates
+            .lock()
+            .await
+            .tick()
+            .now_or_never()
+            .is_some()
+    }
+
+    async fn has_nothing(&self) {
+        match self.ask(Method::GET, None).await {
+            Some((404 | 503, _)) | None => {}
+            Some((status, answer)) => panic!("{} has nothing: {status} {answer}", self.person.name),
+        }
     }
 
     async fn create(&self, key: String) -> Known {
