@@ -34,10 +34,10 @@ pub trait IdentityFixture: fmt::Debug + Send + Sync + 'static {
 pub const RULES: &[Rule<dyn IdentityFixture>] = crate::conformance_identity!(@list table []);
 
 /// Expands to one `#[tokio::test]` for each rule of
-/// [`IdentityProvider`](identity::IdentityProvider).
+/// [`IdentityProvider`](crate::identity::IdentityProvider).
 ///
 /// The argument is an expression that is evaluated anew for each test: a future of `Option<impl`
-/// [`IdentityFixture`](conformance::identity::IdentityFixture)`>`. `None` skips the test; say why when giving it.
+/// [`IdentityFixture`](crate::conformance::identity::IdentityFixture)`>`. `None` skips the test; say why when giving it.
 #[macro_export]
 macro_rules! conformance_identity {
     (@list $how:ident [$($with:tt)*]) => {

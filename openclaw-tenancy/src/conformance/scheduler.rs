@@ -16,7 +16,7 @@ use crate::scheduler::{Fleet, HostScheduler, Refusal, Request};
 pub const RULES: &[Rule<dyn HostScheduler>] = crate::conformance_scheduler!(@list table []);
 
 /// Expands to one `#[test]` for each rule of
-/// [`HostScheduler`](scheduler::HostScheduler).
+/// [`HostScheduler`](crate::scheduler::HostScheduler).
 ///
 /// The argument is an expression that is evaluated anew for each test: the scheduler.
 #[macro_export]

@@ -63,10 +63,10 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
 pub const RULES: &[Rule<dyn BackendFixture>] = crate::conformance_backend!(@list table []);
 
 /// Expands to one `#[tokio::test]` for each rule of
-/// [`ContainerBackend`](backend::ContainerBackend).
+/// [`ContainerBackend`](crate::backend::ContainerBackend).
 ///
 /// The argument is an expression that is evaluated anew for each test: a future of `Option<impl`
-/// [`BackendFixture`](conformance::backend::BackendFixture)`>`. `None` skips the test; say why when giving it.
+/// [`BackendFixture`](crate::conformance::backend::BackendFixture)`>`. `None` skips the test; say why when giving it.
 #[macro_export]
 macro_rules! conformance_backend {
     (@list $how:ident [$($with:tt)*]) => {
