@@ -192,9 +192,11 @@ pub fn is_routable(tenant: &Tenant) -> bool {
     tenant.desired.power == Power::Running
         && tenant.observed.hold.is_none()
         && tenant.observed.location().is_some_and(|location| {
-            location.certainty != Certainty::GhostSuspected
-                && location.container.as_ref().is_some_and(|container| {
-                    container.ready_at.is_some() && container.stop_asked_at.is_none()
-                })
+            !matches!(
+                location.certainty,
+                Certainty::GhostSuspected | Certainty::StartLost
+            ) && location.container.as_ref().is_some_and(|container| {
+                container.ready_at.is_some() && container.stop_asked_at.is_none()
+            })
         })
 }

@@ -159,6 +159,9 @@ pub enum Certainty {
     Known,
     /// A call may be under way or may have been lost: written by every claim before any call.
     Unknown,
+    /// A start was asked for and its answer was lost: whatever the engine says, a process may live, until
+    /// starting again tells.
+    StartLost,
     /// A process of the container may live that the engine does not know.
     GhostSuspected,
 }

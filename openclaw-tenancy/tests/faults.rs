@@ -352,6 +352,8 @@ fn f17_a_settlement_the_database_refused_is_made_by_the_next_claim() {
     assert_eq!(world.backend.processes().len(), 1);
     assert_eq!(world.backend.most_writers(), 1);
     assert_eq!(world.objects().len(), 4);
+    // The container of the lost settlement is adopted: nothing is made anew.
+    assert_eq!(world.backend.processes()[0].generation.0, 1);
 }
 
 #[test]

@@ -85,7 +85,13 @@ pub async fn look(
 ///
 /// `highest` is the highest generation ever used; a container that is gone raises it.
 pub fn absorb(location: &mut Location, highest: &mut Generation, power: Power, seen: &Seen) {
+    let lost = location.certainty == Certainty::StartLost;
     match (&seen.container, &mut location.container) {
+        (found, Some(record)) if lost && found.as_ref().is_none_or(|c| c.seen.id != record.id) => {
+            // Removed by a late call before starting again could tell: its process would be in no list.
+            location.certainty = Certainty::GhostSuspected;
+            return;
+        }
         (Some(detail), Some(record)) if record.id == detail.seen.id => {
             update(record, detail, power);
         }
@@ -107,7 +113,12 @@ pub fn absorb(location: &mut Location, highest: &mut Generation, power: Power, s
         Some(RunState::Created | RunState::Exited { .. } | RunState::Other(_)) => false,
         Some(RunState::Running { .. }) | None => true,
     };
-    if location.certainty == Certainty::Unknown && certain {
+    if certain
+        && matches!(
+            location.certainty,
+            Certainty::Unknown | Certainty::StartLost
+        )
+    {
         location.certainty = Certainty::Known;
     }
     if matches!(

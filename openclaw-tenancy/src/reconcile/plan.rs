@@ -100,6 +100,10 @@ pub fn plan(s: &Situation<'_>) -> Step {
     if let Some(step) = other_generations(s, location) {
         return step;
     }
+    if s.tenant.desired.power == Power::Running && s.tenant.desired.image.digest.is_none() {
+        // The content is pinned before anything is judged by it: the settlement that had it may be lost.
+        return Step::Prepare;
+    }
     match (&s.seen.container, s.tenant.desired.power) {
         (None, Power::Running) => make(s, location),
         (None, Power::Suspended) => Step::Converged,
@@ -135,7 +139,7 @@ fn ghost(location: &Location) -> Step {
     Step::Hold(
         HoldReason::GhostSuspected,
         format!(
-            "host {}: a process of container {id} may run unseen by the engine; look for it on the host, end it, then release the hold",
+            "host {}: a process of container {id} may run unseen by the engine; on the host, end it and its shim (containerd-shim with this id), then release the hold",
             location.host
         ),
     )
@@ -164,7 +168,7 @@ fn other_generations(s: &Situation<'_>, location: &Location) -> Option<Step> {
 
 /// No container yet: make what it stands on, then it.
 fn make(s: &Situation<'_>, location: &Location) -> Step {
-    if !s.seen.pass.prepared || s.tenant.desired.image.digest.is_none() {
+    if !s.seen.pass.prepared {
         return Step::Prepare;
     }
     let tenant = s.tenant.id;
@@ -288,6 +292,16 @@ fn start(
     record: &ContainerRecord,
 ) -> Step {
     let id = container.seen.id.clone();
+    if !s
+        .seen
+        .networks
+        .iter()
+        .any(|network| network.subnet == Some(location.subnet))
+    {
+        // A container joins by name: one whose network was removed starts once there is one again.
+        let (tenant, subnet) = (s.tenant.id, location.subnet);
+        return Step::Make(ObjectSpec::Network(NetworkSpec { tenant, subnet }));
+    }
     // All three are harmless to a process that may live unseen: it was seeded before it was started.
     if !s.seen.pass.seeded {
         return Step::Seed(id);
@@ -304,7 +318,11 @@ fn start(
 /// Whether a start of a container that does not run may have been tried, and a process of it may live unseen. Only
 /// starting it again tells: nothing else is done with it before that.
 fn may_have_started(s: &Situation<'_>, location: &Location) -> bool {
-    location.certainty == Certainty::Unknown && !s.seen.pass.fresh
+    match location.certainty {
+        Certainty::Known => false,
+        Certainty::Unknown => !s.seen.pass.fresh,
+        Certainty::StartLost | Certainty::GhostSuspected => true,
+    }
 }
 
 fn readiness(s: &Situation<'_>, record: &ContainerRecord) -> Step {

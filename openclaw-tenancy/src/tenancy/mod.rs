@@ -121,7 +121,12 @@ impl Tenancy {
             key,
             request: request_digest(&request, plan),
         });
-        self.check_fit(plan).await?;
+        if let Err(unfit) = self.check_fit(plan).await {
+            // Whoever has an instance is answered by the store: the same key gives the same instance.
+            if store.find_by_owner(account.id).await?.is_none() {
+                return Err(unfit);
+            }
+        }
         let mut attempts = 0;
         let created = loop {
             attempts += 1;

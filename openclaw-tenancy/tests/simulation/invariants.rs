@@ -195,9 +195,7 @@ fn nothing_orphaned(
         .collect();
     for process in &seen.processes {
         // A ghost too: while a process lives, somebody must be told of it.
-        // Known limit: the late removal of a stopped process can hit a container whose newer start became a ghost.
-        let hit_late = world.late && process.ghost;
-        if !hit_late && !rows.iter().any(|row| row.id == process.tenant) {
+        if !rows.iter().any(|row| row.id == process.tenant) {
             return Err(format!("I2: nothing accounts for {process:?}"));
         }
     }

@@ -78,6 +78,7 @@ impl Pass<'_> {
 
     /// Sorts a backend's error: what holds, what is tried again and what it is called.
     pub(super) fn failed(&mut self, error: &BackendError) -> After {
+        tracing::warn!(tenant = %self.tenant.id, error = %crate::error::chain(error), "step failed");
         let reason = match error {
             BackendError::GhostSuspected { .. } => {
                 self.certainty(Certainty::GhostSuspected);
@@ -102,7 +103,6 @@ impl Pass<'_> {
             | BackendError::Refused { .. }
             | BackendError::Engine { .. } => FailureReason::Engine,
         };
-        tracing::warn!(tenant = %self.tenant.id, error = %crate::error::chain(error), "step failed");
         if self
             .tenant
             .observed

@@ -129,12 +129,14 @@ impl Pass<'_> {
             }
             Err(BackendError::GhostSuspected { .. }) => self.certainty(Certainty::GhostSuspected),
             Err(BackendError::NeverStarts { .. }) => {
+                // It told: nothing of it lives.
+                self.certainty(Certainty::Known);
                 self.memory.broken = true;
                 return Ok(());
             }
             Err(error) if error.may_have_happened() => {
                 self.memory.fresh = false;
-                self.certainty(Certainty::Unknown);
+                self.certainty(Certainty::StartLost);
                 // Should it run all the same, it runs for this epoch.
                 self.record(|record| record.restart_epoch = epoch);
             }
