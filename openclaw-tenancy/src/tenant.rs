@@ -159,8 +159,8 @@ pub enum Certainty {
     Known,
     /// A call may be under way or may have been lost: written by every claim before any call.
     Unknown,
-    /// A start was asked for and its answer was lost: whatever the engine says, a process may live, until
-    /// starting again tells.
+    /// A start may have been asked for and its answer lost: whatever the engine says, a process may live, until
+    /// starting again tells. Written before every start but that of a container made in the same pass.
     StartLost,
     /// A process of the container may live that the engine does not know.
     GhostSuspected,
@@ -181,6 +181,9 @@ pub struct ContainerRecord {
     pub ready_at: Option<Timestamp>,
     /// When it was asked to end, while it has not.
     pub stop_asked_at: Option<Timestamp>,
+    /// Whether the engine said that it can never start and that nothing of it runs.
+    #[serde(default)]
+    pub broken: bool,
 }
 
 impl ContainerRecord {
@@ -194,6 +197,7 @@ impl ContainerRecord {
             started_at: None,
             ready_at: None,
             stop_asked_at: None,
+            broken: false,
         }
     }
 }

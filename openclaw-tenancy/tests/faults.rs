@@ -12,7 +12,7 @@ use std::time::Duration;
 use faulty::{LEASE_AND_MORE, SECOND, World};
 use openclaw_tenancy::TenancyError;
 use openclaw_tenancy::labels::Role;
-use openclaw_tenancy::memory::{Behavior, Fault};
+use openclaw_tenancy::memory::{Behavior, Fault, StartOutcome};
 use openclaw_tenancy::status::Phase;
 use openclaw_tenancy::tenant::{FailureReason, HoldReason, Power};
 
@@ -89,6 +89,30 @@ fn f06_a_lost_start_is_asked_again_and_never_removed() {
         assert_eq!(world.backend.processes().len(), 1);
         assert_eq!(world.backend.most_writers(), 1);
     }
+}
+
+#[test]
+fn f06_a_start_lost_in_a_generation_that_was_never_settled_is_asked_again() {
+    let mut world = World::new();
+    world.create(0, None).unwrap().unwrap();
+    // The first container is broken, which its worker does not live to write.
+    let broken = Some(StartOutcome::Broken);
+    world.backend.set_next_start(&world.host, broken);
+    world.faults.next("start", Some(Fault::HangAfter));
+    world.rounds(1, LEASE_AND_MORE);
+    // Asked again, it says so: the next pass removes it, and dies in the start of the one that follows.
+    world.rounds(2, SECOND);
+    let ghost = Some(StartOutcome::Ghost);
+    world.backend.set_next_start(&world.host, ghost);
+    world.faults.next("start", Some(Fault::HangAfter));
+    world.rounds(1, LEASE_AND_MORE);
+    assert_eq!(world.backend.processes()[0].generation.0, 2);
+    assert_eq!(world.rows()[0].observed.generation.0, 1, "never settled");
+
+    let reason = HoldReason::GhostSuspected;
+    world.round_when(|phase| *phase == Phase::Held { reason });
+    assert_eq!(world.backend.processes().len(), 1, "it lives, and is named");
+    assert_eq!(world.objects().len(), 4);
 }
 
 #[test]

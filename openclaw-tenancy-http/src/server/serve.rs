@@ -47,7 +47,7 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     };
     let recorder = metrics::install().context("metrics cannot be collected")?;
     let foundation = Foundation::open(loaded).await?;
-    let _alone = foundation.database.exclusive()?;
+    let _alone = foundation.database.exclusive().await?;
     for warning in &foundation.keys.warnings {
         tracing::warn!("{warning}");
     }

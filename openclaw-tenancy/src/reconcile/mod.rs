@@ -58,7 +58,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             concurrency: 32,
-            lease: Duration::from_secs(60),
+            lease: Duration::from_secs(30),
             call: Duration::from_secs(25),
             poll: Duration::from_millis(500),
             watch: Duration::from_millis(500),

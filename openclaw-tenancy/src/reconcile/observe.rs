@@ -35,8 +35,6 @@ pub struct PassMemory {
     pub fresh: bool,
     /// This generation's container was seeded, or found seeded.
     pub seeded: bool,
-    /// This generation's container can never start and nothing of it runs.
-    pub broken: bool,
     /// What the instance said when it was last asked in this pass.
     pub readiness: Option<Readiness>,
 }
@@ -111,7 +109,9 @@ pub fn absorb(location: &mut Location, highest: &mut Generation, power: Power, s
     let certain = match seen.container.as_ref().map(|container| &container.state) {
         // A start whose answer was lost leaves either word behind, with a process or without.
         Some(RunState::Created | RunState::Exited { .. } | RunState::Other(_)) => false,
-        Some(RunState::Running { .. }) | None => true,
+        Some(RunState::Running { .. }) => true,
+        // One of the next generation may be there already, made by a pass that never settled.
+        None => seen.others.is_empty(),
     };
     if certain
         && matches!(

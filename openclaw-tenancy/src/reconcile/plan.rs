@@ -33,6 +33,8 @@ pub enum Step {
     Seed(EngineId),
     /// Write our configuration.
     Configure(EngineId),
+    /// Write that a start may be lost from now on, before the one that follows.
+    Doubt,
     /// Start the container.
     Start(EngineId),
     /// Ask the instance whether it is ready.
@@ -237,7 +239,7 @@ fn run(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> S
     let outdated = container.seen.labels.spec != spec;
     match &container.state {
         RunState::Created => {
-            if s.seen.pass.broken || (outdated && !may_have_started(s, location)) {
+            if record.broken || (outdated && !may_have_started(s, location)) {
                 return Step::Remove(ObjectRef::Container(id()));
             }
             start(s, location, container, record)
@@ -275,7 +277,7 @@ fn run(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> S
             if record.started_at.is_some() {
                 return ended(*code, *oom_killed);
             }
-            if s.seen.pass.broken || (outdated && !may_have_started(s, location)) {
+            if record.broken || (outdated && !may_have_started(s, location)) {
                 return Step::Remove(ObjectRef::Container(id()));
             }
             start(s, location, container, record)
@@ -312,7 +314,19 @@ fn start(
     if container.limits != AppliedLimits::from(location.granted) {
         return Step::Update(id);
     }
-    Step::Start(id)
+    start_or_doubt(s, location, id)
+}
+
+/// The start, once it is written that it may be lost.
+///
+/// A container that others may know of can be removed by their late calls: were the start forgotten as well, its
+/// process would be in no list and in no row. What this very pass has made, nobody else knows of.
+fn start_or_doubt(s: &Situation<'_>, location: &Location, id: EngineId) -> Step {
+    if s.seen.pass.fresh || location.certainty == Certainty::StartLost {
+        Step::Start(id)
+    } else {
+        Step::Doubt
+    }
 }
 
 /// Whether a start of a container that does not run may have been tried, and a process of it may live unseen. Only
@@ -372,12 +386,12 @@ fn ended(code: i64, oom_killed: bool) -> Step {
 fn stop(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> Step {
     let id = || container.seen.id.clone();
     match &container.state {
-        RunState::Created | RunState::Exited { .. } if s.seen.pass.broken => {
+        RunState::Created | RunState::Exited { .. } if is_broken(location) => {
             Step::Remove(ObjectRef::Container(id()))
         }
         // A removal would answer success and leave a process behind that nobody sees.
         RunState::Created | RunState::Exited { .. } if may_have_started(s, location) => {
-            Step::Start(id())
+            start_or_doubt(s, location, id())
         }
         RunState::Running { .. } => {
             match location
@@ -395,6 +409,13 @@ fn stop(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> 
         },
         RunState::Other(state) => odd(state, container),
     }
+}
+
+fn is_broken(location: &Location) -> bool {
+    location
+        .container
+        .as_ref()
+        .is_some_and(|record| record.broken)
 }
 
 fn await_end(s: &Situation<'_>, container: &ContainerDetail, asked: Timestamp) -> Step {

@@ -45,6 +45,8 @@ pub(crate) enum Bug {
     GhostTakenForBroken,
     /// A lost start is followed by a removal without asking again.
     RemoveAfterLostStart,
+    /// A container is started again without its being written first that this start may be lost.
+    NeverDoubts,
     /// An object is removed without a look at its labels.
     ForeignIsRemoved,
     /// A suspension removes the data as a deletion does.
@@ -62,7 +64,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::FenceIsIgnored,
         Self::ClaimForgetsUnknown,
         Self::PlaceIgnoresCapacity,
@@ -71,6 +73,7 @@ impl Bug {
         Self::KeyIsIgnored,
         Self::GhostTakenForBroken,
         Self::RemoveAfterLostStart,
+        Self::NeverDoubts,
         Self::ForeignIsRemoved,
         Self::SuspendRemovesData,
         Self::LeaveEarly,
@@ -83,6 +86,7 @@ impl Bug {
     /// A seed whose story finds it.
     pub(crate) const fn recorded_seed(self) -> u64 {
         match self {
+            Self::NeverDoubts => 95610,
             Self::FenceIsIgnored => 1495,
             Self::ClaimForgetsUnknown | Self::RemoveAfterLostStart => 210,
             Self::NeverKills => 52,
@@ -108,6 +112,10 @@ impl Bug {
                     Step::Remove(ObjectRef::Container(container.seen.id.clone()))
                 }
                 (_, _) => plan(s),
+            },
+            Self::NeverDoubts => |s| match (plan(s), &s.seen.container) {
+                (Step::Doubt, Some(container)) => Step::Start(container.seen.id.clone()),
+                (step, _) => step,
             },
             Self::SuspendRemovesData => |s| {
                 let mut tenant = s.tenant.clone();

@@ -6,7 +6,7 @@ use openclaw_tenancy::id::{HostId, TenantId};
 use openclaw_tenancy::memory::Process;
 use openclaw_tenancy::routes::Upstream;
 use openclaw_tenancy::store::TenantStore as _;
-use openclaw_tenancy::tenant::{Power, Tenant};
+use openclaw_tenancy::tenant::{Certainty, Location, Power, Tenant};
 
 use crate::world::{World, now};
 
@@ -236,10 +236,12 @@ pub(crate) fn converged(world: &World) -> Result<(), String> {
             .iter()
             .filter(|p| p.tenant == row.id)
             .count();
-        let made_so = row.observed.converged == Some(row.revision);
+        let known = |location: &Location| location.certainty == Certainty::Known;
+        let made_so = row.observed.converged == Some(row.revision)
+            && row.observed.locations.iter().all(known);
         let so = match row.desired.power {
             Power::Running => (running && live == 1 && made_so) || row.observed.queued.is_some(),
-            Power::Suspended => live == 0,
+            Power::Suspended => live == 0 && made_so,
             Power::Deleted => false,
         };
         if !so {

@@ -162,9 +162,15 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
                     async move { tenancy.restart(account).await }
                 });
             }
-            9 => world
-                .backend
-                .set_next_start(&host, Some(StartOutcome::Ghost)),
+            9 => {
+                world
+                    .backend
+                    .set_next_start(&host, Some(StartOutcome::Ghost));
+                if turn % 2 == 0 {
+                    // The worker dies in that very call: nothing of it is ever settled.
+                    world.faults.next("start", Some(Fault::HangAfter));
+                }
+            }
             10 => world
                 .backend
                 .set_next_start(&host, Some(StartOutcome::Broken)),

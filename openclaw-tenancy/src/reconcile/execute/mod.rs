@@ -155,6 +155,8 @@ impl Pass<'_> {
                     prepared: self.memory.prepared,
                     ..PassMemory::default()
                 };
+                // What was seen is of the last generation.
+                return Ok(After::Again);
             }
         }
         let files = self.files(location.subnet);
@@ -228,11 +230,20 @@ impl Pass<'_> {
                 }
                 done
             }
+            Step::Doubt => {
+                self.certainty(Certainty::StartLost);
+                return Ok(After::Rest(Duration::ZERO));
+            }
             Step::Start(id) => {
+                let doubted = !self.memory.fresh;
                 let host = self.host()?;
                 let starting = self.context.backend.start(&host, &id);
                 let done = self.call(self.pace().call, starting).await?;
-                self.started(done)
+                match self.started(done) {
+                    // What it told is written before anything is done by it.
+                    Ok(()) if doubted => return Ok(After::Rest(Duration::ZERO)),
+                    done => done,
+                }
             }
             Step::Probe => {
                 self.probe().await?;
@@ -268,7 +279,7 @@ impl Pass<'_> {
                 let done = self.call(self.pace().call, removing).await?;
                 if done.is_ok() && matches!(object, ObjectRef::Container(_)) {
                     // The next look decides by what is there, not by this answer.
-                    self.memory.broken = false;
+                    self.record(|record| record.broken = false);
                 }
                 done
             }

@@ -85,7 +85,7 @@ impl Pass<'_> {
                 return After::Again;
             }
             BackendError::NeverStarts { .. } => {
-                self.memory.broken = true;
+                self.record(|record| record.broken = true);
                 return After::Again;
             }
             BackendError::Conflict { .. } | BackendError::Foreign { .. } => {

@@ -131,7 +131,7 @@ impl Pass<'_> {
             Err(BackendError::NeverStarts { .. }) => {
                 // It told: nothing of it lives.
                 self.certainty(Certainty::Known);
-                self.memory.broken = true;
+                self.record(|record| record.broken = true);
                 return Ok(());
             }
             Err(error) if error.may_have_happened() => {
