@@ -131,10 +131,11 @@ pub trait ContainerBackend: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// With a digest, the content must be that one. Without, the reference is resolved and the answer
-    /// carries the digest to pin.
+    /// carries the digest to pin. A pull takes longer than a call may: it goes on when the call has ended.
     ///
     /// # Errors
-    /// [`BackendError::ImageMissing`] when it is neither there nor to be had.
+    /// [`BackendError::Pulling`] while it is on its way; [`BackendError::ImageMissing`] when it is neither
+    /// there nor to be had.
     ///
     /// # Idempotency
     /// Present already is success.
@@ -296,6 +297,14 @@ pub enum BackendError {
         /// Its name or id.
         name: String,
     },
+    /// The image is on its way to the host: asking again later gives it.
+    #[error("image {reference} is being pulled to host {host}")]
+    Pulling {
+        /// The host.
+        host: HostId,
+        /// The image.
+        reference: String,
+    },
     /// The image is not on the host and cannot be had.
     #[error("image {reference} is not on host {host} and cannot be pulled")]
     ImageMissing {
@@ -376,6 +385,7 @@ impl BackendError {
         match self {
             Self::Unreachable { .. }
             | Self::Busy { .. }
+            | Self::Pulling { .. }
             | Self::NoSpace { .. }
             | Self::ImageMissing { .. }
             | Self::Engine { .. } => Retry::Backoff,
@@ -400,6 +410,7 @@ impl BackendError {
             | Self::Conflict { .. }
             | Self::Foreign { .. }
             | Self::Busy { .. }
+            | Self::Pulling { .. }
             | Self::ImageMissing { .. }
             | Self::NoSpace { .. }
             | Self::Refused { .. }

@@ -9,7 +9,7 @@ mod faulty;
 
 use std::time::Duration;
 
-use faulty::{LEASE_AND_MORE, SECOND, World};
+use faulty::{IMAGE, LEASE_AND_MORE, SECOND, World};
 use openclaw_tenancy::TenancyError;
 use openclaw_tenancy::labels::Role;
 use openclaw_tenancy::memory::{Behavior, Fault, StartOutcome};
@@ -429,4 +429,19 @@ fn f28_an_end_that_nobody_told_of_is_found_by_the_next_list() {
     );
     world.rounds(5, SECOND * 60);
     assert!(world.backend.is_as_added(&world.host, &foreign.unwrap()));
+}
+
+#[test]
+fn f30_an_instance_whose_image_is_being_pulled_is_on_its_way_and_not_failed() {
+    let mut world = World::new();
+    world.backend.remove_image(&world.host, IMAGE);
+    world.backend.begin_pull(&world.host, IMAGE);
+    world.create(0, None).unwrap().unwrap();
+    for _ in 0..120 {
+        world.rounds(1, SECOND);
+        assert_eq!(world.phase(), Phase::Provisioning);
+        assert_eq!(world.rows()[0].observed.failure, None);
+    }
+    world.backend.add_image(&world.host, IMAGE);
+    world.until_running();
 }

@@ -23,7 +23,7 @@ impl Engine {
     /// See `ContainerBackend::prepare`.
     ///
     /// A pull takes longer than a call may: it goes on in the background, and until it is done the answer is
-    /// [`BackendError::Busy`].
+    /// [`BackendError::Pulling`].
     pub(crate) async fn prepare(&self, image: &Image) -> Result<PreparedImage, BackendError> {
         self.within("preparing an image", async {
             if let Some(present) = self.present(image).await? {
@@ -91,8 +91,9 @@ impl Engine {
         match result {
             Some(Ok(())) => Ok(()),
             Some(Err(failure)) => Err(failure.getting_image(&self.host, reference)),
-            None => Err(BackendError::Busy {
-                name: format!("the pull of image {reference}"),
+            None => Err(BackendError::Pulling {
+                host: self.host.clone(),
+                reference: reference.to_owned(),
             }),
         }
     }

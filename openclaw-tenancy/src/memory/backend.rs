@@ -281,7 +281,14 @@ impl ContainerBackend for MemoryBackend {
         self.call(host, |engine| {
             let digest = format!("sha256:{}", image.reference);
             let wanted = image.digest.as_ref().is_none_or(|wanted| *wanted == digest);
-            if !engine.images.contains(&image.reference) || !wanted {
+            let present = engine.images.contains(&image.reference);
+            if !present && engine.pulled.contains(&image.reference) {
+                return Err(BackendError::Pulling {
+                    host: host.clone(),
+                    reference: image.reference.clone(),
+                });
+            }
+            if !present || !wanted {
                 return Err(image_missing(host, image));
             }
             let image = Image {

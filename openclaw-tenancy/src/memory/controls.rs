@@ -47,6 +47,13 @@ impl MemoryBackend {
         });
     }
 
+    /// An image that is on its way to a host until [`add_image`](Self::add_image) brings it.
+    pub fn begin_pull(&self, host: &HostId, reference: &str) {
+        self.with(host, |engine| {
+            engine.pulled.insert(reference.to_owned());
+        });
+    }
+
     /// Takes an image from a host.
     pub fn remove_image(&self, host: &HostId, reference: &str) {
         self.with(host, |engine| {

@@ -23,7 +23,7 @@ use openclaw_tenancy::tenancy::Creation;
 use openclaw_tenancy::tenant::{Power, Tenant};
 use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError};
 
-const IMAGE: &str = "openclaw/openclaw:test";
+pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// After this a claim of a worker that died is another's.
 pub(crate) const LEASE_AND_MORE: Duration = Duration::from_secs(61);

@@ -78,6 +78,10 @@ impl Pass<'_> {
 
     /// Sorts a backend's error: what holds, what is tried again and what it is called.
     pub(super) fn failed(&mut self, error: &BackendError) -> After {
+        if matches!(error, BackendError::Pulling { .. }) {
+            // It makes progress elsewhere, and has a deadline of its own there.
+            return After::Rest(self.pace().watch * 4);
+        }
         tracing::warn!(tenant = %self.tenant.id, error = %crate::error::chain(error), "step failed");
         let reason = match error {
             BackendError::GhostSuspected { .. } => {
@@ -100,6 +104,7 @@ impl Pass<'_> {
             BackendError::StorageMismatch { .. } => FailureReason::Storage,
             BackendError::NotFound { .. }
             | BackendError::Busy { .. }
+            | BackendError::Pulling { .. }
             | BackendError::Refused { .. }
             | BackendError::Engine { .. } => FailureReason::Engine,
         };
