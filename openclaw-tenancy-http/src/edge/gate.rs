@@ -112,7 +112,8 @@ impl Gate {
                 self.known.invalidate(&session.secret);
                 false
             }
-            Err(Unavailable) => self.known_good(session).unwrap_or(false),
+            // Not by whether the store is left alone: asking it may have taken longer than that.
+            Err(Unavailable) => self.passes_meanwhile(session),
         }
     }
 
@@ -122,15 +123,19 @@ impl Gate {
         if now >= session.expires_at {
             return Some(false);
         }
-        let age = now.since(Timestamp::from_millis(
-            session.checked_at.load(Ordering::Relaxed),
-        ));
+        let age = session.age(now);
         let left_alone = now.as_millis() < self.left_alone_until.load(Ordering::Relaxed);
         if age < FRESH || (left_alone && age < GRACE) {
             Some(true)
         } else {
             None
         }
+    }
+
+    /// Whether a session passes while the store does not answer.
+    fn passes_meanwhile(&self, session: &Session) -> bool {
+        let now = self.clock.now();
+        now < session.expires_at && session.age(now) < GRACE
     }
 
     async fn look_up(&self, secret: SecretHash) -> Result<Option<Arc<Session>>, Unavailable> {
@@ -151,19 +156,19 @@ impl Gate {
             Ok(Ok(grant)) => Ok(grant),
             Ok(Err(error)) => {
                 tracing::warn!(error = %chain(&error), "sessions cannot be looked up");
-                self.leave_alone(now);
+                self.leave_alone();
                 Err(Unavailable)
             }
             Err(_elapsed) => {
                 tracing::warn!("sessions cannot be looked up: the store is too slow");
-                self.leave_alone(now);
+                self.leave_alone();
                 Err(Unavailable)
             }
         }
     }
 
-    fn leave_alone(&self, now: Timestamp) {
-        let until = now.plus(LEFT_ALONE).as_millis();
+    fn leave_alone(&self) {
+        let until = self.clock.now().plus(LEFT_ALONE).as_millis();
         self.left_alone_until.store(until, Ordering::Relaxed);
     }
 }
@@ -180,11 +185,60 @@ impl Session {
         })
     }
 
+    /// How long ago the store confirmed it.
+    fn age(&self, now: Timestamp) -> Duration {
+        now.since(Timestamp::from_millis(
+            self.checked_at.load(Ordering::Relaxed),
+        ))
+    }
+
     /// Whether it is its owner's, with this making of this instance. A later making than ours is one that this
     /// replica has not heard of yet.
-    fn is_for(&self, site: &Site) -> bool {
+    pub(super) fn is_for(&self, site: &Site) -> bool {
         self.account == site.route.owner
             && self.audience.tenant == site.route.tenant
             && self.audience.generation >= site.route.generation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_tenancy::access::MockAccessStore;
+    use openclaw_tenancy::clock::{ManualClock, SystemClock, SystemEntropy};
+    use openclaw_tenancy::store::StoreError;
+
+    use super::*;
+
+    /// A machine under load may take longer to hear of the store's failure than the store would be left alone.
+    #[tokio::test]
+    async fn f16_store_down_a_known_session_passes_however_long_asking_took() {
+        let clock = ManualClock::new(Timestamp::from_seconds(1_800_000_000));
+        let session = Arc::new(Session {
+            secret: SecretHash::of("secret"),
+            account: AccountId::generate(&SystemClock, &SystemEntropy),
+            audience: Audience {
+                tenant: TenantId::generate(&SystemClock, &SystemEntropy),
+                generation: Generation(1),
+            },
+            expires_at: clock.now().plus(GRACE * 2),
+            checked_at: AtomicI64::new(clock.now().as_millis()),
+            asking: Mutex::new(()),
+        });
+        let mut access = MockAccessStore::new();
+        let slow = clock.clone();
+        access.expect_grant().returning(move |_, _, _| {
+            slow.advance(LEFT_ALONE * 3);
+            Err(StoreError::Unavailable {
+                what: "an outage",
+                source: None,
+            })
+        });
+        let gate = Gate::new(Arc::new(access), Arc::new(clock.clone()));
+        for _ in 0..3 {
+            clock.advance(LEFT_ALONE);
+            assert!(gate.still_good(&session).await);
+        }
+        clock.advance(GRACE);
+        assert!(!gate.still_good(&session).await, "not for ever");
     }
 }

@@ -8,7 +8,6 @@
 //! The code alone is worth nothing in another browser: it goes with the hash of a cookie that only this one has.
 //! Nothing that can be used again stands in a URL.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -93,7 +92,7 @@ impl Inner {
     /// Takes a code and gives a session, or says why not.
     pub(super) async fn redeem(
         &self,
-        site: Option<&Arc<Site>>,
+        label: &Label,
         uri: &Uri,
         headers: &HeaderMap,
         asked: &Asked,
@@ -109,7 +108,13 @@ impl Inner {
             .map_err(unavailable)?
             .ok_or(Notice::HandOverRefused)?;
         let (owner, hand_over) = read(&grant).ok_or(Notice::HandOverRefused)?;
-        let site = site.ok_or(Notice::HandOverRefused)?;
+        // The console goes by the store, so this does: it may know an instance, or a making of it, that the table has
+        // not heard of yet. Only a code that was good comes so far, so nobody can have this done at will.
+        self.looks.fresh().await;
+        let site = self
+            .table
+            .get(label.as_str())
+            .ok_or(Notice::HandOverRefused)?;
         let same_browser = challenge(pre)
             .as_bytes()
             .ct_eq(hand_over.challenge.as_bytes());
@@ -124,7 +129,7 @@ impl Inner {
             .console_session_ends(&hand_over.session, owner, now)
             .await?;
         let session = self
-            .put_session(site, owner, ends.min(now.plus(SESSION_LASTS)), now)
+            .put_session(&site, owner, ends.min(now.plus(SESSION_LASTS)), now)
             .await?;
         let cookie = cookies::set(cookies::INSTANCE, session.expose_secret(), None);
         let return_to = Url::parse(&site.origin)

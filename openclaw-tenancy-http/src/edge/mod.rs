@@ -44,7 +44,7 @@ use openclaw_tenancy::clock::{Clock, Entropy};
 use openclaw_tenancy::store::TenantStore;
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,7 +60,7 @@ use self::headers::Forwarding;
 use self::host::HostRule;
 use self::ids::RequestIds;
 use self::metrics::EdgeMetrics;
-use self::routes::{Follower, RouteTable, SiteRules};
+use self::routes::{Follower, Looks, RouteTable, SiteRules};
 use self::upstream::DialError;
 use crate::identity::secret;
 
@@ -111,7 +111,7 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     ids: RequestIds,
     metrics: EdgeMetrics,
-    hint: Arc<Notify>,
+    looks: Arc<Looks>,
     /// The number of the last change that the table shows; `None` before it shows all there is.
     reached: watch::Sender<Option<u64>>,
     /// The table has one writer: whoever holds this.
@@ -138,7 +138,7 @@ impl Edge {
             answers: Answers::new(config.public_url.to_string()),
             ids: RequestIds::new(&*ports.entropy),
             metrics: EdgeMetrics::new(),
-            hint: Arc::default(),
+            looks: Arc::new(Looks::new()),
             reached: watch::Sender::new(None),
             following: tokio::sync::Mutex::default(),
             tunnels: TaskTracker::new(),
@@ -151,9 +151,10 @@ impl Edge {
         })))
     }
 
-    /// Something may have changed: routes are brought up to date now and not a moment later.
+    /// Something may have changed: routes are brought up to date now and not a moment later. Any number of hints
+    /// within 20 ms come to one look at the store.
     pub fn hint(&self) {
-        self.0.hint.notify_one();
+        self.0.looks.ask();
     }
 
     /// Resolves once the routes show every change of the store up to this number
@@ -175,7 +176,7 @@ impl Edge {
             Arc::clone(&self.0.store),
             Arc::clone(&self.0.clock),
             Arc::clone(&self.0.rules),
-            Arc::clone(&self.0.hint),
+            Arc::clone(&self.0.looks),
             self.0.reached.clone(),
         );
         follower.run().await;
@@ -225,7 +226,7 @@ impl Inner {
             DialError::Refused => {
                 self.metrics.unreachable();
                 // The table may not have heard yet that the instance is gone.
-                self.hint.notify_one();
+                self.looks.ask();
                 Notice::Unreachable
             }
         }

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::answer::{AnswerBody, Asked, Notice, Report, X_REQUEST_ID, report};
 use super::connection::{Client, Exchange, Pass};
-use super::gate::Unavailable;
+use super::gate::{Session, Unavailable};
 use super::host::{HostError, Label};
 use super::routes::Site;
-use super::upstream::{Backend, BodyFault, DialError, RequestBody, SendError};
+use super::upstream::{Backend, BodyFault, DialError, RelayedBody, RequestBody, ended_early};
 use super::wire::{FAULT_METHOD, Fault};
 use super::{Inner, OWN_PATHS, cookies, headers, origin, tunnel};
 
@@ -68,7 +68,7 @@ impl Inner {
                 if !origin::may_pass(&parts.method, &parts.headers, &origin) {
                     return Err(Notice::CrossSite);
                 }
-                let redeemed = self.redeem(site.as_ref(), &parts.uri, &parts.headers, asked);
+                let redeemed = self.redeem(&label, &parts.uri, &parts.headers, asked);
                 // Boxed, as is every rare way: the future of a request is moved with room for the largest.
                 return Box::pin(redeemed).await;
             }
@@ -89,11 +89,18 @@ impl Inner {
         if !same_origin {
             return Err(Notice::CrossSite);
         }
+        let site = if site.backend.is_some() {
+            site
+        } else {
+            match Box::pin(self.looked_up(&label, &session)).await {
+                Some(site) => site,
+                None => return self.offer_sign_in(&label, &parts, own_page, asked),
+            }
+        };
         if own_page.is_some() {
             return Ok(report(&self.report(&site, asked).await, asked));
         }
         let Some(backend) = site.backend.clone() else {
-            self.hint.notify_one();
             return Ok(self.answers.waiting(
                 &self.report(&site, asked).await,
                 asked,
@@ -114,7 +121,7 @@ impl Inner {
         &self,
         headers: &HeaderMap,
         site: Option<&Arc<Site>>,
-    ) -> Result<Option<Arc<super::gate::Session>>, Notice> {
+    ) -> Result<Option<Arc<Session>>, Notice> {
         match cookies::only(headers, cookies::INSTANCE) {
             Some(secret) => self
                 .gate
@@ -123,6 +130,15 @@ impl Inner {
                 .map_err(|Unavailable| Notice::StoreUnavailable),
             None => Ok(None),
         }
+    }
+
+    /// The site by the store and not only by the table, which may be a moment behind: where the API has said
+    /// "running", nobody is told to wait. `None` where it is not the session's any more.
+    async fn looked_up(&self, label: &Label, session: &Session) -> Option<Arc<Site>> {
+        self.looks.fresh().await;
+        self.table
+            .get(label.as_str())
+            .filter(|site| session.is_for(site))
     }
 
     fn offer_sign_in(
@@ -181,25 +197,36 @@ impl Inner {
         Ok(response.map(AnswerBody::relayed))
     }
 
-    /// A connection that was used before may have been closed meanwhile: then the next one is tried, as long as
-    /// nothing of the request was sent.
+    /// Sends the request, once, or twice where that may be.
+    ///
+    /// An instance closes connections that rest, and nothing says so before a request is on its way: its end may
+    /// already be closed when the request arrives. So a request that may be repeated (RFC 9110 §9.2.2) goes again
+    /// when a connection that was used before ended under it, on a fresh one, and not a third time. Any other never
+    /// takes a connection that was used before: its failure could not be told from success.
     async fn send(
         &self,
         backend: &Arc<Backend>,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<super::upstream::RelayedBody>, Failure> {
-        loop {
-            let lease = backend
-                .lease(&self.config.limits.upstream)
-                .await
-                .map_err(Failure::Dial)?;
-            let reused = lease.is_reused();
-            match lease.send(request).await {
-                Ok(response) => return Ok(response),
-                Err(SendError::NotSent(again)) if reused => request = *again,
-                Err(SendError::NotSent(_)) => return Err(Failure::Dial(DialError::Refused)),
-                Err(SendError::Broken(error)) => return Err(Failure::Broken(error)),
+        request: Request<RequestBody>,
+    ) -> Result<Response<RelayedBody>, Failure> {
+        let limits = &self.config.limits.upstream;
+        let repeatable = request.method().is_idempotent() && request.body().is_empty();
+        let lease = if repeatable {
+            backend.lease(limits).await
+        } else {
+            backend.lease_fresh(limits).await
+        }
+        .map_err(Failure::Dial)?;
+        if !lease.is_reused() {
+            return lease.send(request).await.map_err(Failure::Broken);
+        }
+        let again = without_body(&request);
+        match lease.send(request).await {
+            Err(error) if ended_early(&error) => {
+                tracing::debug!(error = %chain(&error), "an instance closed a connection under a request");
+                let lease = backend.lease_fresh(limits).await.map_err(Failure::Dial)?;
+                lease.send(again).await.map_err(Failure::Broken)
             }
+            answer => answer.map_err(Failure::Broken),
         }
     }
 
@@ -220,6 +247,8 @@ impl Inner {
     fn explain(&self, failure: &Failure, client: &Client) -> Notice {
         match failure {
             Failure::Dial(error) => self.dial_notice(*error),
+            // Nothing of the request was sent.
+            Failure::Broken(error) if error.is_canceled() => self.dial_notice(DialError::Refused),
             Failure::Broken(error) => match body_fault(error) {
                 Some(BodyFault::TooLarge) => {
                     Notice::UploadTooLarge(self.config.limits.upstream.upload)
@@ -300,6 +329,15 @@ fn check_target(parts: &Parts) -> Result<Option<&str>, Notice> {
         "" => Some(""),
         _ => rest.strip_prefix('/'),
     }))
+}
+
+/// The same request once more; its body was empty.
+fn without_body(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut again = Request::new(RequestBody::Empty);
+    again.method_mut().clone_from(request.method());
+    again.uri_mut().clone_from(request.uri());
+    again.headers_mut().clone_from(request.headers());
+    again
 }
 
 /// The request as it goes to the instance: the path alone, byte for byte, and its own version.

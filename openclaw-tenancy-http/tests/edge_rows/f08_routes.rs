@@ -1,9 +1,14 @@
 //! F8 and I9: a route leads to the instance that is there now, and to nobody else's.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
+use openclaw_tenancy::clock::SystemClock;
 use openclaw_tenancy::id::Generation;
+use openclaw_tenancy::memory::{Faults, Faulty};
 use openclaw_tenancy::tenant::Power;
+use tokio::task::JoinSet;
 
 use crate::support::{Connection, Instance, World, get};
 
@@ -63,6 +68,86 @@ async fn f08_no_502_once_running_is_shown() {
             "{round}"
         );
     }
+}
+
+/// What the store says is what the edge does, also where nobody has told it: no hint comes and no poll is due.
+#[tokio::test]
+async fn f08_no_waiting_page_once_running_is_shown() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "alpha").await;
+    let cookie = world.sign_in(&tenant).await;
+    let asked = [&*tenant.host(), &cookie];
+    for round in 0..100 {
+        world
+            .observe(&tenant, |observed| {
+                observed.locations[0].container.as_mut().unwrap().ready_at = None
+            })
+            .await;
+        assert_eq!(get(world.address, "/", &asked).await.status, 503, "{round}");
+        world.set_ready_unheard(&tenant, true).await;
+        assert_eq!(get(world.address, "/", &asked).await.status, 200, "{round}");
+    }
+}
+
+/// The page that waits asks the same way.
+#[tokio::test]
+async fn f08_a_waiting_page_hears_at_once_that_it_is_over() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let cookie = world.sign_in(&tenant).await;
+    let asked = [&*tenant.host(), &cookie];
+    let status = "/__openclaw-tenancy/status";
+    for _ in 0..10 {
+        world.set_ready_unheard(&tenant, false).await;
+        world.observe(&tenant, |_| {}).await;
+        assert_eq!(
+            get(world.address, status, &asked).await.json()["ready"],
+            false
+        );
+        world.set_ready_unheard(&tenant, true).await;
+        assert_eq!(
+            get(world.address, status, &asked).await.json()["ready"],
+            true
+        );
+    }
+}
+
+/// A26: however many ask for an instance that is not ready, the store is asked as often as it would be for one who
+/// asks without pause.
+#[tokio::test]
+async fn f08_a_flood_at_a_starting_instance_does_not_reach_the_store() {
+    let faults = Faults::new(Arc::new(SystemClock));
+    let world = World::with(
+        |_| {},
+        |store, access| (Arc::new(Faulty::new(store, faults.clone())), access),
+    )
+    .await;
+    let tenant = world.ready("alpha", 0).await;
+    let cookie = world.sign_in(&tenant).await;
+    world.set_ready_unheard(&tenant, false).await;
+    world.observe(&tenant, |_| {}).await;
+    let request = format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", tenant.host());
+    let (calls, began) = (faults.calls(), Instant::now());
+    let mut flood = JoinSet::new();
+    for _ in 0..100 {
+        let (address, request) = (world.address, request.clone());
+        flood.spawn(async move {
+            let mut connection = Connection::open(address).await;
+            for _ in 0..50 {
+                connection.send(&request).await;
+                assert_eq!(connection.answer().await.unwrap().status, 503);
+            }
+        });
+    }
+    flood.join_all().await;
+    let (calls, took) = (faults.calls() - calls, began.elapsed());
+    println!("5000 requests in {took:.1?}: {calls} calls of the store");
+    // One look is one call where nothing has changed, and 20 ms lie between two.
+    assert!(
+        u128::from(calls) <= took.as_millis() / 20 + 2,
+        "{calls} in {took:?}"
+    );
 }
 
 #[tokio::test]

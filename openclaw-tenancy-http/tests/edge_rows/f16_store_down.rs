@@ -80,3 +80,31 @@ async fn f16_store_down_sessions_that_are_known_go_on() {
     })
     .await;
 }
+
+/// Whoever waits for an instance is told so by what is known, whether the store answers an error or nothing.
+#[tokio::test]
+async fn f16_store_down_an_instance_that_is_not_ready_still_says_so() {
+    for fault in [Fault::Fail, Fault::HangBefore] {
+        let faults = Faults::new(Arc::new(SystemClock));
+        let world = World::with(
+            |_| {},
+            |store, access| (Arc::new(Faulty::new(store, faults.clone())), access),
+        )
+        .await;
+        let tenant = world.ready("alpha", 0).await;
+        let cookie = world.sign_in(&tenant).await;
+        world.set_ready_unheard(&tenant, false).await;
+        world.observe(&tenant, |_| {}).await;
+        (0..1000).for_each(|call| faults.at(faults.calls() + call, fault));
+        for _ in 0..3 {
+            let asked_at = Instant::now();
+            let answer = get(world.address, "/", &[&tenant.host(), &cookie]).await;
+            assert_eq!(answer.status, 503, "{fault:?}");
+            assert_eq!(
+                answer.json()["type"],
+                "urn:openclaw-tenancy:problem:instance-not-ready"
+            );
+            assert!(asked_at.elapsed() < Duration::from_secs(5), "{fault:?}");
+        }
+    }
+}

@@ -70,10 +70,18 @@ async fn bodies_stream_both_ways_and_connections_are_kept() {
     );
     connection.send(chunked).await;
     assert_eq!(connection.answer().await.unwrap().json()["length"], 5);
-    let connections = instance
-        .connections
-        .load(std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(connections, 1, "one connection served five requests");
+    let connections = || {
+        instance
+            .connections
+            .load(std::sync::atomic::Ordering::SeqCst)
+    };
+    assert_eq!(connections(), 5, "what may not be repeated has its own");
+    let look = format!("GET / HTTP/1.1\r\n{}\r\n{cookie}\r\n\r\n", tenant.host());
+    for _ in 0..5 {
+        connection.send(&look).await;
+        assert_eq!(connection.answer().await.unwrap().status, 200);
+    }
+    assert_eq!(connections(), 5, "what may be repeated takes a kept one");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod a19_header_spoofing;
 mod a20_cross_site_websocket;
 mod a26_exhaustion;
 mod a27_a28_logs;
+mod connections;
 mod f08_routes;
 mod f16_store_down;
 mod flow;

@@ -9,14 +9,16 @@ use openclaw_tenancy::error::chain;
 use openclaw_tenancy::id::TenantId;
 use openclaw_tenancy::store::{StoreError, TenantStore};
 use openclaw_tenancy::tenant::Tenant;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::table::Put;
-use super::{RouteTable, Site, SiteRules};
+use super::{Looks, RouteTable, Site, SiteRules};
 
 /// Changes are asked for this often where no hint comes: those of another replica.
 const POLL: Duration = Duration::from_millis(250);
+/// Between two looks at the store, however many are asked for.
+const PAUSE: Duration = Duration::from_millis(20);
 /// The whole table is read anew this often: what a restored database took back shows then at the latest.
 const RESYNC: Duration = Duration::from_secs(600);
 /// One answer has at most so many tenants.
@@ -31,7 +33,7 @@ pub(in crate::edge) struct Follower {
     store: Arc<dyn TenantStore>,
     clock: Arc<dyn Clock>,
     rules: Arc<SiteRules>,
-    hint: Arc<Notify>,
+    looks: Arc<Looks>,
     reached: watch::Sender<Option<u64>>,
     slugs: HashMap<TenantId, Box<str>>,
     after: u64,
@@ -44,7 +46,7 @@ impl Follower {
         store: Arc<dyn TenantStore>,
         clock: Arc<dyn Clock>,
         rules: Arc<SiteRules>,
-        hint: Arc<Notify>,
+        looks: Arc<Looks>,
         reached: watch::Sender<Option<u64>>,
     ) -> Self {
         Self {
@@ -52,7 +54,7 @@ impl Follower {
             store,
             clock,
             rules,
-            hint,
+            looks,
             reached,
             slugs: HashMap::new(),
             after: 0,
@@ -63,6 +65,7 @@ impl Follower {
     /// Follows the store; never ends by itself. A store that does not answer leaves the table as it is.
     pub(in crate::edge) async fn run(mut self) {
         loop {
+            let look = self.looks.begin();
             match self.step().await {
                 Ok(()) => {
                     self.reached.send_replace(Some(self.after));
@@ -71,8 +74,10 @@ impl Follower {
                     tracing::warn!(error = %chain(&error), "routes cannot be brought up to date");
                 }
             }
+            self.looks.end(look);
+            self.clock.sleep(PAUSE).await;
             tokio::select! {
-                () = self.hint.notified() => {}
+                () = self.looks.asked() => {}
                 () = self.clock.sleep(POLL) => {}
             }
         }

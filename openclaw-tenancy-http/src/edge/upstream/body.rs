@@ -22,6 +22,12 @@ pub(in crate::edge) enum RequestBody {
     },
 }
 
+impl RequestBody {
+    pub(in crate::edge) const fn is_empty(&self) -> bool {
+        matches!(self, Self::Empty)
+    }
+}
+
 /// Why an upload ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::edge) enum BodyFault {

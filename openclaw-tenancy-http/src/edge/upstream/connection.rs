@@ -1,7 +1,9 @@
 //! One HTTP/1.1 connection to an instance, driven by whoever uses it.
 
+use std::error::Error as _;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -61,21 +63,21 @@ impl Connection {
     }
 }
 
+/// Whether the connection ended before an answer's head was complete. An answer that is no HTTP is another error.
+pub(in crate::edge) fn ended_early(error: &hyper::Error) -> bool {
+    error.is_canceled()
+        || error.is_incomplete_message()
+        || error
+            .source()
+            .is_some_and(|source| source.is::<io::Error>())
+}
+
 /// A connection while one request is under way on it.
 #[derive(Debug)]
 pub(in crate::edge) struct Lease {
     connection: Box<Connection>,
     place: Place,
     reused: bool,
-}
-
-/// Why a request has no answer.
-#[derive(Debug)]
-pub(in crate::edge) enum SendError {
-    /// Nothing of it was sent: here it is again. Boxed: it is large and rare.
-    NotSent(Box<Request<RequestBody>>),
-    /// It may have been sent.
-    Broken(hyper::Error),
 }
 
 impl Lease {
@@ -87,7 +89,7 @@ impl Lease {
         }
     }
 
-    /// Whether the connection had served before: then it may have been closed under the request.
+    /// Whether the connection had served before: then it may be closed under the request.
     pub(in crate::edge) const fn is_reused(&self) -> bool {
         self.reused
     }
@@ -96,20 +98,14 @@ impl Lease {
     pub(in crate::edge) async fn send(
         mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<RelayedBody>, SendError> {
-        let mut answer = pin!(self.connection.sender.try_send_request(request));
+    ) -> Result<Response<RelayedBody>, hyper::Error> {
+        let mut answer = pin!(self.connection.sender.send_request(request));
         let answer = poll_fn(|cx| {
             self.connection.drive(cx);
             answer.as_mut().poll(cx)
         })
         .await;
-        match answer {
-            Ok(response) => Ok(response.map(|body| RelayedBody::new(body, self))),
-            Err(mut failed) => Err(match failed.take_message() {
-                Some(request) => SendError::NotSent(Box::new(request)),
-                None => SendError::Broken(failed.into_error()),
-            }),
-        }
+        answer.map(|response| response.map(|body| RelayedBody::new(body, self)))
     }
 
     /// The body, moved on by the connection first.

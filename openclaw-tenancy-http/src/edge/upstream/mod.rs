@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::body::{BodyFault, RelayedBody, RequestBody};
 use self::connection::Connection;
-pub(super) use self::connection::{Lease, SendError};
+pub(super) use self::connection::{Lease, ended_early};
 
-/// A connection that is idle at two reapings is closed, so within 4 s. Node closes its side after 5 s.
-const REAP_EVERY: Duration = Duration::from_secs(2);
+/// A connection that is idle at two reapings is closed, so within 2 s. Node closes its side after 5 s, or sooner as
+/// the edge sees it: while its event loop is busy it reads no request, and then its timers come first.
+const REAP_EVERY: Duration = Duration::from_secs(1);
 /// More idle connections to one instance are not kept.
 const MAX_IDLE: usize = 64;
 
@@ -80,7 +81,8 @@ impl Backend {
         &self.retired
     }
 
-    /// A connection for one request, one that was used before where there is one.
+    /// A connection for one request, one that was used before where there is one. The instance may be about to close
+    /// that: only what may be sent again goes over it.
     pub(super) async fn lease(
         self: &Arc<Self>,
         limits: &UpstreamLimits,
@@ -91,6 +93,19 @@ impl Backend {
                 return Ok(Lease::new(connection, place, true));
             }
         }
+        self.connect(place, limits).await
+    }
+
+    /// A connection for one request that nothing was sent on before.
+    pub(super) async fn lease_fresh(
+        self: &Arc<Self>,
+        limits: &UpstreamLimits,
+    ) -> Result<Lease, DialError> {
+        self.connect(Place::take(self, limits.requests)?, limits)
+            .await
+    }
+
+    async fn connect(&self, place: Place, limits: &UpstreamLimits) -> Result<Lease, DialError> {
         let connection = Connection::open(self.dial(limits).await?).await?;
         Ok(Lease::new(Box::new(connection), place, false))
     }

@@ -76,7 +76,11 @@ impl Instance {
         .await
     }
 
-    async fn start<F>(address: Ipv4Addr, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    /// Serves each connection as it is told to.
+    pub(crate) async fn start<F>(
+        address: Ipv4Addr,
+        serve: impl Fn(TcpStream) -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {

@@ -218,12 +218,23 @@ impl World {
             settlement.gone = true;
         })
         .await;
+        self.followed().await;
     }
 
     /// Writes what a worker saw, as a worker does, and waits until the edge has heard of it.
     pub(crate) async fn observe(&self, tenant: &Tenant, change: impl FnOnce(&mut Observed)) {
         self.settle(tenant, |settlement| change(&mut settlement.observed))
             .await;
+        self.followed().await;
+    }
+
+    /// Writes whether an instance is ready, and tells the edge nothing.
+    pub(crate) async fn set_ready_unheard(&self, tenant: &Tenant, ready: bool) {
+        self.settle(tenant, |settlement| {
+            let container = settlement.observed.locations[0].container.as_mut().unwrap();
+            container.ready_at = container.started_at.filter(|_| ready);
+        })
+        .await;
     }
 
     async fn settle(&self, tenant: &Tenant, change: impl FnOnce(&mut Settlement)) {
@@ -263,7 +274,6 @@ impl World {
                     .unwrap();
             }
         }
-        self.followed().await;
     }
 
     /// Changes what is wanted, and waits until the edge has heard of it.
