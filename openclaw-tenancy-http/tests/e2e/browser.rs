@@ -1,5 +1,6 @@
 //! A person's browser: headless Chromium, driven by the `WebDriver` protocol.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -19,12 +20,23 @@ const LOOK: Duration = Duration::from_millis(200);
 /// One command of the protocol, a page's load included.
 const COMMAND: Duration = Duration::from_secs(120);
 
+/// What Chromium says of requests that waited for a connection when the machine's network changed, such as by an
+/// engine that makes one for a container. No server hears of these.
+const NETWORK_CHANGED: &str = "net::ERR_NETWORK_CHANGED";
+
+/// What it says of those whose answer a page's service worker was to fetch, and lost.
+const WORKER_FAILED: &str = "net::ERR_FAILED";
+
 /// A browser with a profile of its own.
 pub(crate) struct Browser {
     client: reqwest::Client,
     session: String,
     pictures: PathBuf,
     taken: usize,
+    /// What pages have asked for, by the browser's number.
+    asked_for: HashMap<String, String>,
+    /// The network has changed while a page was loading.
+    changed: bool,
     _driver: Child,
     _profile: tempfile::TempDir,
 }
@@ -68,13 +80,15 @@ impl Browser {
             session: format!("http://127.0.0.1:{port}/session"),
             pictures,
             taken: 0,
+            asked_for: HashMap::new(),
+            changed: false,
             _driver: child,
             _profile: profile,
         };
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": {
-            "binary": chromium,
-            "args": arguments,
-        }}}});
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "goog:chromeOptions": { "binary": chromium, "args": arguments },
+            "goog:loggingPrefs": { "performance": "ALL" },
+        }}});
         let session = browser.post("", wanted).await.expect("a session");
         let id = session["sessionId"].as_str().expect("a session's id");
         browser.session = format!("{}/{id}", browser.session);
@@ -96,10 +110,7 @@ impl Browser {
     pub(crate) async fn shown(&self, css: &str, within: Duration) -> Element<'_> {
         let end = Instant::now() + within;
         loop {
-            let script = "const e = document.querySelector(arguments[0]); \
-                return e && e.checkVisibility() ? e : null";
-            let found = self.script(script, json!([css])).await;
-            if let Some(id) = found[ELEMENT].as_str() {
+            if let Some(id) = self.find(css).await {
                 return Element {
                     browser: self,
                     path: format!("/element/{id}"),
@@ -115,6 +126,13 @@ impl Browser {
         }
     }
 
+    async fn find(&self, css: &str) -> Option<String> {
+        let script = "const e = document.querySelector(arguments[0]); \
+            return e && e.checkVisibility() ? e : null";
+        let found = self.script(script, json!([css])).await;
+        found[ELEMENT].as_str().map(str::to_owned)
+    }
+
     /// Waits until the page's text says `words`.
     pub(crate) async fn says(&self, words: &str, within: Duration) {
         let end = Instant::now() + within;
@@ -127,6 +145,68 @@ impl Browser {
             );
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Waits until a page of many parts shows an element, and loads it again where the network changed meanwhile, as
+    /// a person would.
+    pub(crate) async fn loads(&mut self, css: &str, within: Duration) {
+        let end = Instant::now() + within;
+        loop {
+            if self.network_changed().await {
+                println!("the machine's network changed under the page: loaded again");
+                self.post("/refresh", json!({})).await.unwrap();
+            } else if self.find(css).await.is_some() {
+                return;
+            }
+            assert!(
+                Instant::now() < end,
+                "no {css} within {within:?} at {}, but: {}",
+                self.url().await,
+                self.text().await
+            );
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether requests to this machine were lost to a change of the network since this was last asked. Any other
+    /// loss fails the test: an error of the connection, or an answer of the edge's of 500 and more.
+    pub(crate) async fn network_changed(&mut self) -> bool {
+        let log = self.post("/se/log", json!({ "type": "performance" })).await;
+        let log = log.expect("the browser's log");
+        let mut lost = Vec::new();
+        for entry in log.as_array().unwrap() {
+            let entry: Value = serde_json::from_str(entry["message"].as_str().unwrap()).unwrap();
+            let (event, about) = (&entry["message"]["method"], &entry["message"]["params"]);
+            let id = about["requestId"].as_str().unwrap_or_default();
+            if event == "Network.requestWillBeSent" {
+                let url = about["request"]["url"].as_str().unwrap_or_default();
+                self.asked_for.insert(id.to_owned(), url.to_owned());
+            }
+            let Some(url) = self.asked_for.get(id).filter(|url| is_here(url)) else {
+                continue;
+            };
+            match event.as_str().unwrap_or_default() {
+                "Network.responseReceived" => {
+                    let answer = &about["response"];
+                    let failed = answer["status"].as_u64().unwrap_or_default() >= 500;
+                    // `OpenClaw`'s own are plain JSON, such as 502 for an avatar that the internet has.
+                    let of_edge = answer["mimeType"] != "application/json";
+                    assert!(!(failed && of_edge), "{url} was answered with {answer}");
+                }
+                // One that the page itself gave up is not lost.
+                "Network.loadingFailed" if about["canceled"] != true => {
+                    let why = about["errorText"].as_str().unwrap_or_default();
+                    lost.push((url.clone(), why.to_owned()));
+                }
+                _ => {}
+            }
+        }
+        self.changed |= lost.iter().any(|(_, why)| why == NETWORK_CHANGED);
+        for (url, why) in &lost {
+            let by_network = why == NETWORK_CHANGED || (self.changed && why == WORKER_FAILED);
+            assert!(by_network, "{url} was lost: {why}");
+        }
+        !lost.is_empty()
     }
 
     /// What the page says, as a person reads it. A page on its way says nothing yet.
@@ -217,4 +297,12 @@ impl Element<'_> {
         let typed = self.browser.post(&path, json!({ "text": text })).await;
         typed.unwrap();
     }
+}
+
+/// Whether a URL is this machine's: Chromium and `OpenClaw` ask elsewhere too, where there may be no network.
+fn is_here(url: &str) -> bool {
+    let url: Option<reqwest::Url> = url.parse().ok();
+    url.as_ref()
+        .and_then(reqwest::Url::host_str)
+        .is_some_and(|host| host.rsplit('.').next() == Some("localhost"))
 }

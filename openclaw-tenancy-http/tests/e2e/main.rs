@@ -64,10 +64,6 @@ impl Parts {
 
 #[tokio::test]
 async fn a_person_signs_in_creates_opens_chats_and_deletes() {
-    if std::env::var_os("TENANCY_TEST_LONG").is_none() {
-        println!("skipped: part of the long run (`cargo xtask test --long`)");
-        return;
-    }
     let Some(parts) = Parts::given() else { return };
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (api, edge) = (free_port(), free_port());
@@ -127,6 +123,8 @@ async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, d
         .click()
         .await;
     browser.window(2, PAGE).await;
+    let composer = r#"textarea[aria-label="Chat composer"]"#;
+    browser.loads(composer, OPENCLAW).await;
     browser.says("Connected", OPENCLAW).await;
     println!(
         "click to running {running:.1?}, to connected {:.1?}",
@@ -136,8 +134,6 @@ async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, d
     assert!(at.contains(".localhost:"), "{at}");
     let text = browser.text().await.to_lowercase();
     assert!(!text.contains("pairing required"), "{text}");
-    let composer = r#"textarea[aria-label="Chat composer"]"#;
-    browser.shown(composer, OPENCLAW).await;
     browser.picture("connected").await;
 
     let sent = Instant::now();
@@ -150,6 +146,7 @@ async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, d
     browser.says(model::ANSWER, OPENCLAW).await;
     println!("message to answer {:.1?}", sent.elapsed());
     assert!(model.asked() > 0);
+    browser.network_changed().await;
     browser.picture("answered").await;
     browser.close_window().await;
     browser.window(1, PAGE).await;
