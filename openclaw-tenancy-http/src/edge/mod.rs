@@ -13,7 +13,8 @@
 //!
 //! **Architecture invariants.** Which instance a request is for is decided by `host` alone, for routing and for
 //! authorisation. Nothing reaches an instance that did not pass `gate`: no path, method or agent is exempt. What
-//! `headers` takes off is taken off before ours is set. No body is collected.
+//! `headers` takes off is taken off before ours is set. No body is collected. A request reaches an instance once, and a
+//! second time only where that is the same as once.
 
 mod answer;
 mod client;

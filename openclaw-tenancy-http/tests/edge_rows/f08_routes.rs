@@ -113,6 +113,29 @@ async fn f08_a_waiting_page_hears_at_once_that_it_is_over() {
     }
 }
 
+/// The console goes by the store: a session handed over is one for the making that there is now.
+#[tokio::test]
+async fn f08_a_hand_over_is_to_what_the_store_says() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "alpha").await;
+    for generation in (2..12).map(Generation) {
+        let (code, pre) = world.hand_over(&tenant, |_| {}).await;
+        world
+            .observe_unheard(&tenant, |observed| {
+                observed.generation = generation;
+                observed.locations[0].generation = generation;
+            })
+            .await;
+        let answer = world.redeem(&tenant, &code, &pre, "/").await;
+        let session = answer.cookie("__Host-oct-instance").expect("a session");
+        let cookie = format!("Cookie: __Host-oct-instance={session}");
+        world.observe(&tenant, |_| {}).await;
+        let answer = get(world.address, "/", &[&tenant.host(), &cookie]).await;
+        assert_eq!(answer.status, 200, "{generation:?}");
+    }
+}
+
 /// A26: however many ask for an instance that is not ready, the store is asked as often as it would be for one who
 /// asks without pause.
 #[tokio::test]

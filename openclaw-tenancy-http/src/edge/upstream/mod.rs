@@ -112,6 +112,10 @@ impl Backend {
 
     /// A fresh connection, not pooled.
     pub(super) async fn dial(&self, limits: &UpstreamLimits) -> Result<TcpStream, DialError> {
+        // A request may have come here long ago and be sent again now: the address may be another instance's since.
+        if self.retired.is_cancelled() {
+            return Err(DialError::Refused);
+        }
         let stream = timeout(limits.connect, TcpStream::connect(self.address()))
             .await
             .map_err(|_| DialError::Refused)?

@@ -223,15 +223,24 @@ impl World {
 
     /// Writes what a worker saw, as a worker does, and waits until the edge has heard of it.
     pub(crate) async fn observe(&self, tenant: &Tenant, change: impl FnOnce(&mut Observed)) {
+        self.observe_unheard(tenant, change).await;
+        self.followed().await;
+    }
+
+    /// Writes what a worker saw, and tells the edge nothing.
+    pub(crate) async fn observe_unheard(
+        &self,
+        tenant: &Tenant,
+        change: impl FnOnce(&mut Observed),
+    ) {
         self.settle(tenant, |settlement| change(&mut settlement.observed))
             .await;
-        self.followed().await;
     }
 
     /// Writes whether an instance is ready, and tells the edge nothing.
     pub(crate) async fn set_ready_unheard(&self, tenant: &Tenant, ready: bool) {
-        self.settle(tenant, |settlement| {
-            let container = settlement.observed.locations[0].container.as_mut().unwrap();
+        self.observe_unheard(tenant, |observed| {
+            let container = observed.locations[0].container.as_mut().unwrap();
             container.ready_at = container.started_at.filter(|_| ready);
         })
         .await;
