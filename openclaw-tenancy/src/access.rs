@@ -90,6 +90,21 @@ pub struct Account {
     pub created_at: Timestamp,
 }
 
+impl Account {
+    /// Takes over the e-mail and the name that `identity` has, and keeps those it is silent about.
+    ///
+    /// A provider leaves a claim out for reasons of its own: a scope that was not granted, a userinfo
+    /// endpoint that was down. None of them says that the person has no e-mail any more.
+    pub fn update_contact(&mut self, identity: &Identity) {
+        if identity.email.is_some() {
+            self.email.clone_from(&identity.email);
+        }
+        if identity.name.is_some() {
+            self.name.clone_from(&identity.name);
+        }
+    }
+}
+
 /// What an account may do beyond what everybody may.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Rights {
@@ -158,10 +173,16 @@ pub trait AccessStore: std::fmt::Debug + Send + Sync + 'static {
     /// Removing none is success.
     async fn sweep_grants(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// The account of this identity, made with `id` if there is none; contact and name are brought up to date.
+    /// The account of this identity, made with `id` if there is none.
+    ///
+    /// # Behavior
+    /// - E-mail and name are brought up to date as [`Account::update_contact`] does it: what `identity` has is
+    ///   taken over, and what it is silent about stays as it was.
+    /// - Rights stay as they are.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
+    /// - [`StoreError::Conflict`] when the identity is new and `id` is another account's.
+    /// - [`StoreError::Unavailable`].
     ///
     /// # Idempotency
     /// The account of one (issuer, subject) is one, however many ask at once.

@@ -223,6 +223,10 @@ const ACCESS: &[(&str, AccessBug)] = &[
         AccessBug::KeepsOldContact,
     ),
     (
+        "sign_in_keeps_contact_text_that_is_not_sent",
+        AccessBug::ForgetsContact,
+    ),
+    (
         "sign_in_binds_to_issuer_and_subject_alone",
         AccessBug::JoinsByEmail,
     ),

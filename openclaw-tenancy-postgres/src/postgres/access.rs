@@ -125,10 +125,11 @@ impl Run<PgConnection> for SignIn {
     }
 }
 
-/// The account of this identity, brought up to date.
+/// The account of this identity, brought up to date as `Account::update_contact` does it.
 async fn find(identity: &Identity, on: &mut PgConnection) -> Result<Option<Account>, sqlx::Error> {
     let row: Option<AccountRow> = sqlx::query_as(
-        "UPDATE accounts SET email = $3, name = $4 WHERE issuer = $1 AND subject = $2 \
+        "UPDATE accounts SET email = COALESCE($3, email), name = COALESCE($4, name) \
+             WHERE issuer = $1 AND subject = $2 \
              RETURNING id, issuer, subject, email, name, admin, plan, created_at",
     )
     .bind(&identity.who.issuer)

@@ -116,8 +116,7 @@ impl AccessStore for MemoryAccess {
                 rights: Rights::default(),
                 created_at: now,
             });
-        account.email = identity.email;
-        account.name = identity.name;
+        account.update_contact(&identity);
         let account = account.clone();
         tables.subjects.insert(identity.who, account.id);
         Ok(account)

@@ -30,6 +30,7 @@ pub(crate) enum Bug {
     SweepsAll,
     NewAccountEachTime,
     KeepsOldContact,
+    ForgetsContact,
     JoinsByEmail,
     TakesOverIds,
     RacySignIn,
@@ -189,8 +190,13 @@ impl AccessStore for Broken {
             }
             _ => {}
         }
+        let sent = (identity.email.clone(), identity.name.clone());
         let answer = self.inner.sign_in(identity, id, now).await;
         match (self.bug, answer) {
+            (Bug::ForgetsContact, Ok(mut account)) => {
+                (account.email, account.name) = sent;
+                Ok(account)
+            }
             (Bug::TakesOverIds, Err(StoreError::Conflict { .. })) => {
                 let account = self.inner.account(id).await?;
                 account.ok_or(StoreError::NotFound { what: "account" })

@@ -42,27 +42,64 @@ pub async fn sign_in_makes_an_account_once(fixture: &dyn AccessFixture) {
     assert_eq!(second, None, "the second id was not used");
 }
 
-/// E-mail and name follow the provider, also to nothing; rights do not.
+/// E-mail and name follow the provider; rights do not.
 pub async fn sign_in_brings_contact_text_up_to_date(fixture: &dyn AccessFixture) {
     let store = fixture.access();
-    sign_in(&*store, identity("alice"), 1).await;
+    let mut expected = sign_in(&*store, identity("alice"), 1).await;
     let rights = store.set_account_rights(id(1), admin()).await;
     rights.expect("the account is there");
-    for email in [Some("new@example.com".to_owned()), None] {
-        let changed = Identity {
-            email: email.clone(),
-            name: None,
-            ..identity("alice")
-        };
-        let account = sign_in(&*store, changed, 2).await;
-        assert_eq!(
-            (account.id, &account.email, &account.name),
-            (id(1), &email, &None)
-        );
-        assert_eq!(account.rights, admin());
-        let stored = store.account(id(1)).await.expect("an answer");
-        assert_eq!(stored, Some(account));
+    expected.rights = admin();
+    for (email, name) in [
+        ("new@example.com", "Alice"),
+        ("new@example.com", "Alice B."),
+        ("newer@example.com", "Alice C."),
+    ] {
+        expected.email = Some(email.to_owned());
+        expected.name = Some(name.to_owned());
+        signs_in_as(fixture, &expected, Some(email), Some(name)).await;
     }
+}
+
+/// A claim that is absent says nothing: the e-mail and the name that were known stay, each for itself.
+pub async fn sign_in_keeps_contact_text_that_is_not_sent(fixture: &dyn AccessFixture) {
+    let store = fixture.access();
+    let nothing = Identity {
+        email: None,
+        name: None,
+        ..identity("alice")
+    };
+    let mut expected = sign_in(&*store, nothing, 1).await;
+    assert_eq!((&expected.email, &expected.name), (&None, &None));
+    for (email, name) in [
+        (None, Some("Alice")),
+        (Some("alice@example.com"), None),
+        (None, None),
+        (None, Some("Alice B.")),
+        (Some("new@example.com"), None),
+        (None, None),
+    ] {
+        expected.email = email.map(str::to_owned).or(expected.email);
+        expected.name = name.map(str::to_owned).or(expected.name);
+        signs_in_as(fixture, &expected, email, name).await;
+    }
+}
+
+/// Alice signs in with this e-mail and name, and is answered, and kept, as `expected`.
+async fn signs_in_as(
+    fixture: &dyn AccessFixture,
+    expected: &Account,
+    email: Option<&str>,
+    name: Option<&str>,
+) {
+    let sent = Identity {
+        email: email.map(str::to_owned),
+        name: name.map(str::to_owned),
+        ..identity("alice")
+    };
+    let account = sign_in(&*fixture.access(), sent, 2).await;
+    assert_eq!(&account, expected, "sent {email:?} and {name:?}");
+    let stored = fixture.replica().account(expected.id).await;
+    assert_eq!(stored.expect("an answer"), Some(account));
 }
 
 /// A13: who somebody is is exactly issuer and subject; an equal e-mail joins nothing.

@@ -48,6 +48,7 @@ macro_rules! conformance_access {
             sweep_grants_removes_what_has_expired
             sign_in_makes_an_account_once
             sign_in_brings_contact_text_up_to_date
+            sign_in_keeps_contact_text_that_is_not_sent
             sign_in_binds_to_issuer_and_subject_alone
             sign_in_refuses_an_id_in_use
             concurrent_sign_ins_give_one_account
