@@ -4,10 +4,14 @@
 pub mod access;
 #[cfg(feature = "api")]
 pub mod api;
+#[cfg(feature = "oidc")]
+mod echo;
 #[cfg(feature = "edge")]
 pub mod edge;
 #[cfg(feature = "oidc")]
 pub mod identity;
+#[cfg(feature = "oidc")]
+pub mod json;
 #[cfg(feature = "api")]
 mod pages;
 #[cfg(feature = "server")]

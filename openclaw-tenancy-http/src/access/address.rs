@@ -37,17 +37,15 @@ impl TrustedProxies {
             };
             client = hop.to_canonical();
         }
-        network(client)
+        subscriber(client)
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
+/// The network that one subscriber has: an IPv4 address, or a `/64` of IPv6. Whoever counts by address counts this.
+pub(crate) fn subscriber(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::body::{Media, read, unsupported};
 use super::problem::{BodyFault, Expected, Fault, FieldFault, Kind, Problem, echo};
-use super::strict_json;
+use crate::json;
 
 /// Text fields are read up to here, in bytes; what has a narrower rule has it in the core.
 const MAX_TEXT: usize = 1024;
@@ -173,7 +173,7 @@ impl<S: Sync> FromRequest<S> for OptionalJson {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         match read(request).await? {
-            Some((Media::Json, bytes)) => Ok(Self(json(&bytes)?)),
+            Some((Media::Json, bytes)) => Ok(Self(object(&bytes)?)),
             Some((Media::Form, _)) => Err(unsupported("application/x-www-form-urlencoded")),
             None => Ok(Self(Fields::new(Map::new()))),
         }
@@ -195,7 +195,7 @@ impl<S: Sync> FromRequest<S> for JsonOrForm {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         match read(request).await? {
-            Some((Media::Json, bytes)) => Ok(Self::Json(json(&bytes)?)),
+            Some((Media::Json, bytes)) => Ok(Self::Json(object(&bytes)?)),
             Some((Media::Form, bytes)) => Ok(Self::Form(
                 Fields::of_form(&bytes).map_err(Kind::InvalidBody)?,
             )),
@@ -204,8 +204,8 @@ impl<S: Sync> FromRequest<S> for JsonOrForm {
     }
 }
 
-fn json(bytes: &[u8]) -> Result<Fields, Problem> {
-    let map = strict_json::object(bytes).map_err(Kind::InvalidBody)?;
+fn object(bytes: &[u8]) -> Result<Fields, Problem> {
+    let map = json::object(bytes).map_err(Kind::InvalidBody)?;
     Ok(Fields::new(map))
 }
 

@@ -23,7 +23,6 @@ pub(crate) mod query;
 mod rates;
 mod routes;
 mod state;
-mod strict_json;
 pub(crate) mod tenant_json;
 mod tenants;
 mod tenants_admin;

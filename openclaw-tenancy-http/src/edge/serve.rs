@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Edge, EdgeLimits};
-use crate::access::address::TrustedProxies;
+use crate::access::address::{TrustedProxies, subscriber};
 
 /// Sent to whom there is no place for, without reading anything.
 const NO_PLACE: &[u8] =
@@ -139,7 +139,7 @@ impl Places {
     fn take(&self, peer: IpAddr) -> Option<Place> {
         let peer = peer.to_canonical();
         let many = peer.is_loopback() || self.trusted.0.iter().any(|net| net.contains(&peer));
-        let address = (!many).then(|| network(peer));
+        let address = (!many).then(|| subscriber(peer));
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if taken.in_all >= self.in_all {
             return None;
@@ -171,14 +171,6 @@ impl Drop for Place {
                 taken.by_address.remove(&address);
             }
         }
-    }
-}
-
-/// What one subscriber has: an IPv4 address, or a `/64`.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

@@ -10,7 +10,6 @@
 
 mod cached;
 pub mod fetch;
-mod json;
 pub mod jwks;
 pub mod jwt;
 pub mod local;

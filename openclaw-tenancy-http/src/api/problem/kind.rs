@@ -8,6 +8,7 @@ use openclaw_tenancy::quantity::Bytes;
 
 use super::fault::FieldFault;
 use crate::access::csrf::CrossSite;
+use crate::json::JsonFault as BodyFault;
 
 /// How long a client waits when the database or a provider does not answer.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
@@ -145,41 +146,6 @@ pub enum Missing {
     Host,
     /// A provider.
     Provider,
-}
-
-/// What is wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BodyFault {
-    /// There is none.
-    Empty,
-    /// It is not UTF-8.
-    NotUtf8 {
-        /// The first byte that is not, from 0.
-        offset: usize,
-    },
-    /// It is not JSON, or not JSON alone; the parser's words, which quote nothing.
-    Syntax {
-        /// With line and column.
-        detail: String,
-    },
-    /// Something follows it.
-    TrailingData,
-    /// It is not an object.
-    NotAnObject,
-    /// A key stands twice in one object.
-    DuplicateKey {
-        /// Which, as it may be shown.
-        key: String,
-    },
-    /// A key or a text contains NUL.
-    Nul,
-    /// It is nested too deeply.
-    TooDeep {
-        /// The most levels.
-        limit: u8,
-    },
-    /// A number that cannot be kept exactly.
-    Number,
 }
 
 impl Kind {

@@ -22,13 +22,12 @@ use http::StatusCode;
 use openclaw_tenancy::error::Source;
 use serde::Serialize;
 
+pub use crate::json::JsonFault as BodyFault;
 pub use fault::{Expected, Fault, FieldFault};
-pub use kind::{BodyFault, Kind, Missing};
+pub use kind::{Kind, Missing};
 
 use super::lang::Lang;
-
-/// Echoed values are cut to this many characters.
-pub(crate) const MAX_VALUE_CHARS: usize = 80;
+pub(crate) use crate::echo::{MAX_VALUE_CHARS, echo};
 
 /// An error answer.
 #[derive(Debug)]
@@ -168,14 +167,6 @@ impl IntoResponse for Problem {
 /// A problem on its way through the layers.
 #[derive(Debug, Clone)]
 pub(crate) struct Carried(pub(crate) std::sync::Arc<Problem>);
-
-/// `text` as it may be echoed: cut, and without what a terminal or a log would obey.
-pub(crate) fn echo(text: &str) -> String {
-    text.chars()
-        .take(MAX_VALUE_CHARS)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
 
 /// `text` with the capital and the stop of a sentence, unless it begins or ends as it must.
 fn sentence(text: &str, lang: Lang) -> String {

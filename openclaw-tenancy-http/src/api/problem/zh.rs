@@ -2,7 +2,8 @@
 
 use openclaw_tenancy::host::Shortage;
 
-use super::kind::{BodyFault, Kind, Missing};
+use super::BodyFault;
+use super::kind::{Kind, Missing};
 use super::phrases::phrase;
 use super::{Fault, Words, sentence};
 use crate::access::csrf::CrossSite;

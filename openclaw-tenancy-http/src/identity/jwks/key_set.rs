@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
-use crate::identity::json;
 use crate::identity::jwt::{Algorithm, VerifyKey};
+use crate::json;
 
 /// More keys than this is an attack or a mistake, never a provider's rotation.
 pub(super) const MAX_KEYS: usize = 64;

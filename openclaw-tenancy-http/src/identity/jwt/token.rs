@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{self, Claims, Expect};
 use super::{Algorithm, JwtError, VerifyKey};
-use crate::identity::json;
+use crate::json;
 
 /// Longer tokens are refused unread: a header line of 16 KiB could not carry them, and ID tokens with many groups fit.
 pub const MAX_TOKEN_BYTES: usize = 32 * 1024;

@@ -10,8 +10,8 @@ use url::Url;
 
 use super::config::{OidcConfig, unusable};
 use crate::identity::fetch::Fetcher;
-use crate::identity::json;
 use crate::identity::jwks::Jwks;
+use crate::json;
 
 /// What we use of the description, checked.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use url::{Url, form_urlencoded};
 
 use super::config::{ClientCredential, OidcConfig, refused, unusable};
 use crate::identity::fetch::{Answer, Fetcher};
-use crate::identity::json;
+use crate::json;
 
 /// A token response (OIDC Core §3.1.3.3), nothing of it verified.
 pub(super) struct Tokens {

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::config::{refused, unusable};
 use crate::identity::fetch::Fetcher;
-use crate::identity::json;
+use crate::json;
 
 /// The claims at `endpoint`, if they are about `subject`.
 pub(super) async fn userinfo(

@@ -1,8 +1,9 @@
-//! One JSON object in a body, read so that no two readers can see two documents.
+//! One JSON object from outside, read so that no two readers can see two documents.
 //!
-//! `serde_json` keeps the last of two equal keys and turns a large integer into a float without a word; here
-//! both are refused, with a body that is not UTF-8, goes on after the object, contains NUL, or is nested deeper
-//! than anything we read.
+//! `serde_json` keeps the last of two equal keys (CVE-2017-12635 is the classic) and turns a large integer into a
+//! float without a word; here both are refused, with bytes that are not UTF-8, go on after the object, contain NUL,
+//! or are nested deeper than anything we read. A request's body, a provider's documents and the parts of a token
+//! all come in here.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::problem::{BodyFault, echo};
+use crate::echo::echo;
 
 /// The most levels of objects and arrays.
 const MAX_DEPTH: u8 = 32;
@@ -18,13 +19,60 @@ const MAX_DEPTH: u8 = 32;
 /// From here on not every integer is a float: 2^53.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Why bytes are not one strict JSON object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonFault {
+    /// There is none.
+    #[error("there is nothing")]
+    Empty,
+    /// It is not UTF-8.
+    #[error("not UTF-8 at byte {offset}")]
+    NotUtf8 {
+        /// The first byte that is not, from 0.
+        offset: usize,
+    },
+    /// It is not JSON, or not JSON alone; the parser's words, which quote nothing.
+    #[error("not JSON: {detail}")]
+    Syntax {
+        /// With line and column.
+        detail: String,
+    },
+    /// Something follows it.
+    #[error("something follows the object")]
+    TrailingData,
+    /// It is not an object.
+    #[error("not an object")]
+    NotAnObject,
+    /// A key stands twice in one object.
+    #[error("the key `{key}` stands twice in one object")]
+    DuplicateKey {
+        /// Which, as it may be shown.
+        key: String,
+    },
+    /// A key or a text contains NUL.
+    #[error("a key or a text contains NUL")]
+    Nul,
+    /// It is nested too deeply.
+    #[error("nested deeper than {limit} levels")]
+    TooDeep {
+        /// The most levels.
+        limit: u8,
+    },
+    /// A number that cannot be kept exactly.
+    #[error("a number that cannot be kept exactly")]
+    Number,
+}
+
 /// The object that `bytes` are.
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BodyFault> {
-    let text = std::str::from_utf8(bytes).map_err(|error| BodyFault::NotUtf8 {
+///
+/// # Errors
+/// A [`JsonFault`] when they are not exactly one, by the rules of this module.
+pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonFault::NotUtf8 {
         offset: error.valid_up_to(),
     })?;
     if text.trim_ascii().is_empty() {
-        return Err(BodyFault::Empty);
+        return Err(JsonFault::Empty);
     }
     let found = RefCell::new(None);
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -35,16 +83,16 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BodyFault> {
     let value = match strict.deserialize(&mut deserializer) {
         Ok(value) => value,
         Err(error) => {
-            return Err(found.take().unwrap_or_else(|| BodyFault::Syntax {
+            return Err(found.take().unwrap_or_else(|| JsonFault::Syntax {
                 detail: error.to_string(),
             }));
         }
     };
-    deserializer.end().map_err(|_| BodyFault::TrailingData)?;
+    deserializer.end().map_err(|_| JsonFault::TrailingData)?;
     match value {
         Value::Object(map) => Ok(map),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(BodyFault::NotAnObject)
+            Err(JsonFault::NotAnObject)
         }
     }
 }
@@ -54,11 +102,11 @@ pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, BodyFault> {
 struct Strict<'f> {
     /// How many more may be opened.
     levels: u8,
-    found: &'f RefCell<Option<BodyFault>>,
+    found: &'f RefCell<Option<JsonFault>>,
 }
 
 impl Strict<'_> {
-    fn refuse<T, E: de::Error>(self, fault: BodyFault) -> Result<T, E> {
+    fn refuse<T, E: de::Error>(self, fault: JsonFault) -> Result<T, E> {
         self.found.replace(Some(fault));
         Err(E::custom("refused"))
     }
@@ -66,13 +114,13 @@ impl Strict<'_> {
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         match self.levels.checked_sub(1) {
             Some(levels) => Ok(Self { levels, ..self }),
-            None => self.refuse(BodyFault::TooDeep { limit: MAX_DEPTH }),
+            None => self.refuse(JsonFault::TooDeep { limit: MAX_DEPTH }),
         }
     }
 
     fn text<E: de::Error>(self, text: String) -> Result<String, E> {
         if text.contains('\0') {
-            return self.refuse(BodyFault::Nul);
+            return self.refuse(JsonFault::Nul);
         }
         Ok(text)
     }
@@ -112,7 +160,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
         match Number::from_f64(value).filter(|_| value.abs() < EXACT) {
             Some(number) => Ok(Value::Number(number)),
-            None => self.refuse(BodyFault::Number),
+            None => self.refuse(JsonFault::Number),
         }
     }
 
@@ -139,7 +187,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(key) = access.next_key::<String>()? {
             let key = self.text(key)?;
             if map.contains_key(&key) {
-                return self.refuse(BodyFault::DuplicateKey { key: echo(&key) });
+                return self.refuse(JsonFault::DuplicateKey { key: echo(&key) });
             }
             map.insert(key, access.next_value_seed(inner)?);
         }
@@ -161,35 +209,35 @@ mod tests {
 
     #[test]
     fn a33_json_tricks_are_refused_by_name() {
-        let duplicate = |key: &str| BodyFault::DuplicateKey {
+        let duplicate = |key: &str| JsonFault::DuplicateKey {
             key: key.to_owned(),
         };
         let deep =
             |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         for (body, fault) in [
-            ("", BodyFault::Empty),
-            (" \r\n\t", BodyFault::Empty),
+            ("", JsonFault::Empty),
+            (" \r\n\t", JsonFault::Empty),
             (r#"{"plan":"a","plan":"b"}"#, duplicate("plan")),
             (r#"{"plan":"a","pl\u0061n":"b"}"#, duplicate("plan")),
             (r#"{"x":[{"y":1,"y":1}]}"#, duplicate("y")),
-            ("{} {}", BodyFault::TrailingData),
-            ("{}x", BodyFault::TrailingData),
-            ("{},", BodyFault::TrailingData),
-            (r#"{"a":"\u0000"}"#, BodyFault::Nul),
-            (r#"{"a\u0000b":1}"#, BodyFault::Nul),
-            ("[]", BodyFault::NotAnObject),
-            ("null", BodyFault::NotAnObject),
-            ("\"x\"", BodyFault::NotAnObject),
-            (r#"{"a":18446744073709551616}"#, BodyFault::Number),
-            (r#"{"a":-9223372036854775809}"#, BodyFault::Number),
-            (r#"{"a":1e300}"#, BodyFault::Number),
-            (&deep(32), BodyFault::TooDeep { limit: 32 }),
-            (&deep(60_000), BodyFault::TooDeep { limit: 32 }),
+            ("{} {}", JsonFault::TrailingData),
+            ("{}x", JsonFault::TrailingData),
+            ("{},", JsonFault::TrailingData),
+            (r#"{"a":"\u0000"}"#, JsonFault::Nul),
+            (r#"{"a\u0000b":1}"#, JsonFault::Nul),
+            ("[]", JsonFault::NotAnObject),
+            ("null", JsonFault::NotAnObject),
+            ("\"x\"", JsonFault::NotAnObject),
+            (r#"{"a":18446744073709551616}"#, JsonFault::Number),
+            (r#"{"a":-9223372036854775809}"#, JsonFault::Number),
+            (r#"{"a":1e300}"#, JsonFault::Number),
+            (&deep(32), JsonFault::TooDeep { limit: 32 }),
+            (&deep(60_000), JsonFault::TooDeep { limit: 32 }),
         ] {
             assert_eq!(object(body.as_bytes()), Err(fault), "{body:.60}");
         }
         assert!(object(deep(31).as_bytes()).is_ok());
-        let not_utf8 = |body: &[u8]| object(body) == Err(BodyFault::NotUtf8 { offset: 6 });
+        let not_utf8 = |body: &[u8]| object(body) == Err(JsonFault::NotUtf8 { offset: 6 });
         assert!(not_utf8(b"{\"a\":\"\xff\"}"), "no lead byte");
         assert!(not_utf8(b"{\"a\":\"\xc0\xaf\"}"), "overlong");
         assert!(not_utf8(b"{\"a\":\"\xed\xa0\x80\"}"), "a surrogate");
@@ -219,7 +267,7 @@ mod tests {
         ] {
             let fault = object(body.as_bytes()).unwrap_err();
             assert!(
-                matches!(fault, BodyFault::Syntax { .. }),
+                matches!(fault, JsonFault::Syntax { .. }),
                 "{body}: {fault:?}"
             );
         }
