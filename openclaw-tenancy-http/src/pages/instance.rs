@@ -26,8 +26,10 @@ pub(super) struct Instance {
     pub(super) badge: &'static str,
     pub(super) title: &'static str,
     pub(super) text: String,
-    /// What the reconciler says in its own words.
-    pub(super) message: Option<String>,
+    /// What the reconciler or the engine says in its own words, which are English.
+    pub(super) detail: Option<String>,
+    /// How many attempts in a row have failed.
+    pub(super) attempts: Option<u32>,
     /// Since when it has been on its way.
     pub(super) since: Option<Timestamp>,
     pub(super) retry_at: Option<Timestamp>,
@@ -59,6 +61,8 @@ impl Instance {
         catalog: &PlanCatalog,
         words: &Words,
     ) -> Result<Self, Problem> {
+        let failure = view.tenant.observed.failure.as_ref();
+        let failed_before = failure.map(|failure| failure.reason);
         let Look {
             tone,
             badge,
@@ -66,7 +70,7 @@ impl Instance {
             text,
             step,
             can,
-        } = look(&view.status.phase, words);
+        } = look(&view.status.phase, failed_before, words);
         // Never changed since it was asked for: then its first start began there.
         let first = view.tenant.revision <= Revision(1) && view.tenant.observed.generation.0 <= 1;
         let json = TenantJson::new(view, catalog);
@@ -75,9 +79,14 @@ impl Instance {
         } else {
             json.started_at
         };
+        let memory = figures::bytes(json.limits.memory_bytes);
+        let text = text.replace("{memory}", &memory);
         let text = match json.status.queue_position {
-            Some(before) if before > 0 => format!("{} {before}. {text}", words.queued_before),
-            Some(_) | None => text.to_owned(),
+            Some(before) if before > 0 => format!(
+                "{}{}{before}{}{}{text}",
+                words.queued_before, words.space, words.full_stop, words.space
+            ),
+            Some(_) | None => text,
         };
         let restart_label = if json.status.retry_at.is_some() || json.status.reason.is_some() {
             words.try_again
@@ -95,7 +104,7 @@ impl Instance {
             since: began.filter(|_| step.is_some_and(|step| step < READY)),
             steps: steps(step, began, &json, words),
             cpu: figures::cpu(json.limits.cpu),
-            memory: figures::bytes(json.limits.memory_bytes),
+            memory,
             storage: figures::bytes(json.limits.storage_bytes),
             sandboxes: figures::sandboxes(json.limits.sandboxes, words),
             state,
@@ -105,7 +114,8 @@ impl Instance {
             badge,
             title,
             text,
-            message: json.status.message,
+            detail: json.status.message,
+            attempts: json.status.attempts,
             retry_at: json.status.retry_at,
             can,
             restart_label,

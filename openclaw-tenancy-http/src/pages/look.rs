@@ -23,14 +23,15 @@ pub(super) struct Look {
     pub(super) tone: &'static str,
     pub(super) badge: &'static str,
     pub(super) title: &'static str,
-    pub(super) text: &'static str,
+    /// `{memory}` stands for what its plan gives it.
+    pub(super) text: String,
     /// Which step it is at, on the way to running.
     pub(super) step: Option<usize>,
     pub(super) can: Can,
 }
 
-/// What `phase` looks like.
-pub(super) fn look(phase: &Phase, words: &Words) -> Look {
+/// What `phase` looks like; `failed` is why the attempt before it did not succeed.
+pub(super) fn look(phase: &Phase, failed: Option<FailureReason>, words: &Words) -> Look {
     let deletable = Can {
         delete: true,
         ..Can::default()
@@ -45,7 +46,7 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "busy",
             badge: words.queued,
             title: words.queued_title,
-            text: words.queued_text,
+            text: words.queued_text.to_owned(),
             step: Some(0),
             can: deletable,
         },
@@ -53,7 +54,7 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "busy",
             badge: words.provisioning,
             title: words.provisioning_title,
-            text: words.provisioning_text,
+            text: words.provisioning_text.to_owned(),
             step: Some(1),
             can: deletable,
         },
@@ -61,7 +62,16 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "busy",
             badge: words.starting,
             title: words.starting_title,
-            text: words.starting_text,
+            text: match failed {
+                Some(reason) => {
+                    let (title, _) = failure(reason, words);
+                    format!(
+                        "{}{}{title}{}",
+                        words.failed_before, words.space, words.full_stop
+                    )
+                }
+                None => words.starting_text.to_owned(),
+            },
             step: Some(2),
             can: deletable,
         },
@@ -69,7 +79,7 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "good",
             badge: words.running,
             title: words.running_title,
-            text: words.running_text,
+            text: words.running_text.to_owned(),
             step: Some(READY),
             can: Can {
                 open: true,
@@ -83,7 +93,7 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "busy",
             badge: words.stopping,
             title: words.stopping_title,
-            text: words.stopping_text,
+            text: words.stopping_text.to_owned(),
             step: None,
             can: deletable,
         },
@@ -91,7 +101,7 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "calm",
             badge: words.suspended,
             title: words.suspended_title,
-            text: words.suspended_text,
+            text: words.suspended_text.to_owned(),
             step: None,
             can: Can {
                 resume: true,
@@ -103,7 +113,11 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "busy",
             badge: words.deleting,
             title: words.deleting_title,
-            text: words.deleting_text,
+            text: match failed {
+                Some(_) => words.deleting_again_text,
+                None => words.deleting_text,
+            }
+            .to_owned(),
             step: None,
             can: Can::default(),
         },
@@ -113,7 +127,7 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
                 tone: "bad",
                 badge: words.failed,
                 title,
-                text,
+                text: format!("{text}{}{}", words.space, words.failed_again),
                 step: None,
                 can: retryable,
             }
@@ -122,41 +136,50 @@ pub(super) fn look(phase: &Phase, words: &Words) -> Look {
             tone: "bad",
             badge: words.host_lost,
             title: words.host_lost_title,
-            text: words.host_lost_text,
+            text: words.host_lost_text.to_owned(),
             step: None,
             can: deletable,
         },
-        Phase::Held { reason } => Look {
-            tone: "bad",
-            badge: words.held,
-            title: words.held_title,
-            text: match reason {
-                HoldReason::Configuration => words.held_configuration_text,
-                HoldReason::GhostSuspected | HoldReason::HostQuarantined | HoldReason::Conflict => {
-                    words.held_operator_text
-                }
-            },
-            step: None,
-            can: match reason {
-                HoldReason::Configuration => retryable,
-                HoldReason::GhostSuspected | HoldReason::HostQuarantined | HoldReason::Conflict => {
-                    deletable
-                }
-            },
-        },
+        Phase::Held { reason } => {
+            let (title, text) = hold(*reason, words);
+            Look {
+                tone: "bad",
+                badge: words.held,
+                title,
+                text: text.to_owned(),
+                step: None,
+                can: match reason {
+                    HoldReason::Configuration => retryable,
+                    HoldReason::GhostSuspected
+                    | HoldReason::HostQuarantined
+                    | HoldReason::Conflict => deletable,
+                },
+            }
+        }
     }
 }
 
-fn failure(reason: FailureReason, words: &Words) -> (&'static str, &'static str) {
+/// What stands over a failure, and what it means.
+const fn failure(reason: FailureReason, words: &Words) -> (&'static str, &'static str) {
     match reason {
+        FailureReason::HostUnreachable => (words.host_lost_title, words.host_lost_text),
+        FailureReason::Engine => (words.engine_title, words.engine_text),
+        FailureReason::Image => (words.image_title, words.image_text),
+        FailureReason::Capacity => (words.capacity_title, words.capacity_text),
+        FailureReason::Storage => (words.storage_title, words.storage_text),
         FailureReason::OutOfMemory => (words.out_of_memory_title, words.out_of_memory_text),
-        FailureReason::StartTimeout => (words.start_timeout_title, words.failed_text),
-        FailureReason::HostUnreachable => (words.host_lost_title, words.failed_text),
-        FailureReason::Engine
-        | FailureReason::Image
-        | FailureReason::Capacity
-        | FailureReason::Storage
-        | FailureReason::Crashed
-        | FailureReason::Configuration => (words.failed_title, words.failed_text),
+        FailureReason::Crashed => (words.crashed_title, words.crashed_text),
+        FailureReason::StartTimeout => (words.start_timeout_title, words.start_timeout_text),
+        FailureReason::Configuration => (words.configuration_title, words.configuration_text),
+    }
+}
+
+/// What stands over a hold, and what it means.
+const fn hold(reason: HoldReason, words: &Words) -> (&'static str, &'static str) {
+    match reason {
+        HoldReason::GhostSuspected => (words.ghost_title, words.ghost_text),
+        HoldReason::HostQuarantined => (words.quarantine_title, words.quarantine_text),
+        HoldReason::Conflict => (words.conflict_title, words.conflict_text),
+        HoldReason::Configuration => (words.configuration_title, words.held_configuration_text),
     }
 }

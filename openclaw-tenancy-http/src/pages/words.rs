@@ -52,6 +52,9 @@ words! {
     opening_instance: "Your OpenClaw is opening.", "正在打开您的 OpenClaw。";
     continue_: "Continue", "继续";
 
+    full_stop: ".", "。";
+    space: " ", "";
+    colon: ": ", "：";
     to_start: "To the start page", "返回首页";
     request_id: "Request", "请求编号";
 
@@ -111,17 +114,40 @@ words! {
     deleting: "Deleting", "删除中";
     deleting_title: "Deleting", "正在删除";
     deleting_text: "Everything of it is being removed.", "正在移除所有内容。";
+    deleting_again_text: "It has not succeeded yet, and is tried again by itself.", "尚未成功，系统会自动重试。";
     failed: "Failed", "失败";
-    failed_title: "It did not work", "未能成功";
-    failed_text: "It is tried again by itself.", "系统会自动重试。";
+    failed_again: "It is tried again by itself.", "系统会自动重试。";
+    failed_attempts: "Failed attempts in a row:", "连续失败次数：";
+    failed_before: "The attempt before failed:", "上一次尝试失败：";
+    detail: "Technical detail", "技术详情（英文原文）";
+
+    engine_title: "Its host reported an error", "所在主机报告了错误";
+    engine_text: "The container engine there could not do what was asked of it.", "主机上的容器引擎未能完成所需的操作。";
+    image_title: "Its image is not available", "无法获取镜像";
+    image_text: "Its host cannot get the image that OpenClaw runs from. If that goes on, tell an administrator.", "主机无法获取运行 OpenClaw 所需的镜像。如果持续如此，请联系管理员。";
+    capacity_title: "Its host is full", "所在主机空间不足";
+    capacity_text: "A disk or a range of addresses there is used up. If that goes on, tell an administrator.", "主机的磁盘或地址段已用尽。如果持续如此，请联系管理员。";
+    storage_title: "Its storage is not as it should be", "存储卷不符合要求";
+    storage_text: "A volume of its name has other options than asked for. Nothing in it was changed; an administrator has to look at it.", "同名存储卷的选项与要求不一致。其中的内容未被改动，需要管理员查看。";
     out_of_memory_title: "It ran out of memory", "内存不足";
-    out_of_memory_text: "It is tried again by itself; a larger plan avoids it.", "系统会自动重试；更大的套餐可以避免此问题。";
+    out_of_memory_text: "It needed more than the {memory} of its plan; a larger plan avoids it.", "所需内存超出了套餐的 {memory}，更大的套餐可以避免此问题。";
+    crashed_title: "OpenClaw ended by itself", "OpenClaw 自行退出";
+    crashed_text: "Nobody had asked it to stop.", "并没有人要求它停止。";
     start_timeout_title: "It did not become ready in time", "未能及时就绪";
+    start_timeout_text: "OpenClaw was started, and did not report that it is ready.", "OpenClaw 已启动，但没有报告就绪。";
+    configuration_title: "OpenClaw does not accept its configuration", "OpenClaw 不接受当前配置";
+    configuration_text: "It ended at once because of it.", "因此它立即退出了。";
+
     host_lost: "Host unreachable", "主机无响应";
     host_lost_title: "Its host does not answer", "所在主机没有响应";
     host_lost_text: "Nothing of it is lost or moved because of that. It goes on when the host answers.", "不会因此丢失或迁移任何内容，主机恢复后将继续。";
+
     held: "Needs attention", "需要处理";
-    held_title: "It needs somebody's attention", "需要人工处理";
-    held_operator_text: "An administrator has to look at it.", "需要管理员查看。";
-    held_configuration_text: "OpenClaw does not start with its configuration. Change it, then try again.", "OpenClaw 无法使用当前配置启动，请修改后重试。";
+    ghost_title: "An earlier process may still be running", "先前的进程可能仍在运行";
+    ghost_text: "Nothing is started until an administrator has made sure that it is gone: two at once could damage your data.", "在管理员确认该进程已结束之前不会启动任何内容：两个进程同时运行可能损坏您的数据。";
+    quarantine_title: "Its host is set apart", "所在主机已被隔离";
+    quarantine_text: "It is not surely the machine that it was. Nothing on it is touched until an administrator has looked at it.", "无法确认它仍是原来的机器。在管理员查看之前，不会改动其中的任何内容。";
+    conflict_title: "Something stands in its place", "位置已被占用";
+    conflict_text: "On its host, something has its name and is not what it should be. It is left as it is until an administrator has looked at it.", "主机上存在与它同名但不符合要求的内容。在管理员查看之前，将保持原样。";
+    held_configuration_text: "Change the configuration, then try again.", "请修改配置，然后重试。";
 }
