@@ -107,7 +107,8 @@ pub trait IdentityProvider: std::fmt::Debug + Send + Sync + 'static {
     /// Begins a sign-in.
     ///
     /// # Errors
-    /// [`IdentityError::Unavailable`] when the provider cannot be reached or is not usable.
+    /// [`IdentityError::Unavailable`] when the provider cannot be reached or is not usable;
+    /// [`IdentityError::Misconfigured`] when it says that it will not take us as configured.
     ///
     /// # Idempotency
     /// Each call begins a sign-in of its own; one never finished expires.
@@ -117,6 +118,7 @@ pub trait IdentityProvider: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`IdentityError::Refused`] when anything does not fit; the reason names what.
+    /// [`IdentityError::Misconfigured`] when the provider refuses us and not the person.
     ///
     /// # Idempotency
     /// Once only: a callback that is repeated is refused.
@@ -142,6 +144,13 @@ pub enum IdentityError {
         #[source]
         source: Option<Source>,
     },
+    /// The provider refuses us, not the person: what we were configured with does not fit our registration
+    /// with it. No waiting helps, an operator does.
+    #[error("sign-in is misconfigured: {what}")]
+    Misconfigured {
+        /// What was refused and which setting to change to which values, for the log; without secrets.
+        what: String,
+    },
     /// Too many attempts.
     #[error("too many attempts")]
     Busy {
@@ -161,7 +170,9 @@ impl IdentityError {
     #[must_use]
     pub const fn retry(&self) -> Retry {
         match self {
-            Self::Refused { .. } | Self::Unsupported { .. } => Retry::Never,
+            Self::Refused { .. } | Self::Misconfigured { .. } | Self::Unsupported { .. } => {
+                Retry::Never
+            }
             Self::Unavailable { .. } => Retry::Backoff,
             Self::Busy { retry_after } => Retry::After(*retry_after),
         }

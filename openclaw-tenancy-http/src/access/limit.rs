@@ -92,6 +92,16 @@ impl<K: Hash + Eq> Limiter<K> {
         }
         self.rate.take(full_at.entry(key).or_insert(now), now)
     }
+
+    /// Puts one back that [`take`](Self::take) took from the bucket of `key`: what it was for turned out to be
+    /// no fault of the key's. A bucket is never more than full.
+    pub fn give_back(&self, key: &K) {
+        let now = self.clock.now();
+        let mut guard = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at) = guard.full_at.get_mut(key) {
+            *full_at = now.plus(full_at.since(now).saturating_sub(self.rate.period));
+        }
+    }
 }
 
 impl<K> fmt::Debug for Limiter<K> {
@@ -125,6 +135,22 @@ mod tests {
             })
             .collect();
         assert_eq!(taken, [0, 1, 2, 10, 20, 30, 40, 50]);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let (clock, limiter) = limiter(2, 10);
+        for _ in 0..5 {
+            limiter.take(1).unwrap();
+            limiter.give_back(&1);
+        }
+        limiter.give_back(&1);
+        limiter.give_back(&7);
+        assert!(limiter.take(1).is_ok() && limiter.take(1).is_ok());
+        assert_eq!(limiter.take(1), Err(Duration::from_secs(10)));
+        clock.advance(Duration::from_secs(100));
+        let taken = (0..9).filter(|_| limiter.take(1).is_ok()).count();
+        assert_eq!(taken, 2);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use openclaw_tenancy::clock::Clock;
 use openclaw_tenancy::id::AccountId;
+use openclaw_tenancy::identity::IdentityError;
 
 use super::problem::{Kind, Problem};
 use crate::access::limit::{Limiter, Rate};
@@ -86,6 +87,22 @@ impl Limits {
             .and_then(|()| self.address.take(address))
             .and_then(|()| self.name.take(name))
             .map_err(too_many)
+    }
+}
+
+impl Limits {
+    /// What a sign-in at a provider came to. One that failed because we are misconfigured does not count against
+    /// whoever tried: they would be told to come less often when they should be told to see the operator.
+    pub(super) fn of_sign_in<T>(
+        &self,
+        address: IpAddr,
+        outcome: Result<T, IdentityError>,
+    ) -> Result<T, Problem> {
+        if let Err(IdentityError::Misconfigured { .. }) = &outcome {
+            self.address.give_back(&address);
+        }
+        outcome
+            .map_err(|error| Problem::of_provider(error, |reason| Kind::SignInRefused { reason }))
     }
 }
 

@@ -16,8 +16,12 @@ use openclaw_tenancy_http::access::rights::{GroupRights, RightsPolicy};
 use openclaw_tenancy_http::identity::fetch::PlainHttp;
 use openclaw_tenancy_http::identity::oidc::{ClientCredential, OidcConfig, OidcProvider};
 use secrecy::SecretString;
-use test_support::provider::{CLIENT_ID, CLIENT_SECRET, Provider, REDIRECT_URI, SUBJECT};
+use serde_json::json;
+use test_support::provider::{
+    CLIENT_ID, CLIENT_SECRET, Endpoint, Fault, Provider, REDIRECT_URI, SUBJECT, set,
+};
 
+use crate::logs::Logs;
 use crate::support::{Answer, App, NOW, request};
 
 /// A provider that sends browsers away and never hears of them again.
@@ -223,6 +227,73 @@ async fn a_refused_sign_in_is_a_page_in_a_browser() {
     assert!(
         answer.body.contains("登录失败") && answer.body.contains(answer.header("x-request-id"))
     );
+}
+
+/// Whoever signs in is told that it is not their fault, and never to come back less often; the log says what to change.
+#[tokio::test]
+async fn a_misconfigured_sign_in_is_told_to_the_operator_and_does_not_count() {
+    let (app, provider) = with_provider().await;
+    let logs = Logs::capture();
+    provider.fault(
+        Endpoint::Token,
+        Fault::Status(401, r#"{"error":"invalid_client"}"#),
+    );
+    // More often than an address may sign in.
+    for _ in 0..40 {
+        let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
+        let answer = call_back(&app, CALLBACK, &query, &cookie).await;
+        let problem = answer.problem(502, "provider-misconfigured");
+        assert_eq!(answer.header("retry-after"), "");
+        let id = format!("request_id={}", problem["request_id"].as_str().unwrap());
+        let lines = logs.lines();
+        let told = lines
+            .iter()
+            .rfind(|line| line.contains(&id) && line.starts_with("ERROR"));
+        let told = told.expect("the log has the request's number");
+        for setting in [
+            "client_auth is \"basic\"",
+            "set client_auth to \"post\"",
+            "client_secret",
+        ] {
+            assert!(told.contains(setting), "{told}");
+        }
+    }
+    let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
+    let page = request(Method::GET, &format!("{CALLBACK}?{query}"))
+        .header(header::COOKIE, cookie)
+        .header(header::ACCEPT, "text/html");
+    let page = app.send(page.body(String::new().into()).unwrap()).await;
+    for text in [
+        "Sign-in is misconfigured",
+        "refused this server, not you",
+        "operator",
+        page.header("x-request-id"),
+    ] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    assert!(!page.body.contains("client_auth"), "{}", page.body);
+
+    // The same where the provider's description rules it out before anybody is sent there.
+    let (app, provider) = with_provider().await;
+    let listed = json!(["private_key_jwt"]);
+    provider.bend(|bends| bends.discovery = set("token_endpoint_auth_methods_supported", listed));
+    for _ in 0..40 {
+        app.get("/api/auth/login?provider=idp")
+            .await
+            .problem(502, "provider-misconfigured");
+    }
+    // It counts again when it is repaired.
+    let (app, _provider) = with_provider().await;
+    let mut begun = Vec::new();
+    for _ in 0..35 {
+        begun.push(
+            app.get("/api/auth/login?provider=idp")
+                .await
+                .status
+                .as_u16(),
+        );
+    }
+    assert_eq!((begun[29], begun[30]), (303, 429));
 }
 
 #[tokio::test]

@@ -108,16 +108,6 @@ async fn token_responses_that_cannot_be_used() {
     );
     for (status, body, told) in [
         (
-            401,
-            r#"{"error":"invalid_client"}"#,
-            "refused our client credentials",
-        ),
-        (
-            400,
-            r#"{"error":"unauthorized_client"}"#,
-            "refused our client credentials",
-        ),
-        (
             400,
             r#"{"error":"invalid_request"}"#,
             "status 400 instead of 200",
@@ -134,6 +124,94 @@ async fn token_responses_that_cannot_be_used() {
     }
 }
 
+/// A provider that refuses us, and not the person: whoever operates the server is told which setting to change.
+#[tokio::test]
+async fn a_provider_that_refuses_our_credentials_names_the_setting() {
+    let basic = [
+        r#"client_auth is "basic", and it lists client_secret_basic, client_secret_post"#,
+        r#"set client_auth to "post" (client_secret_post), as the client is registered there"#,
+        "correct client_id and client_secret",
+    ];
+    for (status, body, answer) in [
+        (
+            401,
+            r#"{"error":"invalid_client"}"#,
+            "answered invalid_client",
+        ),
+        (
+            400,
+            r#"{"error":"invalid_client"}"#,
+            "answered invalid_client",
+        ),
+        (401, "go away", "answered 401"),
+    ] {
+        let world = World::new().await;
+        world
+            .provider
+            .fault(Endpoint::Token, Fault::Status(status, body));
+        let what = world.misconfigured().await;
+        for told in basic.iter().chain([&answer, &world.provider.issuer()]) {
+            assert!(what.contains(told), "{told}: {what}");
+        }
+        assert!(!what.contains(CLIENT_SECRET), "{what}");
+    }
+    let world = World::new().await;
+    let body = r#"{"error":"unauthorized_client"}"#;
+    world
+        .provider
+        .fault(Endpoint::Token, Fault::Status(400, body));
+    let what = world.misconfigured().await;
+    assert!(what.contains("grant type authorization_code"), "{what}");
+    // Straightened, it works again: nothing of it is remembered.
+    world.provider.straighten();
+    world.login().await.unwrap();
+}
+
+/// The provider's own description can rule our way out before anybody is sent there, as often as it is tried.
+#[tokio::test]
+async fn a_provider_that_does_not_list_our_way_to_authenticate_names_the_setting() {
+    for (listed, told) in [
+        (
+            json!(["client_secret_post"]),
+            "set client_auth to \"post\" (client_secret_post), as",
+        ),
+        (
+            json!(["none", "x\u{1b}[31m"]),
+            "it lists none, x\u{fffd}[31m; set client_auth to \"none\" (none)",
+        ),
+        (
+            json!(["private_key_jwt"]),
+            "it lists private_key_jwt: register the client there with",
+        ),
+        (
+            json!([]),
+            "it lists no method: register the client there with",
+        ),
+        (
+            json!("client_secret_basic"),
+            "it lists no method: register the client there with",
+        ),
+    ] {
+        let world = World::new().await;
+        world
+            .provider
+            .bend(|bends| bends.discovery = set("token_endpoint_auth_methods_supported", listed));
+        for _ in 0..12 {
+            let what = world.misconfigured().await;
+            assert!(what.contains(told), "{what}");
+            assert!(
+                what.contains("in discovery lacks `client_secret_basic`"),
+                "{what}"
+            );
+        }
+        assert_eq!(
+            world.provider.count(Endpoint::Discovery),
+            5,
+            "it is not asked each time"
+        );
+    }
+}
+
 #[tokio::test]
 async fn client_secret_post_and_a_public_client() {
     let world = World::with(|config| {
@@ -146,11 +224,9 @@ async fn client_secret_post_and_a_public_client() {
     assert_eq!(request.form["client_secret"], CLIENT_SECRET);
 
     let world = World::with(|config| config.credential = ClientCredential::Public).await;
-    let reason = world.unavailable().await;
-    assert_eq!(
-        reason,
-        "`token_endpoint_auth_methods_supported` in discovery lacks `none`"
-    );
+    let what = world.misconfigured().await;
+    let wanted = "`token_endpoint_auth_methods_supported` in discovery lacks `none`";
+    assert!(what.contains(wanted), "{what}");
 }
 
 #[tokio::test]

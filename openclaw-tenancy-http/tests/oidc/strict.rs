@@ -71,6 +71,6 @@ async fn a_strict_provider_refuses_a_wrong_client_secret() {
     let relying_party = relying_party(provider.issuer(), wrong);
     let url = support::begin(&relying_party).await.unwrap();
     let query = provider.authorize(&url, "bob", PASSWORD).await;
-    let reason = support::unavailable(support::finish(&relying_party, &query, BROWSER).await);
-    assert!(reason.contains("client_secret"), "{reason}");
+    let what = support::misconfigured(support::finish(&relying_party, &query, BROWSER).await);
+    assert!(what.contains("client_secret"), "{what}");
 }

@@ -93,19 +93,28 @@ impl World {
 
     /// A whole sign-in that must fail because of the provider, with nothing left. Returns what is wrong.
     pub(crate) async fn unavailable(&self) -> String {
-        let reason = match self.begin().await {
+        unavailable(self.fails().await)
+    }
+
+    /// A whole sign-in that must fail because of our configuration, with nothing left. Returns what to change.
+    pub(crate) async fn misconfigured(&self) -> String {
+        misconfigured(self.fails().await)
+    }
+
+    async fn fails(&self) -> Result<LoggedIn, IdentityError> {
+        let outcome = match self.begin().await {
             Ok(url) => {
                 let query = self.provider.authorize(&url).await;
-                unavailable(self.finish(&query).await)
+                self.finish(&query).await
             }
-            Err(error) => unavailable::<LoggedIn>(Err(error)),
+            Err(error) => Err(error),
         };
         assert_eq!(
             self.grants().await,
             0,
             "no session and no login state is left"
         );
-        reason
+        outcome
     }
 
     /// How many sessions, login states and codes there are.
@@ -179,6 +188,14 @@ pub(crate) fn unavailable<T: std::fmt::Debug>(result: Result<T, IdentityError>) 
     match result {
         Err(IdentityError::Unavailable { reason, .. }) => reason,
         other => panic!("not unavailable: {other:?}"),
+    }
+}
+
+/// Which setting of ours to change.
+pub(crate) fn misconfigured<T: std::fmt::Debug>(result: Result<T, IdentityError>) -> String {
+    match result {
+        Err(IdentityError::Misconfigured { what }) => what,
+        other => panic!("not misconfigured: {other:?}"),
     }
 }
 

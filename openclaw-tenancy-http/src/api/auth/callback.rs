@@ -2,7 +2,7 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::HeaderMap;
+use http::request::Parts;
 use openclaw_tenancy::identity::LoginAnswer;
 use secrecy::SecretString;
 
@@ -18,13 +18,13 @@ pub(in crate::api) async fn finish(
     State(state): State<ApiState>,
     PathText(id): PathText,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    head: Parts,
 ) -> Result<Response, Problem> {
     let mut providers = state.providers().external.iter();
     let external = providers
         .find(|external| external.id == id)
         .ok_or(Kind::NotFound(Missing::Provider))?;
-    let browser = cookie::read(&headers, cookie::LOGIN).ok_or(Kind::SignInRefused {
+    let browser = cookie::read(&head.headers, cookie::LOGIN).ok_or(Kind::SignInRefused {
         reason: "the browser sent no pre-login cookie",
     })?;
     let answer = LoginAnswer::Callback {
@@ -32,9 +32,10 @@ pub(in crate::api) async fn finish(
         browser: SecretString::from(browser),
     };
     let logged_in = external.provider.finish(answer).await;
-    let logged_in = logged_in
-        .map_err(|error| Problem::of_provider(error, |reason| Kind::SignInRefused { reason }))?;
-    let signed_in = establish(&state, &headers, logged_in.identity).await?;
+    // The browser comes back from where it went: the sign-in was counted there.
+    let address = state.proxies().client(&head.extensions, &head.headers);
+    let logged_in = state.limits().of_sign_in(address, logged_in)?;
+    let signed_in = establish(&state, &head.headers, logged_in.identity).await?;
     // It was checked when the sign-in began; what is sent passes the same test again.
     let return_to = logged_in
         .return_to

@@ -1,5 +1,7 @@
 //! Where a sign-in begins: at a provider, or at our own page.
 
+use std::net::IpAddr;
+
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::HeaderMap;
@@ -37,13 +39,14 @@ pub(in crate::api) async fn begin(
     };
     let address = state.proxies().client(&head.extensions, &head.headers);
     state.limits().address.take(address).map_err(too_many)?;
-    at_provider(&state, chosen, &head.headers, return_to).await
+    at_provider(&state, chosen, &head.headers, address, return_to).await
 }
 
 async fn at_provider(
     state: &ApiState,
     external: &ExternalProvider,
     headers: &HeaderMap,
+    address: IpAddr,
     return_to: String,
 ) -> Result<Response, Problem> {
     // One browser may have several sign-ins under way, in several tabs: they share the cookie.
@@ -58,9 +61,7 @@ async fn at_provider(
         return_to: return_to.clone(),
     };
     let step = external.provider.begin(request).await;
-    match step
-        .map_err(|error| Problem::of_provider(error, |reason| Kind::SignInRefused { reason }))?
-    {
+    match state.limits().of_sign_in(address, step)? {
         LoginStep::Redirect { url } => Ok(with_cookies(
             Redirect::to(&url).into_response(),
             vec![cookie],

@@ -131,6 +131,9 @@ impl Problem {
             IdentityError::Unsupported { .. } => {
                 refused("the provider does not offer this way to sign in").into()
             }
+            error @ IdentityError::Misconfigured { .. } => {
+                Self::new(Kind::ProviderMisconfigured).caused_by(error)
+            }
             error @ IdentityError::Unavailable { .. } => {
                 Self::new(Kind::ProviderUnavailable).caused_by(error)
             }

@@ -187,6 +187,11 @@ pub(super) fn words(kind: &Kind) -> Words {
             "The identity provider does not answer, or not as it must.".into(),
             "try again in a moment".into(),
         ),
+        Kind::ProviderMisconfigured => (
+            "Sign-in is misconfigured",
+            "The identity provider refused this server, not you.".into(),
+            "give the operator the request's number: the server's log says under it which setting to change".into(),
+        ),
         Kind::StoreUnavailable => (
             "The database does not answer",
             "The database does not answer. A write may have happened.".into(),

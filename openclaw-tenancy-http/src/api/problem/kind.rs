@@ -125,6 +125,8 @@ pub enum Kind {
     },
     /// The identity provider does not help now.
     ProviderUnavailable,
+    /// The identity provider refuses us, whoever signs in: an operator has to change a setting.
+    ProviderMisconfigured,
     /// The database does not answer: a write may have happened.
     StoreUnavailable,
     /// It took too long: a write may have happened.
@@ -179,6 +181,7 @@ impl Kind {
             Self::PlanBelowImageFloor { .. } => "plan-below-image-floor",
             Self::TooManyRequests { .. } => "too-many-requests",
             Self::ProviderUnavailable => "provider-unavailable",
+            Self::ProviderMisconfigured => "provider-misconfigured",
             Self::StoreUnavailable => "store-unavailable",
             Self::TimedOut => "timed-out",
             Self::Internal => "internal",
@@ -214,6 +217,8 @@ impl Kind {
             | Self::PlanDoesNotFit { .. }
             | Self::PlanBelowImageFloor { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            // No Retry-After: waiting does not help.
+            Self::ProviderMisconfigured => StatusCode::BAD_GATEWAY,
             Self::ProviderUnavailable | Self::StoreUnavailable | Self::TimedOut => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -268,6 +273,7 @@ impl Kind {
             | Self::Changed
             | Self::TooManyRequests { .. }
             | Self::ProviderUnavailable
+            | Self::ProviderMisconfigured
             | Self::StoreUnavailable
             | Self::TimedOut
             | Self::Internal => (None, None),

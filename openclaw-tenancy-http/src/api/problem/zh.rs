@@ -178,6 +178,11 @@ pub(super) fn words(kind: &Kind) -> Words {
             "身份提供方无响应，或响应不符合要求。".into(),
             "请稍后重试".into(),
         ),
+        Kind::ProviderMisconfigured => (
+            "登录功能配置有误",
+            "身份提供方拒绝了本服务器，与您的账户无关。".into(),
+            "请将请求编号告知运维人员：服务器日志中该编号的记录写明了需要更改的设置".into(),
+        ),
         Kind::StoreUnavailable => (
             "数据库无响应",
             "数据库无响应。写入可能已经发生。".into(),

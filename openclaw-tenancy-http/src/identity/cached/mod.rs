@@ -68,12 +68,16 @@ impl From<Failure> for IdentityError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Busy(retry_after) => Self::Busy { retry_after },
-            Failure::Load(error) => Self::Unavailable {
-                reason: match error.as_ref() {
-                    Self::Unavailable { reason, .. } => reason.clone(),
-                    other => other.to_string(),
+            Failure::Load(error) => match error.as_ref() {
+                Self::Misconfigured { what } => Self::Misconfigured { what: what.clone() },
+                Self::Unavailable { reason, .. } => Self::Unavailable {
+                    reason: reason.clone(),
+                    source: Some(Box::new(SharedError(error))),
                 },
-                source: Some(Box::new(SharedError(error))),
+                other => Self::Unavailable {
+                    reason: other.to_string(),
+                    source: Some(Box::new(SharedError(error))),
+                },
             },
         }
     }
@@ -124,6 +128,9 @@ impl<T: Send + Sync + 'static> Cached<T> {
     }
 
     /// The value, loaded if there is none and renewed if it is old. A renewal that fails leaves the old one.
+    ///
+    /// While the provider may not be asked again, whoever has never had a value is told why the last load failed:
+    /// that the person should come back later is not what is wrong.
     pub(super) async fn current(&self) -> Result<Arc<T>, Failure> {
         let loaded_at = self.good.load().as_ref().map(|good| good.loaded_at);
         match loaded_at {
@@ -134,7 +141,10 @@ impl<T: Send + Sync + 'static> Cached<T> {
                 }
             }
             None => {
-                self.refresh().await?;
+                self.refresh().await.map_err(|failure| match failure {
+                    Failure::Busy(_) => self.last_failure().unwrap_or(failure),
+                    Failure::Load(_) => failure,
+                })?;
             }
         }
         // A load that succeeded has put a value there, and none is ever taken away.
@@ -145,6 +155,13 @@ impl<T: Send + Sync + 'static> Cached<T> {
     pub(super) async fn refresh(&self) -> Result<Refreshed, Failure> {
         let (flight, how) = self.board()?;
         flight.await.map(|()| how)
+    }
+
+    /// Why the last load failed, if it did.
+    fn last_failure(&self) -> Option<Failure> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = state.flight.as_ref()?.peek()?;
+        ended.clone().err()
     }
 
     fn is_due(&self, loaded_at: Timestamp) -> bool {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::config::{OidcConfig, unusable};
+use super::registration;
 use crate::identity::fetch::Fetcher;
 use crate::identity::jwks::Jwks;
 use crate::json;
@@ -20,6 +21,8 @@ pub(super) struct Metadata {
     pub(super) token_endpoint: Url,
     pub(super) userinfo_endpoint: Option<Url>,
     pub(super) jwks: Arc<Jwks>,
+    /// `token_endpoint_auth_methods_supported`, where the provider tells.
+    pub(super) auth_methods: Option<Vec<String>>,
     /// The provider promises `iss` in each authorization response (RFC 9207 §3).
     pub(super) iss_promised: bool,
 }
@@ -45,26 +48,22 @@ pub(super) async fn discover(
             config.issuer
         )));
     }
-    lists(&document, "response_types_supported", "code", Absent::Fits)?;
+    lists(&document, "response_types_supported", "code")?;
     // RFC 9700 §2.1.1: a provider that knows PKCE and not S256 would let us be downgraded.
-    lists(
-        &document,
-        "code_challenge_methods_supported",
-        "S256",
-        Absent::Fits,
-    )?;
+    lists(&document, "code_challenge_methods_supported", "S256")?;
+    let auth_methods = texts(&document, "token_endpoint_auth_methods_supported");
     let method = config.credential.method();
-    let absent = if method == "client_secret_basic" {
-        Absent::Fits
-    } else {
-        Absent::Refused
+    let taken = match &auth_methods {
+        Some(listed) => listed.iter().any(|name| name == method),
+        // The default of Discovery §3.
+        None => method == "client_secret_basic",
     };
-    lists(
-        &document,
-        "token_endpoint_auth_methods_supported",
-        method,
-        absent,
-    )?;
+    if !taken {
+        return Err(registration::method_not_listed(
+            config,
+            auth_methods.as_deref(),
+        ));
+    }
 
     let endpoint = |name: &str| -> Result<Option<Url>, IdentityError> {
         let Some(value) = document.get(name) else {
@@ -89,6 +88,7 @@ pub(super) async fn discover(
         token_endpoint: required("token_endpoint")?,
         userinfo_endpoint: endpoint("userinfo_endpoint")?,
         jwks,
+        auth_methods,
         iss_promised: document.get("authorization_response_iss_parameter_supported")
             == Some(&Value::Bool(true)),
     })
@@ -101,29 +101,22 @@ fn well_known(issuer: &str) -> Result<Url, IdentityError> {
         .map_err(|_| unusable("the issuer is no URL"))
 }
 
-#[derive(Clone, Copy)]
-enum Absent {
-    /// The standard's default for an absent list contains the value, or says nothing.
-    Fits,
-    /// It does not contain it.
-    Refused,
+/// The texts in the list `name`; nothing but texts counts.
+fn texts(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
+    let list = document
+        .get(name)?
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let texts = list.iter().filter_map(Value::as_str).map(str::to_owned);
+    Some(texts.collect())
 }
 
-fn lists(
-    document: &Map<String, Value>,
-    name: &str,
-    value: &str,
-    absent: Absent,
-) -> Result<(), IdentityError> {
-    let fits = match document.get(name) {
-        Some(list) => list
-            .as_array()
-            .is_some_and(|list| list.iter().any(|entry| entry == value)),
-        None => matches!(absent, Absent::Fits),
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(unusable(format!("`{name}` in discovery lacks `{value}`")))
+/// Whether `value` is in the list `name`. The default of an absent list contains it, or says nothing.
+fn lists(document: &Map<String, Value>, name: &str, value: &str) -> Result<(), IdentityError> {
+    match texts(document, name) {
+        Some(listed) if !listed.iter().any(|entry| entry == value) => {
+            Err(unusable(format!("`{name}` in discovery lacks `{value}`")))
+        }
+        Some(_) | None => Ok(()),
     }
 }

@@ -7,9 +7,11 @@ use openclaw_tenancy::error::Source;
 use openclaw_tenancy::identity::IdentityError;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
 use super::config::{ClientCredential, OidcConfig, refused, unusable};
+use super::discovery::Metadata;
+use super::registration;
 use crate::identity::fetch::{Answer, Fetcher};
 use crate::json;
 
@@ -23,7 +25,7 @@ pub(super) struct Tokens {
 pub(super) async fn redeem(
     config: &OidcConfig,
     fetcher: &Fetcher,
-    endpoint: &Url,
+    metadata: &Metadata,
     code: &SecretString,
     verifier: &SecretString,
 ) -> Result<Tokens, IdentityError> {
@@ -33,10 +35,10 @@ pub(super) async fn redeem(
         ClientCredential::Post(_) | ClientCredential::Public => None,
     };
     let answer = fetcher
-        .post_form(endpoint, &form, authorization.as_ref())
+        .post_form(&metadata.token_endpoint, &form, authorization.as_ref())
         .await?;
     if answer.status != StatusCode::OK {
-        return Err(failure(answer, endpoint));
+        return Err(failure(answer, config, metadata));
     }
     let answer = json::object(&answer.body).map_err(|error| IdentityError::Unavailable {
         reason: "the token response is not acceptable".to_owned(),
@@ -84,15 +86,17 @@ fn basic(client_id: &str, secret: &SecretString) -> SecretString {
 }
 
 /// An error response (RFC 6749 §5.2), without the provider's own words: they can hold what we sent.
-fn failure(answer: Answer, endpoint: &Url) -> IdentityError {
+fn failure(answer: Answer, config: &OidcConfig, metadata: &Metadata) -> IdentityError {
     let error = json::object(&answer.body).ok();
     match error.as_ref().and_then(|body| text(body, "error")) {
         Some("invalid_grant") => refused("the provider refused the code"),
-        Some("invalid_client" | "unauthorized_client") => unusable(
-            "the provider refused our client credentials; check client_id, client_secret and \
-             how the client is registered",
-        ),
-        Some(_) | None => match answer.ok(endpoint) {
+        Some("invalid_client") => registration::client_refused(config, metadata, "invalid_client"),
+        Some("unauthorized_client") => registration::flow_refused(config),
+        // RFC 6749 §5.2: the status of `invalid_client`, from a provider that does not say so.
+        None if answer.status == StatusCode::UNAUTHORIZED => {
+            registration::client_refused(config, metadata, "401")
+        }
+        Some(_) | None => match answer.ok(&metadata.token_endpoint) {
             Err(error) => error.into(),
             Ok(_) => unusable("the token endpoint's answer cannot be used"),
         },

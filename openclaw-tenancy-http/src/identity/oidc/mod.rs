@@ -13,6 +13,7 @@ mod config;
 mod discovery;
 mod exchange;
 mod login;
+mod registration;
 mod userinfo;
 
 use std::fmt;
@@ -116,7 +117,7 @@ impl OidcProvider {
     /// Whether the provider describes itself acceptably: for `doctor` and for a warning at start.
     ///
     /// # Errors
-    /// [`IdentityError::Unavailable`], which says what is wrong.
+    /// [`IdentityError::Unavailable`] or [`IdentityError::Misconfigured`], which say what is wrong.
     pub async fn check(&self) -> Result<(), IdentityError> {
         self.metadata.current().await?;
         Ok(())
@@ -211,10 +212,9 @@ impl IdentityProvider for OidcProvider {
         let code = callback.code(&self.config.issuer, metadata.iss_promised)?;
 
         let secrets = LoginSecrets::of(&browser, &state)?;
-        let endpoint = &metadata.token_endpoint;
         let verifier = &secrets.verifier;
         let tokens =
-            exchange::redeem(&self.config, &self.fetcher, endpoint, &code, verifier).await?;
+            exchange::redeem(&self.config, &self.fetcher, &metadata, &code, verifier).await?;
 
         let token = UnverifiedToken::parse(tokens.id_token.expose_secret())?;
         let expect = Expect {

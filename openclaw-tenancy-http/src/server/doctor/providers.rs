@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use openclaw_tenancy::clock::{SystemClock, SystemEntropy};
 use openclaw_tenancy::error::chain;
+use openclaw_tenancy::identity::IdentityError;
 use openclaw_tenancy::memory::MemoryAccess;
 
 use super::Check;
@@ -39,6 +40,9 @@ pub(super) async fn examine(config: &Config) -> Vec<Check> {
             Err(error) => Check::fail(subject, format!("{error:#}"), format!("correct {key}")),
             Ok(provider) => match provider.check().await {
                 Ok(()) => Check::ok(subject, format!("{} answers", section.issuer)),
+                Err(error @ IdentityError::Misconfigured { .. }) => {
+                    Check::fail(subject, chain(&error), format!("correct {key}"))
+                }
                 Err(error) => Check::fail(
                     subject,
                     chain(&error),

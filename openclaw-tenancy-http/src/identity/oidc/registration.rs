@@ -1,0 +1,105 @@
+//! What to tell the operator when a provider refuses us, by the names of our settings.
+
+use openclaw_tenancy::identity::IdentityError;
+
+use super::config::{ClientCredential, OidcConfig};
+use super::discovery::Metadata;
+use crate::echo::echo;
+
+/// So many of the provider's own words are repeated in a message.
+const MAX_LISTED: usize = 8;
+
+/// How to prove to be a client: our setting's value, and the standard's name of the method.
+const METHODS: [(&str, &str); 3] = [
+    ("basic", "client_secret_basic"),
+    ("post", "client_secret_post"),
+    ("none", "none"),
+];
+
+/// The token endpoint took neither our client id nor the proof of it.
+pub(super) fn client_refused(
+    config: &OidcConfig,
+    metadata: &Metadata,
+    answer: &str,
+) -> IdentityError {
+    let change = change(config, metadata.auth_methods.as_deref());
+    misconfigured(
+        config,
+        &format!(
+            "the token endpoint answered {answer} to the client credentials: {change}; if client_auth is right, \
+             correct client_id and client_secret"
+        ),
+    )
+}
+
+/// The client is known, and may not do what we do.
+pub(super) fn flow_refused(config: &OidcConfig) -> IdentityError {
+    misconfigured(
+        config,
+        &format!(
+            "the token endpoint answered unauthorized_client: at the provider, allow the client `{}` the grant type \
+             authorization_code, or correct client_id",
+            config.client_id
+        ),
+    )
+}
+
+/// The provider's description rules our way to prove to be a client out.
+pub(super) fn method_not_listed(config: &OidcConfig, listed: Option<&[String]>) -> IdentityError {
+    let method = config.credential.method();
+    let change = change(config, listed);
+    misconfigured(
+        config,
+        &format!("`token_endpoint_auth_methods_supported` in discovery lacks `{method}`: {change}"),
+    )
+}
+
+fn misconfigured(config: &OidcConfig, what: &str) -> IdentityError {
+    IdentityError::Misconfigured {
+        what: format!("the provider with issuer `{}`: {what}", config.issuer),
+    }
+}
+
+/// Which values of `client_auth` may be right instead of what it is.
+fn change(config: &OidcConfig, listed: Option<&[String]>) -> String {
+    let now = config.credential.setting();
+    let fits = |method: &str| listed.is_none_or(|listed| listed.iter().any(|name| name == method));
+    let values: Vec<String> = METHODS
+        .iter()
+        .filter(|(value, method)| *value != now && fits(method))
+        .map(|(value, method)| format!("\"{value}\" ({method})"))
+        .collect();
+    let lists = match listed {
+        Some([]) => "it lists no method".to_owned(),
+        Some(listed) => {
+            let shown: Vec<String> = listed
+                .iter()
+                .take(MAX_LISTED)
+                .map(|name| echo(name))
+                .collect();
+            format!("it lists {}", shown.join(", "))
+        }
+        None => "it does not list what it takes".to_owned(),
+    };
+    if values.is_empty() {
+        return format!(
+            "client_auth is \"{now}\", and {lists}: register the client there with client_secret_basic \
+             (client_auth = \"basic\") or client_secret_post (client_auth = \"post\")"
+        );
+    }
+    format!(
+        "client_auth is \"{now}\", and {lists}; set client_auth to {}, as the client is registered there",
+        values.join(" or ")
+    )
+}
+
+impl ClientCredential {
+    /// The value of the setting `client_auth`.
+    const fn setting(&self) -> &'static str {
+        match self {
+            Self::Basic(_) => "basic",
+            Self::Post(_) => "post",
+            Self::Public => "none",
+        }
+    }
+}
