@@ -183,3 +183,59 @@ const fn hold(reason: HoldReason, words: &Words) -> (&'static str, &'static str)
         HoldReason::Configuration => (words.configuration_title, words.held_configuration_text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::api::lang::Lang;
+
+    const FAILURES: [FailureReason; 9] = [
+        FailureReason::HostUnreachable,
+        FailureReason::Engine,
+        FailureReason::Image,
+        FailureReason::Capacity,
+        FailureReason::Storage,
+        FailureReason::OutOfMemory,
+        FailureReason::Crashed,
+        FailureReason::StartTimeout,
+        FailureReason::Configuration,
+    ];
+
+    const HOLDS: [HoldReason; 4] = [
+        HoldReason::GhostSuspected,
+        HoldReason::HostQuarantined,
+        HoldReason::Conflict,
+        HoldReason::Configuration,
+    ];
+
+    #[test]
+    fn every_reason_has_words_of_its_own_in_each_language() {
+        for lang in [Lang::En, Lang::ZhCn] {
+            let words = Words::of(lang);
+            let failures = FAILURES.map(|reason| failure(reason, words));
+            let holds = HOLDS.map(|reason| hold(reason, words));
+            for all in [&failures[..], &holds[..]] {
+                let different: BTreeSet<_> = all.iter().collect();
+                assert_eq!(different.len(), all.len(), "{lang:?}");
+            }
+            for (title, text) in failures.into_iter().chain(holds) {
+                let chinese = !title.is_ascii() && !text.is_ascii();
+                assert_eq!(chinese, lang == Lang::ZhCn, "{title}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_attempt_after_a_failure_says_what_the_failure_was() {
+        let starting = |lang, failed| look(&Phase::Starting, failed, Words::of(lang)).text;
+        let failed = Some(FailureReason::OutOfMemory);
+        assert_eq!(
+            starting(Lang::En, failed),
+            "The attempt before failed: It ran out of memory."
+        );
+        assert_eq!(starting(Lang::ZhCn, failed), "上一次尝试失败：内存不足。");
+        assert_eq!(starting(Lang::ZhCn, None), "通常不到一分钟。");
+    }
+}

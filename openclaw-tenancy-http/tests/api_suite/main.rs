@@ -16,6 +16,7 @@ mod bodies;
 mod edge_authorize;
 mod idempotency;
 mod logs;
+mod page_reasons;
 mod pages;
 mod sign_in;
 mod sign_in_local;

@@ -27,7 +27,7 @@ pub use fault::{Expected, Fault, FieldFault};
 pub use kind::{Kind, Missing};
 
 use super::lang::Lang;
-pub(crate) use crate::echo::{MAX_VALUE_CHARS, echo};
+pub(crate) use crate::echo::echo;
 
 /// An error answer.
 #[derive(Debug)]
