@@ -8,6 +8,7 @@
 //! - [`claim`]: how the first administrator is made under an external provider;
 //! - [`limit`]: how often a caller or an address may try;
 //! - [`address`]: which address that is;
+//! - [`host`]: which host name a request gives;
 //! - [`cookie`]: the cookies, all of them `__Host-`.
 
 pub mod address;
@@ -15,8 +16,11 @@ pub mod caller;
 pub mod claim;
 pub mod cookie;
 pub mod csrf;
+pub mod host;
 mod known;
 pub mod limit;
+#[cfg(feature = "server")]
+pub(crate) mod places;
 pub mod rights;
 pub mod session;
 pub mod token;

@@ -13,6 +13,7 @@ use super::state::{ApiState, ExternalProvider, Inner, Providers};
 use crate::access::address::TrustedProxies;
 use crate::access::caller::{Authenticator, AuthenticatorParts};
 use crate::access::claim::AdminClaims;
+use crate::access::host::{HostName, OwnHosts};
 use crate::access::rights::RightsPolicy;
 use crate::access::session::Sessions;
 use crate::access::token::ApiTokens;
@@ -35,6 +36,7 @@ pub struct ApiStateBuilder {
     providers: Providers,
     rights: RightsPolicy,
     proxies: TrustedProxies,
+    host_names: Vec<HostName>,
     session_lifetime: Duration,
     token_lifetime: Duration,
     rates: Rates,
@@ -67,6 +69,7 @@ impl ApiStateBuilder {
             providers: Providers::default(),
             rights: RightsPolicy::default(),
             proxies: TrustedProxies::default(),
+            host_names: Vec::new(),
             session_lifetime: SESSION_LIFETIME,
             token_lifetime: TOKEN_LIFETIME,
             rates: Rates::default(),
@@ -106,6 +109,12 @@ impl ApiStateBuilder {
         self
     }
 
+    /// Hosts by which programs reach us beside the public URL's and loopback, such as a name within a cluster.
+    pub fn host_names(mut self, names: Vec<HostName>) -> Self {
+        self.host_names = names;
+        self
+    }
+
     /// How long a browser's session lasts; [`SESSION_LIFETIME`] unless given.
     pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_lifetime = lifetime;
@@ -129,7 +138,7 @@ impl ApiStateBuilder {
     /// # Errors
     /// [`InvalidState`] names the part and the fix.
     pub fn build(self) -> Result<ApiState, InvalidState> {
-        check_public_url(&self.public_url)?;
+        let public = check_public_url(&self.public_url)?;
         check_providers(&self.providers, self.keys.issuer())?;
         let clock = Arc::clone(self.tenancy.clock());
         let entropy = Arc::clone(self.tenancy.entropy());
@@ -164,12 +173,14 @@ impl ApiStateBuilder {
             providers: self.providers,
             public_url: self.public_url,
             proxies: self.proxies,
+            hosts: OwnHosts::new(self.host_names.into_iter().chain([public])),
             session_lifetime: self.session_lifetime,
         })))
     }
 }
 
-fn check_public_url(url: &Url) -> Result<(), InvalidState> {
+/// The host of our public URL.
+fn check_public_url(url: &Url) -> Result<HostName, InvalidState> {
     let refuse = |fix| {
         Err(InvalidState {
             field: "public_url",
@@ -196,7 +207,8 @@ fn check_public_url(url: &Url) -> Result<(), InvalidState> {
             "browsers keep our cookies over https only, or on localhost: use one of them",
         );
     }
-    Ok(())
+    let host = url.host_str().and_then(|host| host.parse().ok());
+    host.map_or_else(|| refuse("give a host name or an address as its host"), Ok)
 }
 
 fn check_providers(providers: &Providers, own_issuer: &str) -> Result<(), InvalidState> {

@@ -1,7 +1,7 @@
 //! The REST API: one table of routes, strict bodies, one form of error.
 //!
 //! ```text
-//! request ─► answer (id, deadline, headers, problems) ─► guard (who, cross-site, how often) ─► handler ─► Tenancy
+//! request ─► answer (id, deadline, headers, problems) ─► own host? ─► guard (who, cross-site, how often) ─► handler
 //! ```
 //!
 //! [`router`] is the whole of it, pages included; [`routes`] lists what it serves and who may use it.
@@ -17,6 +17,7 @@ mod guard;
 mod health;
 mod hosts;
 pub mod lang;
+mod own_host;
 pub(crate) mod plans;
 pub mod problem;
 pub(crate) mod query;

@@ -1,11 +1,12 @@
 //! The whole URL map, with who may use what. The router is built from it, and so is the test of who may.
 
+use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, post};
-use axum::{Router, middleware};
 use http::Method;
 
 use super::guard::{Access, guard};
+use super::own_host::own_host;
 use super::problem::{Kind, Missing, Problem};
 use super::state::ApiState;
 use super::{answer, auth, edge_authorize, health, hosts, plans, tenants, tenants_admin};
@@ -158,7 +159,9 @@ pub fn routes() -> Vec<RouteInfo> {
 
 /// The API and the pages.
 ///
-/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: limits by address need the peer's.
+/// Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: limits by address need the peer's. It answers
+/// for loopback, the host of the public URL and [`host_names`](super::ApiStateBuilder::host_names); a request for
+/// another host gets 421.
 #[must_use = "serve it"]
 pub fn router(state: ApiState) -> Router {
     table()
@@ -172,9 +175,7 @@ pub fn router(state: ApiState) -> Router {
         })
         .fallback(async || Problem::new(Kind::NotFound(Missing::Path)))
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed))
-        .layer(middleware::from_fn_with_state(
-            state.clone(),
-            answer::answer,
-        ))
+        .layer(from_fn_with_state(state.clone(), own_host))
+        .layer(from_fn_with_state(state.clone(), answer::answer))
         .with_state(state)
 }

@@ -13,6 +13,7 @@ use super::rates::Limits;
 use crate::access::address::TrustedProxies;
 use crate::access::caller::Authenticator;
 use crate::access::claim::AdminClaims;
+use crate::access::host::OwnHosts;
 use crate::access::session::Sessions;
 use crate::access::token::ApiTokens;
 use crate::identity::jwt::OwnTokens;
@@ -58,6 +59,7 @@ pub(super) struct Inner {
     pub(super) providers: Providers,
     pub(super) public_url: Url,
     pub(super) proxies: TrustedProxies,
+    pub(super) hosts: OwnHosts,
     pub(super) session_lifetime: Duration,
     pub(super) limits: Limits,
 }
@@ -146,6 +148,10 @@ impl ApiState {
 
     pub(super) fn proxies(&self) -> &TrustedProxies {
         &self.0.proxies
+    }
+
+    pub(super) fn hosts(&self) -> &OwnHosts {
+        &self.0.hosts
     }
 
     pub(super) fn session_lifetime(&self) -> Duration {

@@ -17,7 +17,6 @@ use super::config::{Config, Loaded, Placement};
 use super::foundation::Foundation;
 use super::identity;
 use super::metrics::MeteredStore;
-use crate::access::address::TrustedProxies;
 use crate::api::ApiState;
 use crate::edge::{Edge, EdgeConfig, EdgePorts, HttpProbe};
 use crate::identity::local::LocalAccounts;
@@ -63,14 +62,7 @@ pub(crate) async fn assemble(
 
     let (clock, entropy) = (&foundation.clock, &foundation.entropy);
     let public_url = config.public_url(ports.api)?;
-    let proxies = TrustedProxies(
-        config
-            .server
-            .trusted_proxies
-            .iter()
-            .map(|network| network.0)
-            .collect(),
-    );
+    let proxies = config.trusted_proxies();
     let own = Arc::new(foundation.own_tokens(loaded)?);
     let mut api = ApiState::builder(
         tenancy.clone(),
@@ -80,6 +72,7 @@ pub(crate) async fn assemble(
     )
     .rights(identity::rights(&config.identity, tenancy.plans())?)
     .trusted_proxies(proxies.clone())
+    .host_names(config.host_names()?)
     .session_lifetime(config.server.session_lifetime)
     .token_lifetime(config.tokens.expires_in);
     let mut local = None;

@@ -16,10 +16,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use openclaw_tenancy::clock::Clock;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+
+use crate::access::address::TrustedProxies;
+use crate::access::places::{Places, shared, turn_away};
 
 /// How long a client may take for a request's head, and stay silent between two requests.
 const HEAD: Duration = Duration::from_secs(10);
@@ -27,8 +29,10 @@ const HEAD: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
 /// The most bytes of a request's head (safety row A26).
 const MAX_HEAD: usize = 16 * 1024;
-/// Connections at once; further ones wait to be accepted.
+/// Connections at once; further ones are turned away (safety row A26).
 const MAX_CONNECTIONS: usize = 4096;
+/// Connections of one address at once, of one `/64` for IPv6: nobody alone takes the places of all (safety row A26).
+const MAX_CONNECTIONS_PER_ADDRESS: usize = 256;
 /// At the end, what is under way has so long to finish.
 const DRAIN: Duration = Duration::from_secs(10);
 /// After an error of accepting, such as no file descriptor left: the next would come at once.
@@ -67,31 +71,56 @@ pub(crate) async fn bind(
         })
 }
 
-/// Serves `router` until `stop`: then nothing is accepted any more, and what is under way has 10 seconds.
+/// What is served, and to how many at once.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// The listener's name in metrics.
+    name: &'static str,
+    router: Router,
+    places: Places,
+}
+
+impl Served {
+    /// `router`; behind `proxies` and on this machine are many, and their connections are not counted by address.
+    pub(crate) fn new(name: &'static str, router: Router, proxies: &TrustedProxies) -> Self {
+        let places = Places::new(
+            MAX_CONNECTIONS,
+            MAX_CONNECTIONS_PER_ADDRESS,
+            shared(proxies),
+        );
+        Self {
+            name,
+            router,
+            places,
+        }
+    }
+}
+
+/// Serves until `stop`: then nothing is accepted any more, and what is under way has 10 seconds.
 pub(crate) async fn serve(
     listener: TcpListener,
-    router: Router,
+    served: Served,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
-    serve_with(listener, router, clock, stop, HEAD).await;
+    serve_with(listener, served, clock, stop, HEAD).await;
 }
 
 async fn serve_with(
     listener: TcpListener,
-    router: Router,
+    served: Served,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     head: Duration,
 ) {
+    let Served {
+        name,
+        router,
+        places,
+    } = served;
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let accepting = async {
         loop {
-            // Nothing closes it.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -99,6 +128,12 @@ async fn serve_with(
                     clock.sleep(AFTER_ERROR).await;
                     continue;
                 }
+            };
+            let Some(place) = places.take(peer.ip()) else {
+                metrics::counter!("openclaw_tenancy_connections_turned_away_total", "listener" => name)
+                    .increment(1);
+                turn_away(&stream);
+                continue;
             };
             let (router, stop, cut) = (router.clone(), stop.clone(), cut.clone());
             connections.spawn(async move {
@@ -170,11 +205,18 @@ mod tests {
 
     use super::*;
 
-    async fn server(head: Duration) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    async fn server(
+        head: Duration,
+        places: Option<Places>,
+    ) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
         let listener = bind("test", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let router = Router::new().route("/", get(async || "here"));
-        let serving = serve_with(listener, router, Arc::new(SystemClock), stop.clone(), head);
+        let mut served = Served::new("test", router, &TrustedProxies::default());
+        if let Some(places) = places {
+            served.places = places;
+        }
+        let serving = serve_with(listener, served, Arc::new(SystemClock), stop.clone(), head);
         (address, stop, tokio::spawn(serving))
     }
 
@@ -193,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn a26_exhaustion_heads_are_bounded_in_time_number_and_size() {
-        let (address, stop, serving) = server(Duration::from_millis(300)).await;
+        let (address, stop, serving) = server(Duration::from_millis(300), None).await;
         let status = |answer: &str| answer.get(9..12).map(str::to_owned);
         let asked = exchange(
             address,
@@ -227,5 +269,50 @@ mod tests {
             TcpStream::connect(address).await.is_err(),
             "nothing is accepted any more"
         );
+    }
+
+    /// One address has so many connections and another is served all the same; who goes makes room.
+    #[tokio::test]
+    async fn a26_exhaustion_connections_are_bounded_by_address() {
+        // Nothing is shared here: loopback's addresses count like anybody's.
+        let places = Places::new(4, 2, Vec::new());
+        let (address, stop, serving) = server(HEAD, Some(places)).await;
+        let from = async |source: &str| {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket
+                .bind(SocketAddr::new(source.parse().unwrap(), 0))
+                .unwrap();
+            socket.connect(address).await.unwrap()
+        };
+        let ask = async |stream: &mut TcpStream| {
+            // Whoever is turned away may see the end before it has written.
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            let mut answer = [0; 12];
+            match stream.read_exact(&mut answer).await {
+                Ok(_) => String::from_utf8(answer.into()).unwrap(),
+                Err(error) => error.kind().to_string(),
+            }
+        };
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut stream = from("127.0.0.1").await;
+            assert_eq!(ask(&mut stream).await, "HTTP/1.1 200");
+            held.push(stream);
+        }
+        let turned_away = ask(&mut from("127.0.0.1").await).await;
+        assert_ne!(turned_away, "HTTP/1.1 200");
+        let mut other = from("127.0.0.2").await;
+        assert_eq!(ask(&mut other).await, "HTTP/1.1 200");
+        held.pop();
+        let room = async {
+            while ask(&mut from("127.0.0.1").await).await != "HTTP/1.1 200" {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), room)
+            .await
+            .expect("a place is given back");
+        stop.cancel();
+        serving.await.unwrap();
     }
 }

@@ -13,9 +13,11 @@ use tokio::net::TcpListener;
 use super::assemble::{self, Assembly, Ports};
 use super::config::{Config, Loaded};
 use super::foundation::Foundation;
+use super::listen::Served;
 use super::metrics::{self, Census};
 use super::shutdown::{End, Tasks, asked_by_signal};
 use super::{first_admin, listen, logging, survey};
+use crate::access::address::TrustedProxies;
 use crate::api;
 
 /// How often expired grants are removed.
@@ -61,7 +63,12 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         let router = metrics::router(recorder.clone());
         tasks.run(
             "metrics",
-            listen::serve(listener, router, Arc::clone(&clock), tasks.stop()),
+            listen::serve(
+                listener,
+                Served::new("metrics", router, &TrustedProxies::default()),
+                Arc::clone(&clock),
+                tasks.stop(),
+            ),
         );
     }
     let upkeep_clock = Arc::clone(&clock);
@@ -75,7 +82,16 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         });
     }
     let edge = assembly.edge.clone();
-    run(&mut tasks, assembly, listeners.api, listeners.edge, &clock);
+    let api = Served::new(
+        "api",
+        api::router(assembly.api.clone()),
+        &loaded.config.trusted_proxies(),
+    );
+    tasks.run(
+        "api",
+        listen::serve(listeners.api, api, Arc::clone(&clock), tasks.stop()),
+    );
+    run(&mut tasks, assembly, listeners.edge, &clock);
     // Nobody should be told of a server that does not know its routes yet.
     tokio::select! {
         () = edge.reached(0) => {}
@@ -96,16 +112,9 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     }
 }
 
-fn run(
-    tasks: &mut Tasks,
-    assembly: Assembly,
-    api: TcpListener,
-    edge: TcpListener,
-    clock: &Arc<dyn Clock>,
-) {
+fn run(tasks: &mut Tasks, assembly: Assembly, edge: TcpListener, clock: &Arc<dyn Clock>) {
     let Assembly {
         tenancy,
-        api: state,
         edge: proxy,
         access,
         ..
@@ -114,10 +123,6 @@ fn run(
     tasks.run("reconciler", async move {
         reconciler.run(stop.cancelled_owned()).await
     });
-    tasks.run(
-        "api",
-        listen::serve(api, api::router(state), Arc::clone(clock), tasks.stop()),
-    );
     let (stop, server) = (tasks.stop(), proxy.clone());
     tasks.run("edge", async move {
         if let Err(error) = server.serve(edge, stop.cancelled_owned()).await {

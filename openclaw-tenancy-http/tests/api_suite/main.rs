@@ -7,6 +7,7 @@ mod a09_token_confusion;
 mod a10_cookies_and_csrf;
 mod a11_idor;
 mod a12_escalation;
+mod a14_host_confusion;
 mod a26_exhaustion;
 mod a27_log_injection;
 mod a28_secret_leak;

@@ -92,6 +92,11 @@ pub(super) fn words(kind: &Kind) -> Words {
             .into(),
             "use our own pages, or send a bearer token instead of the cookie".into(),
         ),
+        Kind::ForeignHost { host } => (
+            "Not a host of this server",
+            format!("This server does not answer for the host `{host}`."),
+            "use the address in `server.public_url`, or, if the name is this server's, add it to the setting `server.host_names`".into(),
+        ),
         Kind::NotFound(missing) => (
             "Not found",
             match missing {

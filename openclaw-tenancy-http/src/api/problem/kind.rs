@@ -8,6 +8,7 @@ use openclaw_tenancy::quantity::Bytes;
 
 use super::fault::FieldFault;
 use crate::access::csrf::CrossSite;
+use crate::access::host::HostName;
 use crate::json::JsonFault as BodyFault;
 
 /// How long a client waits when the database or a provider does not answer.
@@ -63,6 +64,11 @@ pub enum Kind {
     AdministratorsOnly,
     /// A write by cookie that is not surely our own pages'.
     CrossSite(CrossSite),
+    /// The request names a host that is not ours.
+    ForeignHost {
+        /// Which.
+        host: HostName,
+    },
     /// There is no such thing.
     NotFound(Missing),
     /// The path has no such method.
@@ -167,6 +173,7 @@ impl Kind {
             Self::ClaimRefused => "claim-refused",
             Self::AdministratorsOnly => "administrators-only",
             Self::CrossSite(_) => "cross-site-request",
+            Self::ForeignHost { .. } => "foreign-host",
             Self::NotFound(_) => "not-found",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::AlreadyHasInstance { .. } => "already-has-instance",
@@ -202,6 +209,7 @@ impl Kind {
             Self::AdministratorsOnly | Self::CrossSite(_) | Self::PlanNotEntitled { .. } => {
                 StatusCode::FORBIDDEN
             }
+            Self::ForeignHost { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::AlreadyHasInstance { .. }
@@ -247,6 +255,7 @@ impl Kind {
             Self::InvalidBody(BodyFault::DuplicateKey { key }) => (Some(key), None),
             Self::UnsupportedMediaType { found } => (Some("Content-Type"), found.as_deref()),
             Self::BearerRefused { .. } => (Some("Authorization"), None),
+            Self::ForeignHost { .. } => (Some("Host"), None),
             Self::PasswordRefused { .. } => (Some("password"), None),
             Self::ClaimRefused => (Some("code"), None),
             Self::CrossSite(fault) => match fault {

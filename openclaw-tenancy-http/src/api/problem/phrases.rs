@@ -144,6 +144,10 @@ const PHRASES: &[(&str, &str)] = &[
         "43 个 base64url 字符，即浏览器密钥的 SHA-256",
     ),
     ("each parameter once", "每个参数只出现一次"),
+    (
+        "one host name or address, the same as in the request target",
+        "一个主机名或地址，且与请求目标中的一致",
+    ),
 ];
 
 #[cfg(test)]

@@ -87,6 +87,11 @@ pub(super) fn words(kind: &Kind) -> Words {
             .into(),
             "请使用我们自己的页面，或以令牌代替 Cookie".into(),
         ),
+        Kind::ForeignHost { host } => (
+            "不是本服务器的主机名",
+            format!("本服务器不以主机名 `{host}` 提供服务。"),
+            "请使用 `server.public_url` 中的地址访问；若此名称确属本服务器，请将其加入设置 `server.host_names`".into(),
+        ),
         Kind::NotFound(missing) => (
             "未找到",
             match missing {

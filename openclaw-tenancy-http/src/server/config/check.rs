@@ -7,6 +7,7 @@ use url::{Host, Url};
 use super::error::Problem;
 use super::sections::{EdgeSection, StoreSection, TokensSection};
 use super::{Config, hosts, identity, plans};
+use crate::access::host::HostName;
 use crate::identity::jwt::{TokenKind, TokenSecret, WeakSecret};
 
 /// Everything that keeps `config` from being used.
@@ -26,6 +27,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
     problems.extend(config.overlay.check());
     problems.extend(origins(&config.edge, 8080).err());
     problems.extend(listeners(config));
+    problems.extend(host_names(&config.server.host_names));
     problems.extend(store(&config.store));
     problems.extend(tokens(&config.tokens));
     problems.extend(image(&config.image.reference));
@@ -199,6 +201,15 @@ fn listeners(config: &Config) -> Vec<Problem> {
         }
     }
     problems
+}
+
+fn host_names(names: &[String]) -> Vec<Problem> {
+    let wrong = |(at, name): (usize, &String)| {
+        let problem = name.parse::<HostName>().err()?;
+        let key = format!("server.host_names[{at}]");
+        Some(Problem::new(key, "is no host", problem.to_string()).value(format_args!("{name:?}")))
+    };
+    names.iter().enumerate().filter_map(wrong).collect()
 }
 
 /// Whether browsers take the origin for this machine, where plain HTTP is secure enough for cookies.

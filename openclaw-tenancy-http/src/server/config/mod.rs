@@ -33,6 +33,9 @@ use openclaw_tenancy::quota::PlanPolicy;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::access::address::TrustedProxies;
+use crate::access::host::{HostName, InvalidHostName};
+
 pub(crate) use self::error::{ConfigError, Problem};
 pub(crate) use self::identity::{ClientAuth, IdentitySection, OidcSection};
 pub(crate) use self::overlay::OverlaySection;
@@ -263,6 +266,26 @@ impl Config {
                 ))
             }),
         }
+    }
+
+    /// Proxies whose word on a client's address counts.
+    #[must_use]
+    pub(crate) fn trusted_proxies(&self) -> TrustedProxies {
+        let networks = self.server.trusted_proxies.iter();
+        TrustedProxies(networks.map(|network| network.0).collect())
+    }
+
+    /// The hosts by which programs reach the API beside the public URL's: those configured, and the address that it
+    /// listens on.
+    ///
+    /// # Errors
+    /// When a name cannot be one; never for a configuration that [`load`] returned.
+    pub(crate) fn host_names(&self) -> Result<Vec<HostName>, InvalidHostName> {
+        let listen = self.server.listen.ip();
+        let named = self.server.host_names.iter().map(|name| name.parse());
+        let listen =
+            (!listen.is_unspecified()).then_some(Ok(HostName::Address(listen.to_canonical())));
+        named.chain(listen).collect()
     }
 
     /// Where instances are, where the edge listens on `port`.

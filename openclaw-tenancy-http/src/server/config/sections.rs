@@ -27,6 +27,8 @@ pub(crate) struct ServerSection {
     /// The origin by which browsers reach the API: `http://localhost` and the port unless it is set.
     #[serde(with = "form::optional_origin")]
     pub(crate) public_url: Option<Url>,
+    /// Further hosts by which programs reach the API: a request for any other is refused.
+    pub(crate) host_names: Vec<String>,
     /// Where the server keeps its files; the flag `--data` sets it.
     pub(crate) data_dir: Option<PathBuf>,
     /// Proxies in front of the API and the edge whose `X-Forwarded-For` counts: networks or addresses.
@@ -41,6 +43,7 @@ impl Default for ServerSection {
         Self {
             listen: loopback(3000),
             public_url: None,
+            host_names: Vec::new(),
             data_dir: None,
             trusted_proxies: Vec::new(),
             session_lifetime: crate::api::SESSION_LIFETIME,

@@ -53,6 +53,10 @@ fn describe() {
         "openclaw_tenancy_http_requests_total",
         "Requests to the API by route template."
     );
+    counter!(
+        "openclaw_tenancy_connections_turned_away_total",
+        "Connections to the API and to this exporter for which there was no place, by listener."
+    );
     gauge!("openclaw_tenancy_tenants", "Tenants by phase.");
     gauge!("openclaw_tenancy_hosts", "Hosts by state.");
     gauge!(
