@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use openclaw_tenancy::error::Source;
+use openclaw_tenancy::error::{Retry, Source};
 use openclaw_tenancy::store::StoreError;
 
 /// Why a store cannot be used.
@@ -45,6 +45,23 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether trying again can help: it does where the database does not answer or is only starting, and it does
+    /// not where it answered and will not have us.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Unavailable { source, .. } | Self::Migration { source } => {
+                let passes = chain_of(source.as_ref()).any(|cause| {
+                    cause
+                        .downcast_ref::<sqlx::Error>()
+                        .is_some_and(passes_by_itself)
+                });
+                if passes { Retry::Backoff } else { Retry::Never }
+            }
+            Self::Address { .. } | Self::ForeignTables => Retry::Never,
+        }
+    }
+
     pub(crate) fn unavailable(error: sqlx::Error) -> Self {
         let hint = match code(&error).as_deref() {
             Some("28P01" | "28000") => ": the user or the password is wrong",
@@ -59,6 +76,26 @@ impl OpenError {
             hint,
             source: error.into(),
         }
+    }
+}
+
+/// `error` and what caused it.
+fn chain_of<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// Whether a database that failed so may be right by itself soon.
+fn passes_by_itself(error: &sqlx::Error) -> bool {
+    match error {
+        // Refused, reset, or the name is not known yet; the pool hides which.
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) => true,
+        error => code(error).is_some_and(|code| {
+            // PostgreSQL: shutting down, crashed, starting up, too many connections; class 08. SQLite: locked.
+            matches!(&*code, "57P01" | "57P02" | "57P03" | "53300" | "5" | "6")
+                || (code.len() == 5 && code.starts_with("08"))
+        }),
     }
 }
 

@@ -50,6 +50,8 @@ mod sqlite;
 
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use error::OpenError;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use migrate::PendingMigration;
 #[cfg(feature = "postgres")]
 pub use postgres::{PoolOptions, PostgresStore};
 #[cfg(feature = "sqlite")]

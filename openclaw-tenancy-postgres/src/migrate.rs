@@ -6,6 +6,31 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 /// Where it is written which migrations were made: a name of ours, so that ours can be told from others'.
 pub(crate) const TABLE: &str = "openclaw_tenancy_migrations";
 
+/// A change of the tables that the database does not have yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingMigration {
+    /// Its number; they are made in this order.
+    pub version: i64,
+    /// What it is about.
+    pub name: &'static str,
+}
+
+/// Those of `migrations` that are not among the versions `made`.
+pub(crate) fn pending(
+    migrations: &[(i64, &'static str, &'static str)],
+    made: &[i64],
+) -> Vec<PendingMigration> {
+    let missing = migrations
+        .iter()
+        .filter(|(version, ..)| !made.contains(version));
+    missing
+        .map(|(version, name, _)| PendingMigration {
+            version: *version,
+            name,
+        })
+        .collect()
+}
+
 /// Brings tables up to date.
 ///
 /// A database of a newer release is accepted: a release only adds, so that the one before can go on beside it.

@@ -1,5 +1,6 @@
 //! Doubles and service pools for the tests.
 
 pub mod engine;
+pub mod postgres;
 pub mod provider;
 pub mod proxy;

@@ -5,9 +5,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use openclaw_tenancy::clock::{Clock, Entropy, SystemClock, SystemEntropy};
+use openclaw_tenancy::error::Retry;
+use openclaw_tenancy::store::StoreError;
+use openclaw_tenancy_postgres::OpenError;
 
 use super::config::Loaded;
 use super::keys::{self, ServerKeys};
@@ -15,6 +19,11 @@ use super::store::Database;
 use crate::access::session::Sessions;
 use crate::access::token::ApiTokens;
 use crate::identity::jwt::{OwnTokens, TokenSecret};
+
+/// Between the first two attempts to reach a database; then twice as long each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// At most so long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The database, the keys, the time and randomness.
 #[derive(Debug)]
@@ -30,6 +39,44 @@ pub(crate) struct Foundation {
 }
 
 impl Foundation {
+    /// As [`open`](Self::open), and waits for a database that does not answer yet, as long as `store.wait` says: one
+    /// that is started together with the server may be there later.
+    ///
+    /// # Errors
+    /// What kept the last attempt from succeeding.
+    pub(crate) async fn open_waiting(loaded: &Loaded) -> anyhow::Result<Self> {
+        let clock = SystemClock;
+        let patience = loaded.config.store.wait;
+        let (began, mut pause) = (clock.now(), FIRST_PAUSE);
+        loop {
+            let error = match Self::open(loaded).await {
+                Ok(foundation) => return Ok(foundation),
+                Err(error) => error,
+            };
+            let left = patience.saturating_sub(clock.now().since(began));
+            if left.is_zero() || !may_pass(&error) {
+                let waited = !patience.is_zero() && may_pass(&error);
+                return Err(if waited {
+                    let waited = patience.as_secs();
+                    error.context(format!(
+                        "the database did not answer within {waited} s; start it, correct store.url, or wait \
+                         longer with store.wait"
+                    ))
+                } else {
+                    error
+                });
+            }
+            pause = pause.min(left);
+            tracing::warn!(
+                error = format!("{error:#}"),
+                left = left.as_secs(),
+                "waiting for the database of store.url"
+            );
+            clock.sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     /// Opens the database of `loaded`, brings its tables up to date, and reads the keys or makes them.
     ///
     /// # Errors
@@ -97,6 +144,13 @@ impl Foundation {
             loaded.config.tokens.expires_in,
         ))
     }
+}
+
+/// Whether the database may be right by itself soon.
+pub(crate) fn may_pass(error: &anyhow::Error) -> bool {
+    let opened = error.downcast_ref::<OpenError>().map(OpenError::retry);
+    let asked = error.downcast_ref::<StoreError>().map(StoreError::retry);
+    opened.or(asked).is_some_and(|retry| retry != Retry::Never)
 }
 
 /// Makes the data directory, for this user alone: the database in it holds keys and password hashes.

@@ -1,6 +1,7 @@
 //! `serve`: the server itself.
 
 use std::io::Write;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +49,12 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         edge: listeners.edge.local_addr()?.port(),
     };
     let recorder = metrics::install().context("metrics cannot be collected")?;
-    let foundation = Foundation::open(loaded).await?;
+    let mut asked = pin!(asked);
+    let foundation = tokio::select! {
+        opened = Foundation::open_waiting(loaded) => opened?,
+        // Nothing is under way yet.
+        () = &mut asked => return Ok(()),
+    };
     let _alone = foundation.database.exclusive().await?;
     for warning in &foundation.keys.warnings {
         tracing::warn!("{warning}");

@@ -8,7 +8,9 @@ use anyhow::{Context as _, bail};
 use openclaw_tenancy::access::AccessStore;
 use openclaw_tenancy::clock::Clock;
 use openclaw_tenancy::store::TenantStore;
-use openclaw_tenancy_postgres::{OpenError, PoolOptions, PostgresStore, SqliteStore};
+use openclaw_tenancy_postgres::{
+    OpenError, PendingMigration, PoolOptions, PostgresStore, SqliteStore,
+};
 use secrecy::ExposeSecret as _;
 
 use super::config::{Secret, StoreSection};
@@ -58,6 +60,17 @@ impl Database {
         match self {
             Self::Sqlite(store, _) => store.migrate().await,
             Self::Postgres(store) => store.migrate().await,
+        }
+    }
+
+    /// What [`migrate`](Self::migrate) would make now. Changes nothing.
+    ///
+    /// # Errors
+    /// As the store's own `pending_migrations`.
+    pub(crate) async fn pending_migrations(&self) -> Result<Vec<PendingMigration>, OpenError> {
+        match self {
+            Self::Sqlite(store, _) => store.pending_migrations().await,
+            Self::Postgres(store) => store.pending_migrations().await,
         }
     }
 

@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod database;
 mod life;
 mod server;
 mod services;

@@ -11,6 +11,18 @@ use tokio::time::timeout;
 
 use crate::support::{PATIENCE, command};
 
+/// Free ports, and an engine that does not answer.
+pub(crate) const NOWHERE: [(&str, &str); 5] = [
+    ("OPENCLAW_TENANCY__SERVER__LISTEN", "127.0.0.1:0"),
+    ("OPENCLAW_TENANCY__EDGE__LISTEN", "127.0.0.1:0"),
+    ("OPENCLAW_TENANCY__METRICS__LISTEN", "127.0.0.1:0"),
+    ("OPENCLAW_TENANCY__HOSTS__0__ID", "nowhere"),
+    (
+        "OPENCLAW_TENANCY__HOSTS__0__ADDRESS",
+        "unix:///nowhere/docker.sock",
+    ),
+];
+
 /// A running server.
 pub(crate) struct Server {
     child: Child,
@@ -28,16 +40,7 @@ impl Server {
     pub(crate) async fn start(data: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = command(data)
             .arg("serve")
-            .envs([
-                ("OPENCLAW_TENANCY__SERVER__LISTEN", "127.0.0.1:0"),
-                ("OPENCLAW_TENANCY__EDGE__LISTEN", "127.0.0.1:0"),
-                ("OPENCLAW_TENANCY__METRICS__LISTEN", "127.0.0.1:0"),
-                ("OPENCLAW_TENANCY__HOSTS__0__ID", "nowhere"),
-                (
-                    "OPENCLAW_TENANCY__HOSTS__0__ADDRESS",
-                    "unix:///nowhere/docker.sock",
-                ),
-            ])
+            .envs(NOWHERE)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

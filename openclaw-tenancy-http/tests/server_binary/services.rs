@@ -4,6 +4,7 @@
 //! `TENANCY_TEST_STAND_IN_IMAGE` a stand-in for OpenClaw on it. Without them the tests are skipped, unless
 //! `TENANCY_TEST_REQUIRE` names `postgres`, `docker` or `all`.
 
+use std::process::Output;
 use std::time::Duration;
 
 use crate::server::{Server, client, send};
@@ -54,8 +55,15 @@ async fn until(
         .expect("it comes to that")
 }
 
-async fn sql(url: &str, statement: &str) {
-    let done = tokio::process::Command::new("psql")
+/// Has `psql` do `statement`, which has to succeed.
+pub(crate) async fn sql(url: &str, statement: &str) {
+    let done = asks(url, statement).await;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
+/// Has `psql` do `statement`.
+pub(crate) async fn asks(url: &str, statement: &str) -> Output {
+    tokio::process::Command::new("psql")
         .args([
             url,
             "--quiet",
@@ -67,8 +75,7 @@ async fn sql(url: &str, statement: &str) {
         ])
         .output()
         .await
-        .expect("psql is installed");
-    assert!(done.status.success(), "{}", text(&done.stderr));
+        .expect("psql is installed")
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 
 use super::PostgresStore;
 use crate::error::OpenError;
-use crate::migrate::{TABLE, migrator};
+use crate::migrate::{PendingMigration, TABLE, migrator, pending};
 
 /// Each with its number and name; forward only.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(
@@ -76,6 +76,13 @@ impl PostgresStore {
             // Every call reads a few rows by an index: helpers would take longer to start than to read.
             ("max_parallel_workers_per_gather", "0".to_owned()),
         ]);
+        // The pool would try again in silence, and then say no more than that it took too long.
+        let first = tokio::time::timeout(options.deadline, connect.connect());
+        let first = first
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(OpenError::unavailable)?;
+        first.close().await.map_err(OpenError::unavailable)?;
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .min_connections(options.min_connections)
@@ -103,16 +110,7 @@ impl PostgresStore {
             .connect()
             .await
             .map_err(OpenError::unavailable)?;
-        let foreign = sqlx::query_scalar::<_, bool>(
-            "SELECT to_regclass('tenants') IS NOT NULL AND to_regclass($1) IS NULL",
-        )
-        .bind(TABLE)
-        .fetch_one(&mut connection)
-        .await
-        .map_err(OpenError::unavailable)?;
-        if foreign {
-            return Err(OpenError::ForeignTables);
-        }
+        made(&mut connection).await?;
         // `CREATE TABLE IF NOT EXISTS` tells at every start that there is nothing to do.
         connection
             .execute("SET client_min_messages = warning")
@@ -127,8 +125,44 @@ impl PostgresStore {
         connection.close().await.map_err(OpenError::unavailable)
     }
 
+    /// What [`migrate`](Self::migrate) would make now. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::ForeignTables`], [`OpenError::Unavailable`].
+    pub async fn pending_migrations(&self) -> Result<Vec<PendingMigration>, OpenError> {
+        let mut connection = self
+            .connect
+            .connect()
+            .await
+            .map_err(OpenError::unavailable)?;
+        let made = made(&mut connection).await?;
+        connection.close().await.map_err(OpenError::unavailable)?;
+        Ok(pending(MIGRATIONS, &made))
+    }
+
     /// Ends all connections, once the calls under way have ended.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// The versions of the migrations that were made; an error where the tables are somebody else's.
+async fn made(connection: &mut PgConnection) -> Result<Vec<i64>, OpenError> {
+    let (tenants, ours) = sqlx::query_as::<_, (bool, bool)>(
+        "SELECT to_regclass('tenants') IS NOT NULL, to_regclass($1) IS NOT NULL",
+    )
+    .bind(TABLE)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(OpenError::unavailable)?;
+    match (tenants, ours) {
+        (true, false) => Err(OpenError::ForeignTables),
+        (false, false) => Ok(Vec::new()),
+        (_, true) => {
+            sqlx::query_scalar("SELECT version FROM openclaw_tenancy_migrations WHERE success")
+                .fetch_all(connection)
+                .await
+                .map_err(OpenError::unavailable)
+        }
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use openclaw_tenancy::clock::{Clock, SystemClock};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, SqlitePool};
+use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
 
 use super::SqliteStore;
 use super::run::DEADLINE;
 use crate::error::OpenError;
-use crate::migrate::{TABLE, migrator};
+use crate::migrate::{PendingMigration, TABLE, migrator, pending};
 
 /// Each with its number and name; forward only.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(
@@ -75,17 +75,7 @@ impl SqliteStore {
             .acquire()
             .await
             .map_err(OpenError::unavailable)?;
-        let foreign = sqlx::query_scalar::<_, bool>(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'tenants') \
-             AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
-        )
-        .bind(TABLE)
-        .fetch_one(&mut *writer)
-        .await
-        .map_err(OpenError::unavailable)?;
-        if foreign {
-            return Err(OpenError::ForeignTables);
-        }
+        made(&mut writer).await?;
         migrator(MIGRATIONS)
             .run_direct(None, &mut *writer, false)
             .await
@@ -119,10 +109,46 @@ impl SqliteStore {
         transaction.commit().await.map_err(OpenError::unavailable)
     }
 
+    /// What [`migrate`](Self::migrate) would make now. Changes nothing.
+    ///
+    /// # Errors
+    /// [`OpenError::ForeignTables`], [`OpenError::Unavailable`].
+    pub async fn pending_migrations(&self) -> Result<Vec<PendingMigration>, OpenError> {
+        let mut reader = self
+            .readers
+            .acquire()
+            .await
+            .map_err(OpenError::unavailable)?;
+        let made = made(&mut reader).await?;
+        Ok(pending(MIGRATIONS, &made))
+    }
+
     /// Closes the file, once the calls under way have ended.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// The versions of the migrations that were made; an error where the tables are somebody else's.
+async fn made(connection: &mut SqliteConnection) -> Result<Vec<i64>, OpenError> {
+    let (tenants, ours) = sqlx::query_as::<_, (bool, bool)>(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'tenants'), \
+                EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
+    )
+    .bind(TABLE)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(OpenError::unavailable)?;
+    match (tenants, ours) {
+        (true, false) => Err(OpenError::ForeignTables),
+        (false, false) => Ok(Vec::new()),
+        (_, true) => {
+            sqlx::query_scalar("SELECT version FROM openclaw_tenancy_migrations WHERE success")
+                .fetch_all(connection)
+                .await
+                .map_err(OpenError::unavailable)
+        }
     }
 }
 

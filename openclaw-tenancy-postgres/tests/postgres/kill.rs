@@ -11,10 +11,11 @@ use openclaw_tenancy::id::{Revision, TenantId};
 use openclaw_tenancy::store::{Change, Created, TenantStore};
 use openclaw_tenancy::tenant::NewTenant;
 use openclaw_tenancy_postgres::{PoolOptions, PostgresStore};
+use test_support::postgres::Server;
 use tokio::time::Instant;
 
 use crate::given::{NOW, again, is_unavailable, new_tenant};
-use crate::support::server::Server;
+use crate::support::server::connection;
 
 /// How often the server is killed (safety.md §5): 10 times, and 200 with `TENANCY_TEST_LONG` set.
 fn kills() -> u32 {
@@ -182,7 +183,7 @@ async fn f16_histories_with_a_killed_server_are_linearizable() {
     let mut lost = 0;
     for seed in 1..=kills() {
         // A database of its own, so that what a history leaves is not in the next one's way.
-        let mut admin = server.connection().await;
+        let mut admin = connection(&server).await;
         crate::support::database::run(&mut admin, format!("CREATE DATABASE history_{seed}")).await;
         drop(admin);
         let database = url.replace("/postgres?", &format!("/history_{seed}?"));

@@ -101,6 +101,9 @@ pub(crate) struct StoreSection {
     /// `sqlite:///path` or `postgres://user:password@host/database`: a SQLite file in the data directory
     /// unless it is set.
     pub(crate) url: Option<Secret>,
+    /// How long a start waits for a database that does not answer yet; zero not at all.
+    #[serde(with = "form::duration")]
+    pub(crate) wait: Duration,
     /// PostgreSQL connections kept open.
     pub(crate) pool_min: u32,
     /// PostgreSQL connections at most.
@@ -113,6 +116,7 @@ impl Default for StoreSection {
     fn default() -> Self {
         Self {
             url: None,
+            wait: Duration::from_secs(60),
             pool_min: 1,
             pool_max: 10,
             key_file: None,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_tenancy::clock::{Clock, SystemClock, SystemEntropy};
-use openclaw_tenancy::error::chain;
+use openclaw_tenancy::error::{Retry, chain};
 use tokio::time::timeout;
 
 use super::Check;
 use crate::server::config::Loaded;
+use crate::server::foundation::may_pass;
 use crate::server::keys;
 use crate::server::store::{Database, sqlite_file};
 
@@ -16,6 +17,9 @@ use crate::server::store::{Database, sqlite_file};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const SUBJECT: &str = "database";
+
+/// What to do about a database that may be right by itself.
+const RUNS: &str = "see that it runs";
 
 pub(super) async fn examine(loaded: &Loaded) -> Vec<Check> {
     let url = loaded.config.store_url(&loaded.data_dir);
@@ -32,11 +36,12 @@ pub(super) async fn examine(loaded: &Loaded) -> Vec<Check> {
     let database = match timeout(PATIENCE, connected).await {
         Ok(Ok(database)) => database,
         Ok(Err(error)) => {
-            return vec![Check::fail(
-                SUBJECT,
-                format!("{name}: {error:#}"),
-                "correct store.url",
-            )];
+            let fix = if may_pass(&error) {
+                RUNS
+            } else {
+                "correct store.url"
+            };
+            return vec![Check::fail(SUBJECT, format!("{name}: {error:#}"), fix)];
         }
         Err(_) => {
             let fix = "see that it runs and that nothing between drops the connection";
@@ -50,23 +55,49 @@ pub(super) async fn examine(loaded: &Loaded) -> Vec<Check> {
 
 async fn look(database: &Database, name: &str, loaded: &Loaded) -> Vec<Check> {
     let (tenants, access) = (database.tenants(), database.access());
-    if let Err(error) = tenants.ping().await {
-        return vec![Check::fail(
-            SUBJECT,
-            format!("{name}: {}", chain(&error)),
-            "see that it runs",
-        )];
-    }
+    let pending = match database.pending_migrations().await {
+        Ok(pending) => pending,
+        Err(error) => {
+            let fix = match error.retry() {
+                Retry::Never => "give the server a database of its own",
+                Retry::Backoff | Retry::After(_) => RUNS,
+            };
+            return vec![Check::fail(
+                SUBJECT,
+                format!("{name}: {}", chain(&error)),
+                fix,
+            )];
+        }
+    };
+    let pending: Vec<String> = pending
+        .iter()
+        .map(|migration| format!("{} {}", migration.version, migration.name))
+        .collect();
+    let pending = pending.join(", ");
     let hosts = match tenants.hosts().await {
         Ok(hosts) => hosts,
         // It answers, and knows none of our tables.
-        Err(_) => {
-            let found = format!("{name} answers; the first start makes its tables");
+        Err(_) if !pending.is_empty() => {
+            let found =
+                format!("{name} answers; the first start makes its tables (migrations {pending})");
             return vec![Check::ok(SUBJECT, found)];
+        }
+        Err(error) => {
+            let found = format!("{name}: {}", chain(&error));
+            return vec![Check::fail(SUBJECT, found, RUNS)];
         }
     };
     let found = format!("{name} answers; {} hosts are known", hosts.len());
     let mut checks = vec![Check::ok(SUBJECT, found)];
+    checks.push(if pending.is_empty() {
+        Check::ok("migrations", "the tables are up to date")
+    } else {
+        Check::warn(
+            "migrations",
+            format!("pending: {pending}"),
+            "back the database up and start the server: `openclaw-tenancy serve` makes them before it serves",
+        )
+    });
     match access.has_admin().await {
         // A start that got as far as an administrator has made the keys: reading them makes none.
         Ok(true) => {
