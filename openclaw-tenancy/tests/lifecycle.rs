@@ -3,12 +3,17 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_tenancy::id::DeploymentId;
+use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::memory::{Behavior, StartOutcome};
+use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::tenant::{FailureReason, HoldReason, Power, Tenant};
-use openclaw_tenancy::{CreateRequest, TenancyError};
+use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError};
 use support::World;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -235,4 +240,35 @@ async fn a_plan_that_fits_no_host_is_refused_with_the_figures() {
         error.to_string(),
         "plan `free` gives 512 MiB of memory and swap together, the image needs 1 GiB; choose a larger plan, or add swap to the host"
     );
+}
+
+/// Labels are the operator's: who registers hosts without a word about them does not take them away.
+#[tokio::test]
+async fn hosts_are_registered_with_their_labels_and_keep_those_nobody_speaks_of() {
+    let world = World::new().await;
+    let labels = |zone: &str| BTreeMap::from([("zone".to_owned(), zone.to_owned())]);
+    let stored = async || world.tenancy.hosts().await.unwrap().remove(0).labels;
+    assert_eq!(stored().await, BTreeMap::new());
+    let put = world
+        .tenancy
+        .store()
+        .put_host(world.host.clone(), labels("a"));
+    put.await.unwrap();
+    world.tenancy.register_hosts().await.unwrap();
+    assert_eq!(stored().await, labels("a"));
+
+    for told in [labels("b"), BTreeMap::new(), labels("c")] {
+        let again = Tenancy::builder()
+            .backend(Arc::new(world.backend.clone()))
+            .probe(Arc::new(world.backend.clone()))
+            .store(Arc::clone(world.tenancy.store()))
+            .deployment(DeploymentId::new("d1").unwrap())
+            .origins(OriginTemplate::new("http://{slug}.localhost:8080").unwrap())
+            .image(support::IMAGE, Bytes::gib(1))
+            .host_labels(world.host.clone(), told.clone())
+            .build()
+            .unwrap();
+        again.register_hosts().await.unwrap();
+        assert_eq!(stored().await, told);
+    }
 }

@@ -58,7 +58,10 @@ pub(crate) async fn assemble(
     let store: Arc<dyn TenantStore> = Arc::new(MeteredStore::new(foundation.database.tenants()));
     let access = foundation.database.access();
     let tenancy = tenancy(config, foundation, &store, ports)?;
-    register_hosts(config, &*store).await?;
+    tenancy
+        .register_hosts()
+        .await
+        .context("the hosts cannot be made known to the database")?;
 
     let (clock, entropy) = (&foundation.clock, &foundation.entropy);
     let public_url = config.public_url(ports.api)?;
@@ -161,9 +164,12 @@ fn tenancy(
         .subnets(config.reconcile.subnet_pool)
         .deadlines(deadlines(config))
         .pace(pace)
-        .image(&config.image.reference, config.image.floor)
-        .build()?;
-    Ok(tenancy)
+        .image(&config.image.reference, config.image.floor);
+    let mut hosts = config.hosts.iter();
+    let tenancy = hosts.try_fold(tenancy, |tenancy, host| {
+        Ok::<_, anyhow::Error>(tenancy.host_labels(HostId::new(&host.id)?, host.labels.clone()))
+    })?;
+    Ok(tenancy.build()?)
 }
 
 fn deadlines(config: &Config) -> Deadlines {
@@ -172,15 +178,4 @@ fn deadlines(config: &Config) -> Deadlines {
         stop: config.reconcile.stop_deadline,
         provision: config.reconcile.provision_deadline,
     }
-}
-
-/// Makes the configured hosts known, each with its labels.
-async fn register_hosts(config: &Config, store: &dyn TenantStore) -> anyhow::Result<()> {
-    for host in &config.hosts {
-        store
-            .put_host(HostId::new(&host.id)?, host.labels.clone())
-            .await
-            .with_context(|| format!("host {} cannot be made known to the database", host.id))?;
-    }
-    Ok(())
 }

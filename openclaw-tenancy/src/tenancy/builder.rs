@@ -1,5 +1,6 @@
 //! Putting a [`Tenancy`] together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
@@ -9,7 +10,7 @@ use crate::backend::ContainerBackend;
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::container::Image;
 use crate::host::Overcommit;
-use crate::id::{DeploymentId, WorkerId};
+use crate::id::{DeploymentId, HostId, WorkerId};
 use crate::instance::{OriginTemplate, Overlay};
 use crate::plan::PlanCatalog;
 use crate::probe::InstanceProbe;
@@ -70,6 +71,7 @@ pub struct TenancyBuilder {
     subnets: Option<Ipv4Net>,
     deadlines: Deadlines,
     pace: Pace,
+    host_labels: BTreeMap<HostId, BTreeMap<String, String>>,
 }
 
 macro_rules! setters {
@@ -126,6 +128,14 @@ impl TenancyBuilder {
         self
     }
 
+    /// The operator's labels of a host, for placement; [`Tenancy::register_hosts`] writes them. A host without any
+    /// here keeps those it has in the store.
+    #[must_use]
+    pub fn host_labels(mut self, host: HostId, labels: BTreeMap<String, String>) -> Self {
+        self.host_labels.insert(host, labels);
+        self
+    }
+
     /// Checks and builds.
     ///
     /// # Errors
@@ -175,6 +185,7 @@ impl TenancyBuilder {
             context: Arc::new(context),
             plans: self.plans,
             policy: self.policy,
+            host_labels: self.host_labels,
             stirred: Arc::new(Notify::new()),
             changed: Notify::new(),
         })))

@@ -4,6 +4,7 @@ mod builder;
 mod error;
 mod settings;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     context: Arc<Context>,
     plans: PlanCatalog,
     policy: PlanPolicy,
+    host_labels: BTreeMap<HostId, BTreeMap<String, String>>,
     /// Something may be due.
     stirred: Arc<Notify>,
     /// Something may have changed.
@@ -283,6 +285,10 @@ impl Tenancy {
 
     /// Makes the backend's hosts known to the store. Call it at start and whenever hosts may have come.
     ///
+    /// # Behavior
+    /// - A host gets the labels that [`TenancyBuilder::host_labels`] was told, also none.
+    /// - A host of which it was told nothing keeps the labels it has in the store.
+    ///
     /// # Errors
     /// [`TenancyError::Store`]; a backend that cannot list its hosts now is logged, and those known stay.
     ///
@@ -291,10 +297,15 @@ impl Tenancy {
     pub async fn register_hosts(&self) -> Result<(), TenancyError> {
         match self.0.context.backend.hosts().await {
             Ok(hosts) => {
+                let known = self.store().hosts().await?;
+                let known: BTreeSet<HostId> = known.into_iter().map(|host| host.id).collect();
                 for host in hosts {
-                    self.store()
-                        .put_host(host, std::collections::BTreeMap::new())
-                        .await?;
+                    let labels = match self.0.host_labels.get(&host) {
+                        Some(labels) => labels.clone(),
+                        None if known.contains(&host) => continue,
+                        None => BTreeMap::new(),
+                    };
+                    self.store().put_host(host, labels).await?;
                 }
             }
             Err(error) => {
