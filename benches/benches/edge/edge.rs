@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use benches::process::Process;
 use openclaw_tenancy::access::{AccessStore as _, Grant, GrantKind, SecretHash};
 use openclaw_tenancy::clock::{Clock, SystemClock, SystemEntropy};
 use openclaw_tenancy::container::{EngineId, Image};
@@ -22,7 +23,6 @@ use openclaw_tenancy::tenant::{
 use openclaw_tenancy_http::edge::{EdgeConfig, EdgePorts};
 
 use crate::instance::SUBNET;
-use crate::process::Process;
 
 /// Set in the environment of the process that is to be the edge.
 pub(crate) const ROLE: &str = "EDGE_BENCH_IS_THE_EDGE";

@@ -3,10 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
+use benches::process::{Process, scratch, sibling, until};
 use openclaw_tenancy::container::{INSTANCE_PORT, instance_address};
-
-use crate::process::{Process, scratch, until};
 
 /// The instance's subnet: loopback addresses that nobody else uses.
 pub(crate) const SUBNET: &str = "127.77.77.0/29";
@@ -25,12 +24,7 @@ impl Instance {
             r#"{{"gateway":{{"mode":"local","bind":"custom","customBindHost":"{ip}","trustedProxies":["127.0.0.0/8"],"auth":{{"mode":"token","token":"bench-only"}}}}}}"#
         );
         std::fs::write(&config, settings)?;
-        let program = std::env::current_exe()?
-            .ancestors()
-            .map(|dir| dir.join("openclaw-stand-in"))
-            .find(|path| path.is_file())
-            .context("the stand-in is not built: run `cargo build --release -p stand-in`")?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(sibling("openclaw-stand-in", "stand-in")?);
         command
             .env("OPENCLAW_STATE_DIR", &dir)
             .env("OPENCLAW_CONFIG_PATH", &config)

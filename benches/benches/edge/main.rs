@@ -14,12 +14,12 @@ mod edge;
 mod instance;
 mod load;
 mod nginx;
-mod process;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use benches::process::Process;
+use benches::turns::{from_env, median_ratio};
 
 use crate::load::Turn;
 
@@ -57,8 +57,8 @@ fn main() -> anyhow::Result<()> {
                 lasts,
             )?);
         }
-        let requests = median_ratio(&ours, &theirs, |turn| turn.per_second);
-        let cpu = median_ratio(&ours, &theirs, |turn| turn.cpu_micros);
+        let requests = ratio(&ours, &theirs, |turn| turn.per_second);
+        let cpu = ratio(&ours, &theirs, |turn| turn.cpu_micros);
         let (ours, theirs) = (Turn::median(ours), Turn::median(theirs));
         for (name, turn) in [("edge", &ours), ("nginx", &theirs)] {
             println!(
@@ -77,7 +77,7 @@ fn main() -> anyhow::Result<()> {
 fn turn(
     address: SocketAddr,
     request: &str,
-    process: &process::Process,
+    process: &Process,
     lasts: Duration,
 ) -> anyhow::Result<Turn> {
     let before = process.cpu()?;
@@ -86,22 +86,7 @@ fn turn(
     Ok(turn)
 }
 
-/// The median over neighbouring turns.
-fn median_ratio(ours: &[Turn], theirs: &[Turn], of: impl Fn(&Turn) -> f64) -> f64 {
-    let mut ratios: Vec<f64> = ours
-        .iter()
-        .zip(theirs)
-        .map(|(ours, theirs)| of(ours) / of(theirs))
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios[ratios.len() / 2]
-}
-
-fn from_env(name: &str, default: u64) -> anyhow::Result<u64> {
-    match std::env::var(name) {
-        Ok(value) => value
-            .parse()
-            .with_context(|| format!("{name}={value} is not a number")),
-        Err(_) => Ok(default),
-    }
+fn ratio(ours: &[Turn], theirs: &[Turn], of: impl Fn(&Turn) -> f64) -> f64 {
+    let of_all = |turns: &[Turn]| turns.iter().map(&of).collect::<Vec<_>>();
+    median_ratio(&of_all(ours), &of_all(theirs))
 }

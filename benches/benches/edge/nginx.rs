@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
-use crate::process::{Process, scratch, until};
+use benches::process::{Process, scratch, until};
 
 pub(crate) struct Nginx {
     pub(crate) process: Process,
