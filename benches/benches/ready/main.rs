@@ -35,6 +35,9 @@ use crate::stack::{Stack, Turn};
 /// How often either side is asked whether it is there yet.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// A tenant that is starting is probed again after this (the default of `Pace::watch`).
+const WATCH: Duration = Duration::from_millis(500);
+
 /// What instances run.
 #[derive(Debug, Clone)]
 struct Image {
@@ -81,25 +84,57 @@ async fn compare(engine: &Path, image: &Image, turns: u64, dir: &Path) -> anyhow
 
     println!("{}: {turns} turns of each, in turns", image.reference);
     profile::print(&recorded, &exchanges, &theirs);
-    let seconds = |took: &Duration| took.as_secs_f64();
-    let ours: Vec<f64> = ours
-        .iter()
-        .map(|Turn { ready, .. }| seconds(ready))
-        .collect();
-    let theirs: Vec<f64> = theirs
-        .iter()
-        .map(|RawTurn { ready, .. }| seconds(ready))
-        .collect();
-    println!("{:<8} {:>10} {:>10}", "", "median ms", "p90 ms");
-    for (name, values) in [("ours", &ours), ("raw", &theirs)] {
-        println!(
-            "{name:<8} {:>10.0} {:>10.0}",
-            median(values) * 1e3,
-            percentile(values, 90) * 1e3
-        );
-    }
-    println!("ratio    {:.2}", median_ratio(&ours, &theirs));
+    print(&ours, &theirs);
     Ok(())
+}
+
+fn print(ours: &[Turn], raw: &[RawTurn]) {
+    println!(
+        "{:<28} {:>10} {:>10} {:>10} {:>10} {:>6}",
+        "ms", "ours", "p90", "raw", "p90", "ratio"
+    );
+    let line = |what: &str, ours: Vec<Duration>, raw: Vec<Duration>| {
+        let millis = |all: Vec<Duration>| -> Vec<f64> {
+            all.iter().map(|took| took.as_secs_f64() * 1e3).collect()
+        };
+        let (ours, raw) = (millis(ours), millis(raw));
+        println!(
+            "{what:<28} {:>10.0} {:>10.0} {:>10.0} {:>10.0} {:>6.2}",
+            median(&ours),
+            percentile(&ours, 90),
+            median(&raw),
+            percentile(&raw, 90),
+            median_ratio(&ours, &raw)
+        );
+    };
+    let of_ours = |of: fn(&Turn) -> Duration| ours.iter().map(of).collect();
+    let of_raw = |of: fn(&RawTurn) -> Duration| raw.iter().map(of).collect();
+    line(
+        "create to ready",
+        of_ours(|turn| turn.ready),
+        of_raw(|turn| turn.ready),
+    );
+    line(
+        "  create to started",
+        of_ours(|turn| turn.started),
+        of_raw(|turn| turn.started),
+    );
+    line(
+        "  started to ready, and told",
+        of_ours(|turn| turn.ready.saturating_sub(turn.started)),
+        of_raw(|turn| turn.ready - turn.started),
+    );
+    let waited = ours.iter().filter(|turn| turn.probed >= WATCH).count();
+    let told: Vec<f64> = ours
+        .iter()
+        .map(|turn| turn.ready.saturating_sub(turn.started + turn.probed))
+        .map(|took| took.as_secs_f64() * 1e3)
+        .collect();
+    println!(
+        "the first probe came too early in {waited} of {} turns; found ready is told after {:.0} ms",
+        ours.len(),
+        median(&told)
+    );
 }
 
 fn image() -> anyhow::Result<Image> {

@@ -69,33 +69,12 @@ pub(crate) fn print(turn: &Turn, exchanges: &[Exchange], raw: &[RawTurn]) {
         .find(|exchange| shape(exchange).is_some_and(|call| call.ends_with("/start")))
         .map_or(ended, |exchange| exchange.ended);
     let first = within.first().map_or(ended, |exchange| exchange.began);
-    let raw_started: Vec<f64> = raw
-        .iter()
-        .map(|turn| turn.calls.iter().map(|(_, took)| millis(*took)).sum())
-        .collect();
-    let raw_ready: Vec<f64> = raw.iter().map(|turn| millis(turn.ready)).collect();
-    let point = |what: &str, ours: f64, theirs: f64| {
-        println!("{what:<34} {:>5} {ours:>9.1} {:>5} {theirs:>9.1}", "", "");
-    };
-    point(
-        "create to first engine call",
+    println!(
+        "{:.1} ms to the first call; {:.1} ms to the start's answer, {:.1} ms of them without a call; {:.1} ms to ready",
         millis(first - turn.began),
-        0.0,
-    );
-    point(
-        "first call to started",
         millis(started - first),
-        median(&raw_started),
-    );
-    point(
-        "  of which no call is under way",
         idle(&within, first, started),
-        0.0,
-    );
-    point(
-        "started to ready",
-        millis(ended - started),
-        median(&raw_ready) - median(&raw_started),
+        millis(ended - started)
     );
     println!();
 }

@@ -33,10 +33,13 @@ struct Request {
     id: Option<usize>,
 }
 
-/// One turn: when the last request was answered, and when the instance was ready.
+/// One turn of the raw requests.
 #[derive(Debug)]
 pub(crate) struct RawTurn {
+    /// From the first request to the answer that it is ready.
     pub(crate) ready: Duration,
+    /// Of which to the container's start.
+    pub(crate) started: Duration,
     /// How long each request took.
     pub(crate) calls: Vec<(String, Duration)>,
 }
@@ -134,6 +137,7 @@ impl Raw {
                 _ => {}
             }
         }
+        let started = began.elapsed();
         while HttpProbe.probe(&self.upstream).await != Readiness::Started {
             ensure!(
                 began.elapsed() < self.patience,
@@ -148,7 +152,11 @@ impl Raw {
         for object in made {
             connection.ask("DELETE", &object).await?;
         }
-        Ok(RawTurn { ready, calls })
+        Ok(RawTurn {
+            ready,
+            started,
+            calls,
+        })
     }
 }
 

@@ -48,8 +48,11 @@ pub(crate) struct Relay {
     accepting: AbortHandle,
 }
 
+/// Every exchange is there from its first byte on, and its connection goes on writing to it.
 #[derive(Debug, Clone, Default)]
-struct Seen(Arc<Mutex<Vec<Exchange>>>);
+struct Seen(Arc<Mutex<Vec<Entry>>>);
+
+type Entry = Arc<Mutex<Exchange>>;
 
 impl Relay {
     pub(crate) fn start(engine: &Path, path: &Path) -> anyhow::Result<Self> {
@@ -75,7 +78,8 @@ impl Relay {
 
     /// What was seen since this was last asked.
     pub(crate) fn take(&self) -> Vec<Exchange> {
-        let mut taken = std::mem::take(&mut *self.seen.all());
+        let taken = std::mem::take(&mut *locked(&self.seen.0));
+        let mut taken: Vec<Exchange> = taken.iter().map(|entry| locked(entry).clone()).collect();
         taken.sort_by_key(|exchange| exchange.began);
         taken
     }
@@ -88,40 +92,51 @@ impl Drop for Relay {
 }
 
 impl Seen {
-    fn all(&self) -> MutexGuard<'_, Vec<Exchange>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn begin(&self) -> Entry {
+        let now = Instant::now();
+        let entry = Arc::new(Mutex::new(Exchange {
+            request: Vec::new(),
+            began: now,
+            ended: now,
+            answer: Vec::new(),
+        }));
+        locked(&self.0).push(Arc::clone(&entry));
+        entry
     }
+}
+
+fn locked<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Carries one connection. HTTP/1.1 without pipelining: what a client sends after an answer is the next request.
 async fn carry(mut client: UnixStream, engine: PathBuf, seen: Seen) -> std::io::Result<()> {
     let mut engine = UnixStream::connect(engine).await?;
     let (mut out, mut back) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    let mut current: Option<Exchange> = None;
+    let mut current: Option<Entry> = None;
     loop {
         tokio::select! {
             read = client.read(&mut out) => {
                 let bytes = &out[..read?];
                 if bytes.is_empty() {
-                    break;
+                    return Ok(());
                 }
-                if current.as_ref().is_none_or(|exchange| !exchange.answer.is_empty()) {
-                    let now = Instant::now();
-                    let next = Exchange { request: Vec::new(), began: now, ended: now, answer: Vec::new() };
-                    seen.all().extend(current.replace(next));
-                }
-                if let Some(exchange) = &mut current {
-                    exchange.request.extend_from_slice(bytes);
-                }
+                let entry = match current.take() {
+                    Some(entry) if locked(&entry).answer.is_empty() => entry,
+                    Some(_) | None => seen.begin(),
+                };
+                locked(&entry).request.extend_from_slice(bytes);
+                current = Some(entry);
                 engine.write_all(bytes).await?;
             }
             read = engine.read(&mut back) => {
                 let bytes = &back[..read?];
                 if bytes.is_empty() {
-                    break;
+                    return Ok(());
                 }
                 client.write_all(bytes).await?;
-                if let Some(exchange) = &mut current {
+                if let Some(entry) = &current {
+                    let mut exchange = locked(entry);
                     exchange.ended = Instant::now();
                     if exchange.answer.is_empty() {
                         exchange.answer.extend_from_slice(bytes);
@@ -130,6 +145,4 @@ async fn carry(mut client: UnixStream, engine: PathBuf, seen: Seen) -> std::io::
             }
         }
     }
-    seen.all().extend(current);
-    Ok(())
 }

@@ -48,6 +48,10 @@ pub(crate) struct Turn {
     pub(crate) began: Instant,
     /// From the call of `create` to the phase `running`.
     pub(crate) ready: Duration,
+    /// Of which to the container's start, as it is written: to the millisecond.
+    pub(crate) started: Duration,
+    /// Of which from there to the probe that found it ready, as it is written.
+    pub(crate) probed: Duration,
     pub(crate) upstream: Upstream,
 }
 
@@ -118,7 +122,7 @@ impl Stack {
 
     /// Asks for an instance and waits until it runs.
     pub(crate) async fn turn(&self) -> anyhow::Result<Turn> {
-        let began = Instant::now();
+        let (began, asked_at) = (Instant::now(), SystemClock.now());
         let request = CreateRequest {
             plan: Some("basic".to_owned()),
             ..CreateRequest::default()
@@ -129,11 +133,16 @@ impl Stack {
             if view.status.phase == Phase::Running {
                 let ready = began.elapsed();
                 let upstream = self.tenancy.route(&view.tenant).upstream;
-                let upstream = upstream.context("an instance that runs is routed to")?;
+                let location = view.tenant.observed.location();
+                let written = location.and_then(|location| location.container.as_ref());
+                let times = written.and_then(|c| c.started_at.zip(c.ready_at));
+                let (started_at, ready_at) = times.context("what runs was started")?;
                 return Ok(Turn {
                     began,
                     ready,
-                    upstream,
+                    started: started_at.since(asked_at),
+                    probed: ready_at.since(started_at),
+                    upstream: upstream.context("what runs is routed to")?,
                 });
             }
             anyhow::ensure!(
