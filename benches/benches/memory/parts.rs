@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
-use benches::process::scratch;
 use openclaw_tenancy::access::AccessStore;
 use openclaw_tenancy::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use openclaw_tenancy::id::{AccountId, DeploymentId, HostId};
@@ -33,28 +31,20 @@ const ISSUER: &str = "https://sso.example.org";
 /// So many instances of the Basic plan fit on a host of 8 CPUs.
 const ON_A_HOST: u64 = 32;
 
-/// Is the parts, with `tenants` running ones, until it is ended.
+/// Is the parts, with `tenants` running ones, until it is ended; `store` is `memory` or `sqlite:FILE`.
 pub(crate) fn serve(store: &str, tenants: u64) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        match store {
-            "memory" => {
-                let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-                let store = Arc::new(MemoryStore::new(clock));
-                run(store, Arc::new(MemoryAccess::new()), tenants).await
-            }
-            "sqlite" => {
-                let dir = scratch("memory-parts")?;
-                let store = Arc::new(SqliteStore::open(dir.join("tenancy.db")).await?);
-                // Open files stay; nothing is left when the process is ended.
-                std::fs::remove_dir_all(dir)?;
-                store.migrate().await?;
-                run(Arc::clone(&store) as _, store, tenants).await
-            }
-            other => bail!("there is no store `{other}`"),
-        }
+        let Some(file) = store.strip_prefix("sqlite:") else {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let store = Arc::new(MemoryStore::new(clock));
+            return run(store, Arc::new(MemoryAccess::new()), tenants).await;
+        };
+        let store = Arc::new(SqliteStore::open(file).await?);
+        store.migrate().await?;
+        run(Arc::clone(&store) as _, store, tenants).await
     })
 }
 

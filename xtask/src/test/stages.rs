@@ -129,7 +129,7 @@ fn benches(context: &Run<'_>) -> Result<()> {
     for package in ["stand-in", "openclaw-tenancy-http"] {
         cargo(&["build", "--release", "--package", package]).run(context)?;
     }
-    cargo(&["bench", "--package", "benches", "--benches"]).run(context)
+    cargo(&["bench", "--package", "benches"]).run(context)
 }
 
 fn example_names() -> Result<Vec<String>> {
