@@ -40,7 +40,8 @@ pub struct Pace {
     pub call: Duration,
     /// How often the store is asked for due work when nothing stirs it.
     pub poll: Duration,
-    /// How often a tenant that is starting or stopping is looked at.
+    /// How often a tenant that stops is looked at; one that starts is at first looked at more often, later half
+    /// as often.
     pub watch: Duration,
     /// How often a tenant at rest is looked at, whatever happens.
     pub resync: Duration,

@@ -20,6 +20,9 @@ use super::{Blueprint, Pace};
 /// The exit code by which `OpenClaw` says that its configuration does not start; trying again does not help.
 pub const EXIT_CONFIGURATION: i64 = 78;
 
+/// An instance that has just been started is not asked again before this.
+const SOONEST: Duration = Duration::from_millis(25);
+
 /// One thing to do. Every one may be repeated, and may have happened although it failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -356,10 +359,17 @@ fn readiness(s: &Situation<'_>, record: &ContainerRecord) -> Step {
                     record.id.clone(),
                     format!("not ready within {} s of its start", limit.as_secs()),
                 ),
-                _ => Step::Wait(s.pace.watch),
+                Some(started) => Step::Wait(look_again(s.now.since(started), s.pace)),
+                None => Step::Wait(s.pace.watch),
             }
         }
     }
+}
+
+/// A process of a second is looked at after an eighth of one, an old one every [`Pace::watch`] twice over: what is
+/// quick is not kept waiting, and what is slow is not asked without end.
+fn look_again(age: Duration, pace: &Pace) -> Duration {
+    (age / 8).clamp(SOONEST, (pace.watch * 2).max(SOONEST))
 }
 
 fn ended(code: i64, oom_killed: bool) -> Step {

@@ -32,17 +32,22 @@ pub(crate) async fn run(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let stopping = Arc::new(AtomicBool::new(false));
-    let mut passes: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
+    let mut passes: FuturesUnordered<BoxFuture<'static, Option<Timestamp>>> =
+        FuturesUnordered::new();
+    // What this worker settled last is often due before the next poll: nobody else would tell.
+    let mut soonest: Option<Timestamp> = None;
     let mut shutdown = pin!(shutdown.fuse());
     let mut trouble = 0_u32;
     while !stopping.load(Ordering::Relaxed) {
         let free = context.pace.concurrency.saturating_sub(passes.len());
         // Passes go on meanwhile: one that was given the store's connection would otherwise keep it from us.
+        let begun = context.clock.now();
+        soonest = soonest.filter(|due| *due > begun);
         let mut claiming = pin!(claim(&context, free).fuse());
         let claimed = loop {
             futures::select! {
                 claimed = claiming => break claimed,
-                () = passes.select_next_some() => {}
+                due = passes.select_next_some() => soonest = earlier(soonest, due),
             }
         };
         let nap = match claimed {
@@ -60,7 +65,9 @@ pub(crate) async fn run(
                 if more {
                     Duration::ZERO
                 } else {
-                    context.pace.poll
+                    let now = context.clock.now();
+                    let poll = context.pace.poll;
+                    soonest.map_or(poll, |due| due.since(now).min(poll))
                 }
             }
             Err(error) => {
@@ -75,12 +82,16 @@ pub(crate) async fn run(
         futures::select! {
             () = sleep => {}
             () = stir => {}
-            () = passes.select_next_some() => {}
+            due = passes.select_next_some() => soonest = earlier(soonest, due),
             () = shutdown => stopping.store(true, Ordering::Relaxed),
         }
     }
     // Each pass settles at its next step; a claim of one that cannot runs out by itself.
     while passes.next().await.is_some() {}
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 /// What is due.
@@ -118,22 +129,24 @@ fn tenant_pass(
     claim: Claim<Tenant>,
     asked_at: Timestamp,
     stopping: Arc<AtomicBool>,
-) -> BoxFuture<'static, ()> {
+) -> BoxFuture<'static, Option<Timestamp>> {
     Box::pin(async move {
         let stop = || stopping.load(Ordering::Relaxed);
         match execute::pass(&context, &claim, asked_at, &stop).await {
-            Ok(()) => {}
+            Ok(next_due) => Some(context.clock.now().plus(next_due)),
             Err(PassError::Fenced) => {
                 tracing::info!(tenant = %claim.item.id, "another worker has taken over");
+                None
             }
             Err(PassError::Store(error)) => {
                 tracing::error!(tenant = %claim.item.id, error = %crate::error::chain(&error), "not settled");
+                None
             }
         }
     })
 }
 
-fn host_pass(context: Arc<Context>, claim: Claim<Host>) -> BoxFuture<'static, ()> {
+fn host_pass(context: Arc<Context>, claim: Claim<Host>) -> BoxFuture<'static, Option<Timestamp>> {
     Box::pin(async move {
         match host::pass(&context, &claim).await {
             Ok(()) | Err(StoreError::Fenced) => {}
@@ -141,5 +154,6 @@ fn host_pass(context: Arc<Context>, claim: Claim<Host>) -> BoxFuture<'static, ()
                 tracing::error!(host = %claim.item.id, error = %crate::error::chain(&error), "not settled");
             }
         }
+        None
     })
 }

@@ -69,6 +69,8 @@ struct Pass<'a> {
 /// `asked_at` is the time just before the claim was asked for: the lease runs at least from then on.
 /// `stop` is asked between steps: when it says so, the pass settles where it stands.
 ///
+/// The answer is when the tenant is due again.
+///
 /// # Errors
 /// [`PassError`]; nothing is lost by it, since the claim left everything marked as unknown.
 pub async fn pass(
@@ -76,7 +78,7 @@ pub async fn pass(
     claim: &Claim<Tenant>,
     asked_at: Timestamp,
     stop: &(dyn Fn() -> bool + Sync),
-) -> Result<(), PassError> {
+) -> Result<Duration, PassError> {
     let mut pass = Pass {
         context,
         claim,
@@ -127,7 +129,7 @@ pub async fn pass(
         .store
         .settle(claim.item.id, claim.fence, settlement, now)
         .await?;
-    Ok(())
+    Ok(next_due)
 }
 
 impl Pass<'_> {
