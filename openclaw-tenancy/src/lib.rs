@@ -1,4 +1,52 @@
-#![doc = include_str!("../../README.md")]
+//! An OpenClaw instance for every person of an organisation: tenants, quotas, placement, and the loop that makes
+//! what is wanted so.
+//!
+//! [`Tenancy`] is the way in: it writes what is wanted to a [`TenantStore`], and [`Tenancy::run`] is the loop that
+//! makes it so through a [`ContainerBackend`], on hosts that a [`HostScheduler`] chooses. Both are safe to kill at
+//! any instant: every step may be repeated, and nothing is concluded from an answer that was lost.
+//!
+//! - [`plan`] has the plans and their limits, [`quota`] who may have what.
+//! - [`reconcile::plan`] is the pure function from what is wanted and seen to the next step.
+//! - [`status`] derives the phase that a person is shown; [`routes`] what a router needs.
+//! - [`identity`] and [`access`] are who people are, and what they may do.
+//! - [`memory`] implements every trait in memory, with faults at any call: for tests of your own, and the semantics
+//!   that others are held to.
+//!
+//! Engines are in `openclaw-tenancy-portainer`, databases in `openclaw-tenancy-postgres`, and the REST API, sign-in,
+//! edge and reference server in `openclaw-tenancy-http`. This crate opens no connection of its own.
+//!
+//! # Features
+//! - `conformance`: one named test for each rule of each trait, to hold an implementation of yours to.
+//! - `mock`: mockall's mocks of the traits.
+//!
+//! # Example
+//! ```
+//! use std::sync::Arc;
+//! use openclaw_tenancy::clock::SystemClock;
+//! use openclaw_tenancy::id::{DeploymentId, HostId};
+//! use openclaw_tenancy::instance::OriginTemplate;
+//! use openclaw_tenancy::labels::LabelKeys;
+//! use openclaw_tenancy::memory::{MemoryBackend, MemoryStore};
+//! use openclaw_tenancy::quantity::Bytes;
+//! use openclaw_tenancy::Tenancy;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let deployment = DeploymentId::new("acme")?;
+//! let keys = Arc::new(LabelKeys::new(deployment.clone(), "k1", [7; 32]));
+//! let engines =
+//!     MemoryBackend::new(keys, Arc::new(SystemClock)).with_host(HostId::new("h1")?, "openclaw");
+//! let tenancy = Tenancy::builder()
+//!     .backend(Arc::new(engines.clone()))
+//!     .probe(Arc::new(engines))
+//!     .store(Arc::new(MemoryStore::new(Arc::new(SystemClock))))
+//!     .deployment(deployment)
+//!     .origins(OriginTemplate::new("https://{slug}.claw.example.org")?)
+//!     .image("openclaw", Bytes::gib(1))
+//!     .build()?;
+//! assert_eq!(tenancy.plans().iter().count(), 4);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod access;
 pub mod backend;
@@ -32,3 +80,13 @@ pub use probe::InstanceProbe;
 pub use scheduler::HostScheduler;
 pub use store::{StoreError, TenantStore};
 pub use tenancy::{CreateRequest, Creation, Tenancy, TenancyBuilder, TenancyError, TenantView};
+
+/// The README's example is tried as well. It stands beside the packages and not in this one.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
+/// So is the Chinese one's.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.zh-CN.md")]
+struct ReadmeZhCn;
