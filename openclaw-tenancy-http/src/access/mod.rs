@@ -19,7 +19,7 @@ pub mod csrf;
 pub mod host;
 mod known;
 pub mod limit;
-#[cfg(feature = "server")]
+#[cfg(feature = "edge")]
 pub(crate) mod places;
 pub mod rights;
 pub mod session;

@@ -55,7 +55,7 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         // Nothing is under way yet.
         () = &mut asked => return Ok(()),
     };
-    let _alone = foundation.database.exclusive().await?;
+    let _alone = foundation.database.exclusive()?;
     for warning in &foundation.keys.warnings {
         tracing::warn!("{warning}");
     }

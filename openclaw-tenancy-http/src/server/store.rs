@@ -95,22 +95,17 @@ impl Database {
     /// Keeps a second server from the same file, for as long as the answer lives: SQLite has one writer, and
     /// two servers would wait for each other. PostgreSQL needs no such thing.
     ///
-    /// What the last server had in hand when it was killed is free at once: nobody else can hold it.
-    ///
     /// # Errors
-    /// When another server has the file, or it cannot be written.
-    pub(crate) async fn exclusive(&self) -> anyhow::Result<Option<File>> {
-        let Self::Sqlite(store, path) = self else {
+    /// When another server has the file.
+    pub(crate) fn exclusive(&self) -> anyhow::Result<Option<File>> {
+        let Self::Sqlite(_, path) = self else {
             return Ok(None);
         };
         let lock = path.with_extension("lock");
         let file =
             File::create(&lock).with_context(|| format!("{} cannot be written", lock.display()))?;
         match file.try_lock() {
-            Ok(()) => {
-                store.end_leases().await?;
-                Ok(Some(file))
-            }
+            Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => bail!(
                 "another server uses the database {}; end it, name another with --data, or use \
                  PostgreSQL (store.url) for several servers",
@@ -164,17 +159,15 @@ mod tests {
         let section = StoreSection::default();
         let first = Database::connect(&url, &section, &clock).await.unwrap();
         let second = Database::connect(&url, &section, &clock).await.unwrap();
-        first.migrate().await.unwrap();
-        let held = first.exclusive().await.unwrap();
+        let held = first.exclusive().unwrap();
         assert!(
             second
                 .exclusive()
-                .await
                 .unwrap_err()
                 .to_string()
                 .contains("another server")
         );
         drop(held);
-        assert!(second.exclusive().await.is_ok());
+        assert!(second.exclusive().is_ok());
     }
 }

@@ -140,7 +140,12 @@ impl Settled {
                     (200, id.as_str()),
                     "{answer}"
                 );
-                phases.insert(person.name.clone(), field(&answer, "phase").to_owned());
+                let phase = field(&answer, "phase");
+                let told = match phase {
+                    "running" => phase.to_owned(),
+                    _ => format!("{phase}: {}", answer["status"]),
+                };
+                phases.insert(person.name.clone(), told);
             } else {
                 assert_eq!(status, 404, "{known:?}, but {answer}");
             }

@@ -66,14 +66,17 @@ impl Server {
     }
 }
 
-/// The end of what servers on these data have logged, for a failure.
+/// The end of what servers on these data have logged, for a failure; not each request.
 pub(crate) fn last_words(data: &Path) -> String {
     tail(&data.join(LOG))
 }
 
 fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains(": answered "))
+        .collect();
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 

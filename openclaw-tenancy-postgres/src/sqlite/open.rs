@@ -84,31 +84,6 @@ impl SqliteStore {
             })
     }
 
-    /// Ends every lease: for a process that has just taken the file for itself alone, so that whoever held one is
-    /// gone, and its work need not wait.
-    ///
-    /// It is as if each had run out: what its holder began counts as unknown, and what it settles late is refused
-    /// once another has claimed.
-    ///
-    /// # Errors
-    /// [`OpenError::Unavailable`].
-    ///
-    /// # Idempotency
-    /// Again is success.
-    pub async fn end_leases(&self) -> Result<(), OpenError> {
-        let mut transaction = self.writer.begin().await.map_err(OpenError::unavailable)?;
-        for sql in [
-            "UPDATE tenants SET lease_until = 0 WHERE lease_until IS NOT NULL",
-            "UPDATE hosts SET lease_until = 0 WHERE lease_until IS NOT NULL",
-        ] {
-            sqlx::query(sql)
-                .execute(&mut *transaction)
-                .await
-                .map_err(OpenError::unavailable)?;
-        }
-        transaction.commit().await.map_err(OpenError::unavailable)
-    }
-
     /// What [`migrate`](Self::migrate) would make now. Changes nothing.
     ///
     /// # Errors

@@ -36,32 +36,6 @@ async fn a_restart_finds_everything() {
     assert_eq!(count, 1);
 }
 
-/// The next process need not wait for the leases of one that was killed, and that one has no more to say.
-#[tokio::test]
-async fn who_has_the_file_alone_ends_the_leases_of_the_one_before() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("tenancy.db");
-    let killed = open(&path).await;
-    let tenant = killed.create(new_tenant()).await.unwrap().tenant();
-    let request = |worker| ClaimRequest {
-        worker: WorkerId::new(worker).unwrap(),
-        limit: 8,
-        lease: Duration::from_secs(3600),
-    };
-    let held = killed.claim_tenants(request("killed")).await.unwrap();
-    assert_eq!(held.len(), 1);
-
-    let next = open(&path).await;
-    assert_eq!(next.claim_tenants(request("next")).await.unwrap(), []);
-    next.end_leases().await.unwrap();
-    let claimed = next.claim_tenants(request("next")).await.unwrap();
-    assert_eq!(claimed.len(), 1);
-    assert!(claimed[0].fence > held[0].fence);
-    let lease = Duration::from_secs(60);
-    let late = killed.renew(tenant.id, held[0].fence, held[0].worker.clone(), lease);
-    assert!(matches!(late.await, Err(StoreError::Fenced)));
-}
-
 /// The file holds password hashes and keys: nobody else reads it, nor what SQLite puts beside it.
 #[cfg(unix)]
 #[tokio::test]

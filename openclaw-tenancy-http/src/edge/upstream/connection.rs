@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
@@ -14,7 +15,6 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::{Backend, DialError, Place, RelayedBody, RequestBody};
-use std::sync::Arc;
 
 /// An answer's head may be this large.
 const MAX_HEAD: usize = 64 * 1024;
