@@ -3,8 +3,24 @@
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
+use crate::error::OpenError;
+
 /// Where it is written which migrations were made: a name of ours, so that ours can be told from others'.
 pub(crate) const TABLE: &str = "openclaw_tenancy_migrations";
+
+/// The versions that are written there.
+pub(crate) const MADE: &str = "SELECT version FROM openclaw_tenancy_migrations WHERE success";
+
+/// Whether our tables are there, by whether `tenants` and [`TABLE`] are.
+///
+/// # Errors
+/// [`OpenError::ForeignTables`] when `tenants` is somebody else's.
+pub(crate) const fn are_made(tenants: bool, table: bool) -> Result<bool, OpenError> {
+    match (tenants, table) {
+        (true, false) => Err(OpenError::ForeignTables),
+        (_, table) => Ok(table),
+    }
+}
 
 /// A change of the tables that the database does not have yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -88,9 +88,7 @@ impl Limits {
             .and_then(|()| self.name.take(name))
             .map_err(too_many)
     }
-}
 
-impl Limits {
     /// What a sign-in at a provider came to. One that failed because we are misconfigured does not count against
     /// whoever tried: they would be told to come less often when they should be told to see the operator.
     pub(super) fn of_sign_in<T>(

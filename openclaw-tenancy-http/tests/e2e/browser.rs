@@ -116,13 +116,7 @@ impl Browser {
                     path: format!("/element/{id}"),
                 };
             }
-            assert!(
-                Instant::now() < end,
-                "no {css} within {within:?} at {}, but: {}",
-                self.url().await,
-                self.text().await
-            );
-            tokio::time::sleep(LOOK).await;
+            self.look_again(end, css).await;
         }
     }
 
@@ -137,13 +131,7 @@ impl Browser {
     pub(crate) async fn says(&self, words: &str, within: Duration) {
         let end = Instant::now() + within;
         while !self.text().await.contains(words) {
-            assert!(
-                Instant::now() < end,
-                "no {words:?} within {within:?} at {}, but: {}",
-                self.url().await,
-                self.text().await
-            );
-            tokio::time::sleep(LOOK).await;
+            self.look_again(end, words).await;
         }
     }
 
@@ -158,14 +146,19 @@ impl Browser {
             } else if self.find(css).await.is_some() {
                 return;
             }
-            assert!(
-                Instant::now() < end,
-                "no {css} within {within:?} at {}, but: {}",
-                self.url().await,
-                self.text().await
-            );
-            tokio::time::sleep(LOOK).await;
+            self.look_again(end, css).await;
         }
+    }
+
+    /// A moment later, unless what is waited for is overdue.
+    async fn look_again(&self, end: Instant, awaited: &str) {
+        assert!(
+            Instant::now() < end,
+            "no {awaited:?} in time at {}, but: {}",
+            self.url().await,
+            self.text().await
+        );
+        tokio::time::sleep(LOOK).await;
     }
 
     /// Whether requests to this machine were lost to a change of the network since this was last asked. Any other

@@ -38,9 +38,8 @@ use crate::server::{Server, free_port, last_words};
 const PAGE: Duration = Duration::from_secs(30);
 /// From the click to an instance that is ready: about 60 s on a busy machine, five times that here.
 const READY: Duration = Duration::from_secs(300);
-/// What OpenClaw's own page may take to load and to answer. Its first answer takes about 60 s where a dozen others
-/// want its one processor too, five times that here.
-const OPENCLAW: Duration = Duration::from_secs(300);
+/// What OpenClaw's own page may take to load and to answer on little processor time.
+const OPENCLAW: Duration = Duration::from_secs(120);
 
 /// The parts that are not ours.
 struct Parts {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use openclaw_tenancy::clock::SystemClock;
 use openclaw_tenancy::id::Generation;
-use openclaw_tenancy::memory::{Faults, Faulty};
+use openclaw_tenancy::memory::Faults;
 use openclaw_tenancy::tenant::Power;
 use tokio::task::JoinSet;
 
@@ -141,11 +141,7 @@ async fn f08_a_hand_over_is_to_what_the_store_says() {
 #[tokio::test]
 async fn f08_a_flood_at_a_starting_instance_does_not_reach_the_store() {
     let faults = Faults::new(Arc::new(SystemClock));
-    let world = World::with(
-        |_| {},
-        |store, access| (Arc::new(Faulty::new(store, faults.clone())), access),
-    )
-    .await;
+    let world = World::with_faults(&faults).await;
     let tenant = world.ready("alpha", 0).await;
     let cookie = world.sign_in(&tenant).await;
     world.set_ready_unheard(&tenant, false).await;

@@ -86,11 +86,7 @@ async fn f16_store_down_sessions_that_are_known_go_on() {
 async fn f16_store_down_an_instance_that_is_not_ready_still_says_so() {
     for fault in [Fault::Fail, Fault::HangBefore] {
         let faults = Faults::new(Arc::new(SystemClock));
-        let world = World::with(
-            |_| {},
-            |store, access| (Arc::new(Faulty::new(store, faults.clone())), access),
-        )
-        .await;
+        let world = World::with_faults(&faults).await;
         let tenant = world.ready("alpha", 0).await;
         let cookie = world.sign_in(&tenant).await;
         world.set_ready_unheard(&tenant, false).await;

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 
 use super::PostgresStore;
 use crate::error::OpenError;
-use crate::migrate::{PendingMigration, TABLE, migrator, pending};
+use crate::migrate::{MADE, PendingMigration, TABLE, are_made, migrator, pending};
 
 /// Each with its number and name; forward only.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(
@@ -148,21 +148,18 @@ impl PostgresStore {
 
 /// The versions of the migrations that were made; an error where the tables are somebody else's.
 async fn made(connection: &mut PgConnection) -> Result<Vec<i64>, OpenError> {
-    let (tenants, ours) = sqlx::query_as::<_, (bool, bool)>(
+    let (tenants, table) = sqlx::query_as::<_, (bool, bool)>(
         "SELECT to_regclass('tenants') IS NOT NULL, to_regclass($1) IS NOT NULL",
     )
     .bind(TABLE)
     .fetch_one(&mut *connection)
     .await
     .map_err(OpenError::unavailable)?;
-    match (tenants, ours) {
-        (true, false) => Err(OpenError::ForeignTables),
-        (false, false) => Ok(Vec::new()),
-        (_, true) => {
-            sqlx::query_scalar("SELECT version FROM openclaw_tenancy_migrations WHERE success")
-                .fetch_all(connection)
-                .await
-                .map_err(OpenError::unavailable)
-        }
+    if !are_made(tenants, table)? {
+        return Ok(Vec::new());
     }
+    sqlx::query_scalar(MADE)
+        .fetch_all(connection)
+        .await
+        .map_err(OpenError::unavailable)
 }

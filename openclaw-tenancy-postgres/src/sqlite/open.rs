@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
 use super::SqliteStore;
 use super::run::DEADLINE;
 use crate::error::OpenError;
-use crate::migrate::{PendingMigration, TABLE, migrator, pending};
+use crate::migrate::{MADE, PendingMigration, TABLE, are_made, migrator, pending};
 
 /// Each with its number and name; forward only.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(
@@ -107,7 +107,7 @@ impl SqliteStore {
 
 /// The versions of the migrations that were made; an error where the tables are somebody else's.
 async fn made(connection: &mut SqliteConnection) -> Result<Vec<i64>, OpenError> {
-    let (tenants, ours) = sqlx::query_as::<_, (bool, bool)>(
+    let (tenants, table) = sqlx::query_as::<_, (bool, bool)>(
         "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'tenants'), \
                 EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)",
     )
@@ -115,16 +115,13 @@ async fn made(connection: &mut SqliteConnection) -> Result<Vec<i64>, OpenError> 
     .fetch_one(&mut *connection)
     .await
     .map_err(OpenError::unavailable)?;
-    match (tenants, ours) {
-        (true, false) => Err(OpenError::ForeignTables),
-        (false, false) => Ok(Vec::new()),
-        (_, true) => {
-            sqlx::query_scalar("SELECT version FROM openclaw_tenancy_migrations WHERE success")
-                .fetch_all(connection)
-                .await
-                .map_err(OpenError::unavailable)
-        }
+    if !are_made(tenants, table)? {
+        return Ok(Vec::new());
     }
+    sqlx::query_scalar(MADE)
+        .fetch_all(connection)
+        .await
+        .map_err(OpenError::unavailable)
 }
 
 async fn pool(options: SqliteConnectOptions, connections: u32) -> Result<SqlitePool, OpenError> {

@@ -97,7 +97,7 @@ pub(crate) fn life(faults: &[(u64, Fault)], bug: Option<Bug>) -> Result<u64, Str
     for (call, fault) in faults {
         world.faults.at(begin + call, *fault);
     }
-    // A lease and a little more: what a dead process held is taken over.
+    // Two of these are more than a lease: what a dead process held is taken over.
     let second = Duration::from_secs(21);
     settle(&mut world, &mut memory, 1, second)?;
     ask(&mut world, &mut memory, 0, "k")?;

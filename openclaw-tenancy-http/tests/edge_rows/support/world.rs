@@ -12,7 +12,7 @@ use openclaw_tenancy::clock::{Clock, Entropy, SystemClock, SystemEntropy};
 use openclaw_tenancy::container::{EngineId, Image, instance_address};
 use openclaw_tenancy::id::{AccountId, Generation, HostId, Slug, TenantId, WorkerId};
 use openclaw_tenancy::instance::OriginTemplate;
-use openclaw_tenancy::memory::{MemoryAccess, MemoryStore};
+use openclaw_tenancy::memory::{Faults, Faulty, MemoryAccess, MemoryStore};
 use openclaw_tenancy::plan::{Limits, PlanName};
 use openclaw_tenancy::quantity::{Bytes, MilliCpus};
 use openclaw_tenancy::store::{Change, ClaimRequest, Settlement, TenantStore, nth_subnet};
@@ -84,6 +84,12 @@ impl World {
         let third = NEXT.fetch_add(1, Ordering::SeqCst);
         let pool = Ipv4Net::new(Ipv4Addr::new(127, second, third, 0), 24).unwrap();
         Self::on(store, access, pool, configure).await
+    }
+
+    /// A world whose edge's calls of the store of tenants may meet faults.
+    pub(crate) async fn with_faults(faults: &Faults) -> Self {
+        let faulty = |store, access| (Arc::new(Faulty::new(store, faults.clone())) as _, access);
+        Self::with(|_| {}, faulty).await
     }
 
     /// Another edge on the stores of `world`.

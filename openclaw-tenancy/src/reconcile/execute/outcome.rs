@@ -78,18 +78,12 @@ impl Pass<'_> {
 
     /// Sorts a backend's error: what holds, what is tried again and what it is called.
     pub(super) fn failed(&mut self, error: &BackendError) -> After {
-        if matches!(error, BackendError::Pulling { .. }) {
-            // It makes progress elsewhere, and has a deadline of its own there.
-            return After::Rest(self.pace().watch * 4);
-        }
-        tracing::warn!(tenant = %self.tenant.id, error = %crate::error::chain(error), "step failed");
         let reason = match error {
+            // It makes progress elsewhere, and has a deadline of its own there.
+            BackendError::Pulling { .. } => return After::Rest(self.pace().watch * 4),
             BackendError::GhostSuspected { .. } => {
+                self.log(error);
                 self.certainty(Certainty::GhostSuspected);
-                return After::Again;
-            }
-            BackendError::NeverStarts { .. } => {
-                self.record(|record| record.broken = true);
                 return After::Again;
             }
             BackendError::Conflict { .. } | BackendError::Foreign { .. } => {
@@ -104,10 +98,12 @@ impl Pass<'_> {
             BackendError::StorageMismatch { .. } => FailureReason::Storage,
             BackendError::NotFound { .. }
             | BackendError::Busy { .. }
-            | BackendError::Pulling { .. }
             | BackendError::Refused { .. }
+            // Of a start it is no failure: it tells that a new container is needed.
+            | BackendError::NeverStarts { .. }
             | BackendError::Engine { .. } => FailureReason::Engine,
         };
+        self.log(error);
         if self
             .tenant
             .observed
@@ -118,6 +114,12 @@ impl Pass<'_> {
             self.event(EventKind::Failed, &error.to_string());
         }
         self.fail(reason, error.to_string())
+    }
+
+    /// For the operator, with what the engine said; the owner is told less.
+    fn log(&self, error: &BackendError) {
+        let error = crate::error::chain(error);
+        tracing::warn!(tenant = %self.tenant.id, error, "step failed");
     }
 
     pub(super) fn hold(&mut self, reason: HoldReason, message: String) {

@@ -127,7 +127,6 @@ impl Pass<'_> {
                     record.restart_epoch = epoch;
                 });
             }
-            Err(BackendError::GhostSuspected { .. }) => self.certainty(Certainty::GhostSuspected),
             Err(BackendError::NeverStarts { .. }) => {
                 // It told: nothing of it lives.
                 self.certainty(Certainty::Known);

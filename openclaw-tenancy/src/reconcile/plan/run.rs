@@ -1,0 +1,178 @@
+//! A container that is to run.
+
+use std::time::Duration;
+
+use crate::backend::Signal;
+use crate::container::{
+    AppliedLimits, ContainerDetail, EngineId, NetworkSpec, ObjectRef, ObjectSpec, RunState,
+    instance_address,
+};
+use crate::probe::Readiness;
+use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Location};
+
+use super::make::instance_spec;
+use super::stop::{await_end, odd};
+use super::{EXIT_CONFIGURATION, Situation, Step};
+use crate::reconcile::Pace;
+
+/// An instance that has just been started is not asked again before this.
+const SOONEST: Duration = Duration::from_millis(25);
+
+/// Starts it, and sees to it that it runs as it is wanted to.
+pub(super) fn run(s: &Situation<'_>, location: &Location, container: &ContainerDetail) -> Step {
+    let id = || container.seen.id.clone();
+    let fallback = ContainerRecord::new(id());
+    let record = location.container.as_ref().unwrap_or(&fallback);
+    let spec = ObjectSpec::Instance(Box::new(instance_spec(s, location))).spec_hash();
+    let outdated = container.seen.labels.spec != spec;
+    match &container.state {
+        RunState::Created => {
+            if record.broken || (outdated && !may_have_started(s, location)) {
+                return Step::Remove(ObjectRef::Container(id()));
+            }
+            start(s, location, container, record)
+        }
+        RunState::Running { .. } => {
+            if let Some(asked) = record.stop_asked_at {
+                return await_end(s, container, asked);
+            }
+            if outdated || record.restart_epoch != s.tenant.desired.restart_epoch {
+                return Step::Signal(id(), Signal::Terminate);
+            }
+            if container
+                .address
+                .is_some_and(|at| at != instance_address(location.subnet))
+            {
+                return Step::Hold(
+                    HoldReason::Conflict,
+                    format!(
+                        "host {}: container {} has another address than it was given",
+                        location.host, container.seen.id
+                    ),
+                );
+            }
+            if container.limits != AppliedLimits::from(location.granted) {
+                return Step::Update(id());
+            }
+            if record.config.as_deref() != Some(s.config) {
+                return Step::Configure(id());
+            }
+            readiness(s, record)
+        }
+        RunState::Exited {
+            code, oom_killed, ..
+        } => {
+            if record.started_at.is_some() {
+                return ended(*code, *oom_killed);
+            }
+            if record.broken || (outdated && !may_have_started(s, location)) {
+                return Step::Remove(ObjectRef::Container(id()));
+            }
+            start(s, location, container, record)
+        }
+        RunState::Other(state) => odd(state, container),
+    }
+}
+
+/// Everything a start needs, then the start.
+fn start(
+    s: &Situation<'_>,
+    location: &Location,
+    container: &ContainerDetail,
+    record: &ContainerRecord,
+) -> Step {
+    let id = container.seen.id.clone();
+    if !s
+        .seen
+        .networks
+        .iter()
+        .any(|network| network.subnet == Some(location.subnet))
+    {
+        // A container joins by name: one whose network was removed starts once there is one again.
+        let (tenant, subnet) = (s.tenant.id, location.subnet);
+        return Step::Make(ObjectSpec::Network(NetworkSpec { tenant, subnet }));
+    }
+    // All three are harmless to a process that may live unseen: it was seeded before it was started.
+    if !s.seen.pass.seeded {
+        return Step::Seed(id);
+    }
+    if record.config.as_deref() != Some(s.config) {
+        return Step::Configure(id);
+    }
+    if container.limits != AppliedLimits::from(location.granted) {
+        return Step::Update(id);
+    }
+    start_or_doubt(s, location, id)
+}
+
+/// The start, once it is written that it may be lost.
+///
+/// A container that others may know of can be removed by their late calls: were the start forgotten as well, its
+/// process would be in no list and in no row. What this very pass has made, nobody else knows of.
+pub(super) fn start_or_doubt(s: &Situation<'_>, location: &Location, id: EngineId) -> Step {
+    if s.seen.pass.fresh || location.certainty == Certainty::StartLost {
+        Step::Start(id)
+    } else {
+        Step::Doubt
+    }
+}
+
+/// Whether a start of a container that does not run may have been tried, and a process of it may live unseen. Only
+/// starting it again tells: nothing else is done with it before that.
+pub(super) fn may_have_started(s: &Situation<'_>, location: &Location) -> bool {
+    match location.certainty {
+        Certainty::Known => false,
+        Certainty::Unknown => !s.seen.pass.fresh,
+        Certainty::StartLost | Certainty::GhostSuspected => true,
+    }
+}
+
+fn readiness(s: &Situation<'_>, record: &ContainerRecord) -> Step {
+    if record.ready_at.is_some() {
+        return Step::Converged;
+    }
+    match s.seen.pass.readiness {
+        None => Step::Probe,
+        Some(Readiness::NeedsRepair) => Step::Hold(
+            HoldReason::Configuration,
+            "the instance is up and says that it needs repair".to_owned(),
+        ),
+        Some(Readiness::Started | Readiness::Starting) => {
+            let limit = s.blueprint.deadlines.start;
+            match record.started_at {
+                Some(started) if s.now.since(started) > limit => Step::GiveUp(
+                    record.id.clone(),
+                    format!("not ready within {} s of its start", limit.as_secs()),
+                ),
+                Some(started) => Step::Wait(look_again(s.now.since(started), s.pace)),
+                None => Step::Wait(s.pace.watch),
+            }
+        }
+    }
+}
+
+/// A process of a second is looked at after an eighth of one, an old one every [`Pace::watch`] twice over: what is
+/// quick is not kept waiting, and what is slow is not asked without end.
+fn look_again(age: Duration, pace: &Pace) -> Duration {
+    (age / 8).clamp(SOONEST, (pace.watch * 2).max(SOONEST))
+}
+
+fn ended(code: i64, oom_killed: bool) -> Step {
+    if oom_killed {
+        return Step::Fail(
+            FailureReason::OutOfMemory,
+            "the instance ran out of memory and was killed; a larger plan helps".to_owned(),
+        );
+    }
+    if code == EXIT_CONFIGURATION {
+        return Step::Hold(
+            HoldReason::Configuration,
+            "OpenClaw does not start with its configuration (exit code 78); repair it, then restart"
+                .to_owned(),
+        );
+    }
+    Step::Fail(
+        FailureReason::Crashed,
+        format!("the instance ended by itself with exit code {code}"),
+    )
+}
