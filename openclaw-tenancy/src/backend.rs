@@ -150,6 +150,7 @@ pub trait ContainerBackend: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`BackendError::Conflict`], [`BackendError::ImageMissing`], [`BackendError::NoSpace`],
+    /// [`BackendError::SubnetTaken`],
     /// [`BackendError::Refused`] for a spec the engine will never take.
     ///
     /// # Idempotency
@@ -316,7 +317,15 @@ pub enum BackendError {
         #[source]
         source: Option<Source>,
     },
-    /// The host's disk, address pool or another resource is used up.
+    /// A network of the host, ours or not, holds the subnet or a part of it.
+    #[error("host {host}: another network holds {subnet}")]
+    SubnetTaken {
+        /// The host.
+        host: HostId,
+        /// The subnet that was asked for.
+        subnet: ipnet::Ipv4Net,
+    },
+    /// The host's disk or another resource is used up.
     #[error("host {host} has no space left for {what}")]
     NoSpace {
         /// The host.
@@ -387,6 +396,7 @@ impl BackendError {
             | Self::Busy { .. }
             | Self::Pulling { .. }
             | Self::NoSpace { .. }
+            | Self::SubnetTaken { .. }
             | Self::ImageMissing { .. }
             | Self::Engine { .. } => Retry::Backoff,
             Self::UnknownHost { .. }
@@ -413,6 +423,7 @@ impl BackendError {
             | Self::Pulling { .. }
             | Self::ImageMissing { .. }
             | Self::NoSpace { .. }
+            | Self::SubnetTaken { .. }
             | Self::Refused { .. }
             | Self::StorageMismatch { .. }
             | Self::NeverStarts { .. } => false,

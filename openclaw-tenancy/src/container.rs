@@ -102,7 +102,7 @@ pub struct InstanceSpec {
 }
 
 impl InstanceSpec {
-    /// Its fixed address: the third usable of the `/29`.
+    /// Its [fixed address](instance_address).
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         instance_address(self.subnet)
@@ -237,7 +237,9 @@ pub enum RunState {
         /// When it ended, by the engine's clock.
         finished_at: Timestamp,
     },
-    /// Anything else: paused, restarting, removing or dead.
+    /// Its processes are there and do not go on until somebody lets them.
+    Paused,
+    /// Anything else: restarting, removing or dead.
     Other(String),
 }
 
@@ -250,8 +252,10 @@ pub struct SeenContainer {
     pub name: String,
     /// Its labels, the MAC checked.
     pub labels: ObjectLabels,
-    /// The engine's word for its state; [`crate::backend::ContainerBackend::inspect`] says more.
+    /// Whether it runs: not one that is paused. [`crate::backend::ContainerBackend::inspect`] says more.
     pub running: bool,
+    /// The address in its bridge, while it has a process and is not cut off from it.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// A container of ours, as `inspect` shows it.
@@ -263,8 +267,6 @@ pub struct ContainerDetail {
     pub state: RunState,
     /// The limits the engine holds. Storage is not one of them.
     pub limits: AppliedLimits,
-    /// The address in its bridge, while it runs.
-    pub address: Option<Ipv4Addr>,
 }
 
 /// The limits an engine reports for a container.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
@@ -30,6 +31,10 @@ pub struct HostFacts {
     pub operating_system: String,
     /// The markers of ours found on it: names of labelled volumes, without the prefix.
     pub markers: Vec<String>,
+    /// Subnets of the engine's networks, ours and foreign. Of a host in a store only those that no instance is
+    /// given: what [`place`](crate::store::TenantStore::place) must not give out.
+    #[serde(default)]
+    pub subnets: Vec<Ipv4Net>,
 }
 
 /// How the size of a data volume is enforced on a host.

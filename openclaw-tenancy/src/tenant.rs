@@ -143,6 +143,9 @@ pub struct Location {
     pub subnet: Ipv4Net,
     /// The limits reserved and granted here: the plan's, with no more swap than the host has.
     pub granted: Limits,
+    /// Whether the engine refused the subnet, since another network holds it: another place is looked for.
+    #[serde(default)]
+    pub subnet_taken: bool,
     /// How sure we are of what is here.
     pub certainty: Certainty,
     /// Whether an instance has ever run on the data volume here: from then on its absence is an alarm.
@@ -184,6 +187,9 @@ pub struct ContainerRecord {
     /// Whether the engine said that it can never start and that nothing of it runs.
     #[serde(default)]
     pub broken: bool,
+    /// Whether it is to be replaced by a new one once it has ended, since it cannot be brought to what it needs.
+    #[serde(default)]
+    pub unfit: bool,
 }
 
 impl ContainerRecord {
@@ -198,6 +204,7 @@ impl ContainerRecord {
             ready_at: None,
             stop_asked_at: None,
             broken: false,
+            unfit: false,
         }
     }
 }

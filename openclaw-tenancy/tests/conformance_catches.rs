@@ -130,6 +130,10 @@ const STORE: &[(&str, Bug)] = &[
         Bug::PlacesForAnybody,
     ),
     (
+        "place_gives_no_subnet_that_the_host_has",
+        Bug::ForgetsTheHostsSubnets,
+    ),
+    (
         "place_gives_subnets_until_the_pool_is_empty",
         Bug::SubnetsOfNoPool,
     ),

@@ -64,6 +64,7 @@ const BACKEND: &[(&str, Bug)] = &[
         "create_refuses_an_image_that_is_not_there",
         Bug::RunsAnotherImage,
     ),
+    ("create_refuses_a_subnet_in_use", Bug::NamesNoSubnets),
     ("create_marks_the_host", Bug::ForgetsMarkers),
     (
         "concurrent_creates_make_one_container",

@@ -146,6 +146,7 @@ async fn ready_tenant(store: &MemoryStore) -> anyhow::Result<Grant> {
         generation: Generation(1),
         subnet: SUBNET.parse()?,
         granted: limits,
+        subnet_taken: false,
         certainty: Certainty::Known,
         has_data: true,
         container: Some(container),

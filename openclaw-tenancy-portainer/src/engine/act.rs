@@ -101,7 +101,7 @@ impl Engine {
         const WHAT: &str = "signalling a container";
         self.within(WHAT, async {
             match self.find(full(id, WHAT)?).await? {
-                Found::Ours(container) if container.detail.seen.running => {}
+                Found::Ours(container) if has_process(&container.detail.state) => {}
                 Found::Ours(_) | Found::Absent => return Ok(()),
                 Found::Foreign(name) => return Err(BackendError::Foreign { name }),
             }
@@ -162,6 +162,14 @@ impl Engine {
             status: 409,
             source: Some(format!("{used} of memory are in use, the new limit is {limit}").into()),
         })
+    }
+}
+
+/// Whether there may be something to signal.
+const fn has_process(state: &RunState) -> bool {
+    match state {
+        RunState::Running { .. } | RunState::Paused | RunState::Other(_) => true,
+        RunState::Created | RunState::Exited { .. } => false,
     }
 }
 

@@ -71,10 +71,10 @@ impl Engine {
                     None if failure.is_name_taken() => Err(BackendError::Conflict {
                         name: name.to_owned(),
                     }),
-                    None => Err(failure.making_network(&self.host)),
+                    None => Err(failure.making_network(&self.host, spec.subnet)),
                 }
             }
-            Err(failure) => Err(failure.making_network(&self.host)),
+            Err(failure) => Err(failure.making_network(&self.host, spec.subnet)),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Codes and texts were measured on Engine 20.10.24. A text may make us do less (take a 500 for a ghost),
 //! and only one measured text makes us do more: `failed to start shim: mkdir`, after which nothing runs.
 
+use ipnet::Ipv4Net;
 use openclaw_tenancy::backend::BackendError;
 use openclaw_tenancy::container::EngineId;
 use openclaw_tenancy::error::Source;
@@ -140,11 +141,11 @@ impl Failure {
     }
 
     /// Of making a network.
-    pub(super) fn making_network(self, host: &HostId) -> BackendError {
+    pub(super) fn making_network(self, host: &HostId, subnet: Ipv4Net) -> BackendError {
         if self.is_subnet_taken() {
-            return BackendError::NoSpace {
+            return BackendError::SubnetTaken {
                 host: host.clone(),
-                what: "the network's subnet",
+                subnet,
             };
         }
         self.general(host, "making a network")

@@ -1,10 +1,11 @@
 //! Looking: the host, everything of ours on it, one container.
 
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as Status,
-    ContainerSummaryStateEnum as Word, HostConfig, Ipam,
+    ContainerSummaryStateEnum as Word, EndpointSettings, HostConfig, Ipam,
 };
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
@@ -60,6 +61,8 @@ impl Engine {
                 .filter_map(|volume| self.marker(volume))
                 .collect();
             markers.sort_unstable();
+            let mut subnets = self.subnets().await?;
+            subnets.sort_unstable();
             Ok(HostFacts {
                 cpu: MilliCpus(unsigned(info.ncpu).saturating_mul(1000)),
                 memory: Bytes(unsigned(info.mem_total)),
@@ -70,9 +73,23 @@ impl Engine {
                 api_version: ping.spoken.to_string(),
                 operating_system: info.operating_system.unwrap_or_default(),
                 markers,
+                subnets,
             })
         })
         .await
+    }
+
+    /// The IPv4 subnets of every network, whosever it is.
+    async fn subnets(&self) -> Result<Vec<Ipv4Net>, BackendError> {
+        let listed = self
+            .call(self.docker.list_networks(None::<ListNetworksOptions>))
+            .await
+            .map_err(|f| f.general(&self.host, "listing networks"))?;
+        let held = |network: &bollard::models::Network| -> Vec<Ipv4Net> {
+            let ipam = network.ipam.as_ref();
+            ipam.map(|ipam| subnets(ipam).collect()).unwrap_or_default()
+        };
+        Ok(listed.iter().flat_map(held).collect())
     }
 
     /// The marker that a volume is, without what every marker's name begins with.
@@ -123,15 +140,23 @@ impl Engine {
             let name = container.names?.first()?.trim_start_matches('/').to_owned();
             let labels = labels::read(&self.keys, &name, container.labels.as_ref())?;
             let running = match container.state? {
-                // Each of these has a process.
-                Word::RUNNING | Word::PAUSED | Word::RESTARTING | Word::STOPPING => true,
-                Word::EMPTY | Word::CREATED | Word::EXITED | Word::REMOVING | Word::DEAD => false,
+                Word::RUNNING | Word::RESTARTING | Word::STOPPING => true,
+                Word::PAUSED
+                | Word::EMPTY
+                | Word::CREATED
+                | Word::EXITED
+                | Word::REMOVING
+                | Word::DEAD => false,
             };
+            let mode = container.host_config.and_then(|config| config.network_mode);
+            let joined = container.network_settings.and_then(|s| s.networks);
+            let address = address(mode.as_ref(), joined.as_ref());
             is_full(&id).then_some(SeenContainer {
                 id,
                 name,
                 labels,
                 running,
+                address,
             })
         });
         Ok(seen.collect())
@@ -171,7 +196,7 @@ impl Engine {
             let id = EngineId(network.id?);
             let name = network.name?;
             let labels = labels::read(&self.keys, &name, network.labels.as_ref())?;
-            let subnet = network.ipam.as_ref().and_then(subnet);
+            let subnet = network.ipam.as_ref().and_then(|ipam| subnets(ipam).next());
             is_full(&id).then_some(SeenNetwork {
                 id,
                 name,
@@ -273,21 +298,25 @@ fn detail(
                 finished_at: at(&state.finished_at),
             },
         ),
-        Status::PAUSED | Status::RESTARTING | Status::STOPPING => {
-            (true, RunState::Other(status.to_string()))
-        }
+        Status::PAUSED => (false, RunState::Paused),
+        Status::RESTARTING | Status::STOPPING => (true, RunState::Other(status.to_string())),
         Status::EMPTY | Status::REMOVING | Status::DEAD => {
             (false, RunState::Other(status.to_string()))
         }
     };
     Some(ContainerDetail {
         limits: limits(raw.host_config.as_ref()?),
-        address: address(raw),
         seen: SeenContainer {
             id,
             name,
             labels,
             running,
+            address: address(
+                raw.host_config.as_ref()?.network_mode.as_ref(),
+                raw.network_settings
+                    .as_ref()
+                    .and_then(|s| s.networks.as_ref()),
+            ),
         },
         state,
     })
@@ -309,22 +338,16 @@ fn limits(host: &HostConfig) -> AppliedLimits {
 }
 
 /// The address in the one network the container was made for.
-fn address(raw: &ContainerInspectResponse) -> Option<Ipv4Addr> {
-    let mode = raw.host_config.as_ref()?.network_mode.as_ref()?;
-    let endpoint = raw
-        .network_settings
-        .as_ref()?
-        .networks
-        .as_ref()?
-        .get(mode)?;
-    endpoint.ip_address.as_ref()?.parse().ok()
+fn address(
+    mode: Option<&String>,
+    joined: Option<&HashMap<String, EndpointSettings>>,
+) -> Option<Ipv4Addr> {
+    joined?.get(mode?)?.ip_address.as_ref()?.parse().ok()
 }
 
-fn subnet(ipam: &Ipam) -> Option<Ipv4Net> {
-    ipam.config
-        .as_ref()?
-        .iter()
-        .find_map(|config| config.subnet.as_ref()?.parse().ok())
+fn subnets(ipam: &Ipam) -> impl Iterator<Item = Ipv4Net> + '_ {
+    let configs = ipam.config.iter().flatten();
+    configs.filter_map(|config| config.subnet.as_ref()?.parse().ok())
 }
 
 fn timestamp(text: &str) -> Option<Timestamp> {

@@ -88,7 +88,10 @@ impl Engine {
                 RunState::Exited { .. } => {
                     return Err(self.malformed(WHAT, "a probe that ends well"));
                 }
-                RunState::Created | RunState::Running { .. } | RunState::Other(_) => {
+                RunState::Created
+                | RunState::Running { .. }
+                | RunState::Paused
+                | RunState::Other(_) => {
                     self.clock.sleep(LOOK).await;
                 }
             }

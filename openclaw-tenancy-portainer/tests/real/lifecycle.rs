@@ -20,7 +20,7 @@ async fn a_whole_life_with_every_step_done_twice() {
             t.start(&id).await.unwrap();
             let seen = look().await;
             assert!(matches!(seen.state, RunState::Running { started_at } if started_at.as_seconds() > 0), "{seen:?}");
-            assert_eq!(seen.address, Some(address));
+            assert_eq!(seen.seen.address, Some(address));
             assert!(seen.seen.running);
         }
         for _ in 0..2 {
@@ -30,7 +30,7 @@ async fn a_whole_life_with_every_step_done_twice() {
         assert!(matches!(ended, RunState::Exited { code: 0, oom_killed: false, .. }), "{ended:?}");
         // The same address again after a restart.
         t.start(&id).await.unwrap();
-        assert_eq!(look().await.address, Some(address));
+        assert_eq!(look().await.seen.address, Some(address));
         t.backend.signal(&t.host, &id, Signal::Kill).await.unwrap();
         let killed = until(&t, &id, |state| matches!(state, RunState::Exited { .. })).await;
         assert!(matches!(killed, RunState::Exited { code: 137, .. }), "{killed:?}");

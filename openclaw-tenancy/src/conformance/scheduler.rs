@@ -74,6 +74,7 @@ fn host(name: &str) -> Host {
             api_version: "1.41".to_owned(),
             operating_system: "kit".to_owned(),
             markers: Vec::new(),
+            subnets: Vec::new(),
         }),
         marker: None,
         reserved: Reserved::default(),

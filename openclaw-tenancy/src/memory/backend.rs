@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use ipnet::Ipv4Net;
 
 use super::engine::{Container, Engine, Network, Started, Volume};
 use crate::backend::{
@@ -79,6 +80,7 @@ impl MemoryBackend {
             name: container.name.clone(),
             labels: container.labels.clone()?,
             running: matches!(container.state, RunState::Running { .. }),
+            address: container.address,
         })
     }
 
@@ -158,6 +160,7 @@ impl MemoryBackend {
             data: Some(data),
             config: Some(config),
             broken: false,
+            cut_off: false,
         };
         engine.containers.insert(id.clone(), container);
         Ok(Made { id, adopted: false })
@@ -207,6 +210,8 @@ impl ContainerBackend for MemoryBackend {
         self.call(host, |engine| {
             let mut facts = engine.facts.clone();
             facts.swap = None;
+            let networks = engine.networks.values();
+            facts.subnets = networks.filter_map(|n| n.subnet).collect();
             let prefix = format!("oct-{}-host-", self.keys.deployment());
             for (name, volume) in &engine.volumes {
                 if let (Some(marker), Some(_)) = (name.strip_prefix(&prefix), &volume.labels) {
@@ -248,7 +253,7 @@ impl ContainerBackend for MemoryBackend {
                     id: id.clone(),
                     name: network.name.clone(),
                     labels: network.labels.clone()?,
-                    subnet: network.spec.as_ref().map(|spec| spec.subnet),
+                    subnet: network.subnet,
                 })
             });
             Ok(Inventory {
@@ -271,7 +276,6 @@ impl ContainerBackend for MemoryBackend {
                     seen: self.seen(container, c)?,
                     state: c.state.clone(),
                     limits: c.limits,
-                    address: c.address,
                 })
             }))
         })
@@ -313,11 +317,23 @@ impl ContainerBackend for MemoryBackend {
                     let read = there.labels.as_ref();
                     return adopt(&name, id.clone(), read.is_some_and(|l| l.spec == hash));
                 }
+                let subnet = network.subnet;
+                let holds = |there: Ipv4Net| there.contains(&subnet) || subnet.contains(&there);
+                if engine
+                    .networks
+                    .values()
+                    .any(|n| n.subnet.is_some_and(holds))
+                {
+                    return Err(BackendError::SubnetTaken {
+                        host: host.clone(),
+                        subnet,
+                    });
+                }
                 let id = engine.new_id(host);
                 let network = Network {
                     name,
                     labels,
-                    spec: Some(network.clone()),
+                    subnet: Some(subnet),
                 };
                 engine.networks.insert(id.clone(), network);
                 Ok(Made { id, adopted: false })
@@ -379,9 +395,7 @@ impl ContainerBackend for MemoryBackend {
                     });
                 }
                 let inside = |c: &Container| {
-                    matches!(c.state, RunState::Running { .. })
-                        && c.spec.as_ref().map(|s| s.subnet)
-                            == network.spec.as_ref().map(|s| s.subnet)
+                    c.address.is_some() && c.spec.as_ref().map(|s| s.subnet) == network.subnet
                 };
                 if engine.containers.values().any(inside) {
                     return Err(BackendError::Busy {
@@ -404,6 +418,7 @@ impl ContainerBackend for MemoryBackend {
             match engine.start(&container, now) {
                 Started::Clean => Ok(()),
                 Started::Absent => Err(BackendError::NotFound { what: "container" }),
+                Started::NoNetwork => Err(BackendError::NotFound { what: "network" }),
                 Started::Lost => Err(unreachable(&host)),
                 Started::IdInUse => Err(BackendError::GhostSuspected {
                     host,

@@ -77,14 +77,48 @@ impl MemoryBackend {
     pub fn crash(&self, host: &HostId, tenant: TenantId, code: i64) {
         let now = self.clock.now();
         self.with(host, |engine| {
-            let of = |c: &Container| c.spec.as_ref().is_some_and(|spec| spec.tenant == tenant);
-            let ids: Vec<EngineId> = engine
-                .containers
-                .iter()
-                .filter(|(_, c)| of(c))
-                .map(|(id, _)| id.clone())
-                .collect();
+            let found = engine.containers.iter().filter(|(_, c)| is_of(c, tenant));
+            let ids: Vec<EngineId> = found.map(|(id, _)| id.clone()).collect();
             ids.iter().for_each(|id| engine.end(id, code, false, now));
+        });
+    }
+
+    /// Freezes a tenant's running instance, as `docker pause` does.
+    pub fn pause(&self, host: &HostId, tenant: TenantId) {
+        self.instances(host, tenant, |container| {
+            if matches!(container.state, RunState::Running { .. }) {
+                container.state = RunState::Paused;
+            }
+        });
+    }
+
+    /// Lets it go on.
+    pub fn unpause(&self, host: &HostId, tenant: TenantId) {
+        let started_at = self.clock.now();
+        self.instances(host, tenant, |container| {
+            if container.state == RunState::Paused {
+                container.state = RunState::Running { started_at };
+            }
+        });
+    }
+
+    /// Takes a tenant's instance out of its network, and the network from the host. Started again, the instance
+    /// runs without one: what Docker Engine 20.10 was measured to do.
+    pub fn cut_off(&self, host: &HostId, tenant: TenantId) {
+        self.instances(host, tenant, |container| {
+            container.address = None;
+            container.cut_off = true;
+        });
+        self.with(host, |engine| {
+            let theirs = |n: &Network| n.labels.as_ref().and_then(|l| l.tenant) == Some(tenant);
+            engine.networks.retain(|_, network| !theirs(network));
+        });
+    }
+
+    fn instances(&self, host: &HostId, tenant: TenantId, change: impl FnMut(&mut Container)) {
+        self.with(host, |engine| {
+            let all = engine.containers.values_mut();
+            all.filter(|c| is_of(c, tenant)).for_each(change);
         });
     }
 
@@ -121,7 +155,7 @@ impl MemoryBackend {
                 let network = Network {
                     name,
                     labels,
-                    spec: None,
+                    subnet: None,
                 };
                 engine.networks.insert(id.clone(), network);
                 Some(ObjectRef::Network(id))
@@ -138,6 +172,7 @@ impl MemoryBackend {
                     data: None,
                     config: None,
                     broken: false,
+                    cut_off: false,
                 };
                 engine.containers.insert(id.clone(), container);
                 Some(ObjectRef::Container(id))
@@ -156,7 +191,7 @@ impl MemoryBackend {
                 .volumes
                 .get(name)
                 .is_some_and(|v| v.options == "foreign" && v.files.is_empty()),
-            ObjectRef::Network(id) => engine.networks.get(id).is_some_and(|n| n.spec.is_none()),
+            ObjectRef::Network(id) => engine.networks.get(id).is_some_and(|n| n.subnet.is_none()),
         })
     }
 
@@ -224,4 +259,11 @@ impl MemoryBackend {
             .map(|volume| volume.files.clone())
             .unwrap_or_default()
     }
+}
+
+fn is_of(container: &Container, tenant: TenantId) -> bool {
+    container
+        .spec
+        .as_ref()
+        .is_some_and(|spec| spec.tenant == tenant)
 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
+
 use crate::clock::Timestamp;
 use crate::container::{
-    AppliedLimits, EngineId, InstanceSpec, NetworkSpec, RunState, VolumeFile, instance_address,
+    AppliedLimits, EngineId, InstanceSpec, RunState, VolumeFile, instance_address,
 };
 use crate::host::{HostFacts, StorageQuota};
 use crate::id::{Generation, HostId, TenantId};
@@ -61,6 +63,8 @@ pub(super) struct Container {
     pub data: Option<String>,
     pub config: Option<String>,
     pub broken: bool,
+    /// Taken out of its network: it runs without one from then on.
+    pub cut_off: bool,
 }
 
 #[derive(Debug)]
@@ -75,7 +79,7 @@ pub(super) struct Volume {
 pub(super) struct Network {
     pub name: String,
     pub labels: Option<ObjectLabels>,
-    pub spec: Option<NetworkSpec>,
+    pub subnet: Option<Ipv4Net>,
 }
 
 /// A process, whether or not the engine knows of it.
@@ -123,6 +127,7 @@ impl Engine {
                 api_version: "1.41".to_owned(),
                 operating_system: "memory".to_owned(),
                 markers: Vec::new(),
+                subnets: Vec::new(),
             },
             reachable: true,
             images: BTreeSet::new(),
@@ -167,6 +172,10 @@ impl Engine {
         {
             return Started::IdInUse;
         }
+        let network = |n: &Network| n.labels.as_ref().and_then(|l| l.tenant) == Some(spec.tenant);
+        if !container.cut_off && !self.networks.values().any(network) {
+            return Started::NoNetwork;
+        }
         if container.broken {
             return Started::NoShim;
         }
@@ -186,7 +195,7 @@ impl Engine {
             self.run(process);
             return Started::Lost;
         }
-        container.address = Some(instance_address(spec.subnet));
+        container.address = (!container.cut_off).then(|| instance_address(spec.subnet));
         container.state = match behavior {
             Behavior {
                 runs_out_of_memory: true,
@@ -225,7 +234,7 @@ impl Engine {
     /// Ends a container's process, as far as the engine knows one.
     pub(super) fn end(&mut self, id: &EngineId, code: i64, oom_killed: bool, now: Timestamp) {
         if let Some(container) = self.containers.get_mut(id)
-            && matches!(container.state, RunState::Running { .. })
+            && matches!(container.state, RunState::Running { .. } | RunState::Paused)
         {
             container.state = RunState::Exited {
                 code,
@@ -292,6 +301,8 @@ impl Engine {
 pub(super) enum Started {
     Clean,
     Absent,
+    /// 404: the network it joins by name is not there. Nothing was tried.
+    NoNetwork,
     /// 500, "id already in use": a process lives that the engine does not know.
     IdInUse,
     /// 500, "failed to start shim: mkdir": nothing lives, and this id can never start.

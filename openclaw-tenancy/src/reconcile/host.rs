@@ -1,6 +1,7 @@
 //! One pass over one host: is it there, is it the host it was, and whose objects changed.
 
-use std::collections::BTreeSet;
+mod orphans;
+
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -10,7 +11,6 @@ use futures::future::{Either, select};
 use crate::backend::{BackendError, Scope};
 use crate::container::{Inventory, ObjectSpec};
 use crate::host::{Host, HostFacts, HostState};
-use crate::id::TenantId;
 use crate::labels::{Role, hex};
 use crate::store::{Claim, HostSettlement, StoreError};
 use crate::tenant::Tenant;
@@ -91,12 +91,12 @@ async fn visit(
         known @ Some(_) => known,
         None => measure_swap(context, host, &facts).await,
     };
-    settlement.facts = Some(facts);
-    settlement.state = HostState::Ready;
-
+    // The tenants after the list: what was made for one is in its row before it is made.
     let found = bounded(context, host, backend.list(&host.id, Scope::All)).await?;
     let tenants = context.store.tenants_on(host.id.clone()).await?;
-    report_orphans(host, &found, &tenants);
+    facts.subnets = orphans::undo(context, host, &facts, &found, &tenants).await?;
+    settlement.facts = Some(facts);
+    settlement.state = HostState::Ready;
     let returned = !matches!(host.state, HostState::Ready);
     settlement.stirred = tenants
         .iter()
@@ -165,34 +165,6 @@ async fn measure_swap(
     }
 }
 
-/// Objects of ours without a row: reported, never removed by collection.
-fn report_orphans(host: &Host, found: &Inventory, tenants: &[Tenant]) {
-    let known: BTreeSet<TenantId> = tenants.iter().map(|tenant| tenant.id).collect();
-    let orphan = |tenant: Option<TenantId>| tenant.is_some_and(|id| !known.contains(&id));
-    let names: Vec<&str> = found
-        .containers
-        .iter()
-        .map(|c| (c.labels.tenant, c.name.as_str()))
-        .chain(
-            found
-                .volumes
-                .iter()
-                .map(|v| (v.labels.tenant, v.name.as_str())),
-        )
-        .chain(
-            found
-                .networks
-                .iter()
-                .map(|n| (n.labels.tenant, n.name.as_str())),
-        )
-        .filter(|(tenant, _)| orphan(*tenant))
-        .map(|(_, name)| name)
-        .collect();
-    if !names.is_empty() {
-        tracing::warn!(host = %host.id, ?names, "objects of ours that no tenant accounts for");
-    }
-}
-
 /// Whether what runs differs from what is written to run.
 fn has_changed(tenant: &Tenant, found: &Inventory) -> bool {
     let Some(location) = tenant.observed.location() else {
@@ -204,7 +176,8 @@ fn has_changed(tenant: &Tenant, found: &Inventory) -> bool {
             && container.labels.tenant == Some(tenant.id)
             && container.labels.generation == location.generation
     });
-    let runs = seen.is_some_and(|container| container.running);
+    // One that was cut off from its network runs and is of no use.
+    let runs = seen.is_some_and(|container| container.running && container.address.is_some());
     let should = written.is_some_and(|container| container.started_at.is_some());
     runs != should || seen.map(|container| &container.id) != written.map(|container| &container.id)
 }

@@ -109,7 +109,7 @@ pub fn absorb(location: &mut Location, highest: &mut Generation, power: Power, s
     let certain = match seen.container.as_ref().map(|container| &container.state) {
         // A start whose answer was lost leaves either word behind, with a process or without.
         Some(RunState::Created | RunState::Exited { .. } | RunState::Other(_)) => false,
-        Some(RunState::Running { .. }) => true,
+        Some(RunState::Running { .. } | RunState::Paused) => true,
         // One of the next generation may be there already, made by a pass that never settled.
         None => seen.others.is_empty(),
     };
@@ -141,6 +141,8 @@ fn update(record: &mut ContainerRecord, detail: &ContainerDetail, power: Power) 
             record.ready_at = None;
             record.stop_asked_at = None;
         }
-        RunState::Created | RunState::Exited { .. } | RunState::Other(_) => record.ready_at = None,
+        RunState::Created | RunState::Paused | RunState::Exited { .. } | RunState::Other(_) => {
+            record.ready_at = None
+        }
     }
 }

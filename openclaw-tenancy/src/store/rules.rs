@@ -201,15 +201,21 @@ pub fn place(
     {
         return Err(no_room(lack));
     }
+    let known = host.facts.as_ref().map_or(&[][..], |facts| &facts.subnets);
+    let in_use = |subnet: &Ipv4Net| {
+        let mut known = known.iter();
+        known.any(|there| there.contains(subnet) || subnet.contains(there))
+    };
     let subnet = (0..)
         .map_while(|n| nth_subnet(request.pool, n))
-        .find(|subnet| !taken.contains(subnet))
+        .find(|subnet| !taken.contains(subnet) && !in_use(subnet))
         .ok_or_else(|| not_taking(format!("every subnet of {} is in use", request.pool)))?;
     Ok(Location {
         host: request.host.clone(),
         generation: tenant.observed.generation.next(),
         subnet,
         granted: request.capacity.grant(&host.reserved, limits),
+        subnet_taken: false,
         certainty: Certainty::Unknown,
         has_data: false,
         container: None,

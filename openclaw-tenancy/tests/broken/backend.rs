@@ -43,6 +43,7 @@ pub(crate) enum Bug {
     MakesTheNetworkOnTheWay,
     RunsAnotherImage,
     ForgetsMarkers,
+    NamesNoSubnets,
     NeverSaysAdopted,
     HalfMadeWhenDropped,
     RemovedTwiceIsAnError,
@@ -197,6 +198,7 @@ impl ContainerBackend for Broken {
         match self.bug {
             Bug::KnowsNoVersion => facts.engine_version.clear(),
             Bug::ForgetsMarkers => facts.markers.clear(),
+            Bug::NamesNoSubnets => facts.subnets.clear(),
             _ => {}
         }
         Ok(facts)
@@ -251,10 +253,10 @@ impl ContainerBackend for Broken {
                         name: "somebody".to_owned(),
                         labels: labels(),
                         running: false,
+                        address: None,
                     },
                     state: RunState::Created,
                     limits: NO_LIMITS.into(),
-                    address: None,
                 })),
                 _ => Ok(None),
             };
@@ -262,11 +264,11 @@ impl ContainerBackend for Broken {
         let ended = matches!(seen.state, RunState::Exited { .. });
         match self.bug {
             Bug::ShowsNoLimits => seen.limits = NO_LIMITS.into(),
-            Bug::AnyAddress if seen.address.is_some() => {
-                seen.address = Some(std::net::Ipv4Addr::new(172, 17, 0, 2));
+            Bug::AnyAddress if seen.seen.address.is_some() => {
+                seen.seen.address = Some(std::net::Ipv4Addr::new(172, 17, 0, 2));
             }
             Bug::KeepsTheAddress if ended => {
-                seen.address = Some(std::net::Ipv4Addr::new(10, 213, 0, 2));
+                seen.seen.address = Some(std::net::Ipv4Addr::new(10, 213, 0, 2));
             }
             _ => {}
         }

@@ -209,6 +209,7 @@ impl World {
                 generation,
                 subnet: tenant.subnet,
                 granted: limits(),
+                subnet_taken: false,
                 certainty: Certainty::Known,
                 has_data: true,
                 container: Some(container),

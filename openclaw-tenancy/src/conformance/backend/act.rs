@@ -15,7 +15,7 @@ pub async fn start_runs_it_at_its_fixed_address(fixture: &(impl BackendFixture +
     let id = given.running().await;
     let seen = given.look(&id).await;
     assert!(is_running(&seen.state), "{seen:?}");
-    assert_eq!(seen.address, Some(instance_address(given.subnet)));
+    assert_eq!(seen.seen.address, Some(instance_address(given.subnet)));
     assert!(given.list(Scope::All).await.containers[0].running);
 }
 
@@ -37,7 +37,7 @@ pub async fn start_after_its_end_runs_it_anew(fixture: &(impl BackendFixture + ?
     let seen = given
         .until(&id, "run", |seen| is_running(&seen.state))
         .await;
-    assert_eq!(seen.address, Some(instance_address(given.subnet)));
+    assert_eq!(seen.seen.address, Some(instance_address(given.subnet)));
 }
 
 async fn end(given: &Given, id: &crate::container::EngineId) {
@@ -54,7 +54,7 @@ pub async fn signal_ends_what_runs(fixture: &(impl BackendFixture + ?Sized)) {
         let sent = given.backend.signal(&given.host, &id, signal).await;
         sent.expect("the engine answers");
         let seen = given.until(&id, "its end", has_ended).await;
-        assert_eq!(seen.address, None);
+        assert_eq!(seen.seen.address, None);
         given.start(&id).await;
         given
             .until(&id, "run", |seen| is_running(&seen.state))

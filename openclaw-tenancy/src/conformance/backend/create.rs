@@ -156,6 +156,28 @@ pub async fn create_refuses_an_image_that_is_not_there(fixture: &(impl BackendFi
     assert_eq!(given.list(Scope::All).await.containers, []);
 }
 
+/// A subnet that another network holds makes no second one, and the host's own answer names it.
+pub async fn create_refuses_a_subnet_in_use(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let facts = given.backend.host(&given.host).await;
+    let before = facts.expect("the engine answers").subnets;
+    assert!(!before.contains(&given.subnet), "{before:?}");
+    given.make(&given.network()).await;
+    let facts = given.backend.host(&given.host).await;
+    let now = facts.expect("the engine answers").subnets;
+    assert!(now.contains(&given.subnet), "{now:?}");
+    let somebody = ObjectSpec::Network(NetworkSpec {
+        tenant: Given::new(fixture).tenant,
+        subnet: given.subnet,
+    });
+    let answer = given.backend.create(&given.host, &somebody).await;
+    assert!(
+        matches!(&answer, Err(BackendError::SubnetTaken { subnet, .. }) if *subnet == given.subnet),
+        "{answer:?}"
+    );
+    assert_eq!(given.list(Scope::All).await.networks.len(), 1);
+}
+
 /// The host's own answer names the markers on it.
 pub async fn create_marks_the_host(fixture: &(impl BackendFixture + ?Sized)) {
     let given = Given::new(fixture);

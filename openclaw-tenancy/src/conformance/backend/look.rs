@@ -176,7 +176,7 @@ pub async fn inspect_shows_what_was_asked_for(fixture: &(impl BackendFixture + ?
     assert_eq!(seen.seen.labels.generation, Generation(7));
     assert_eq!(seen.state, RunState::Created);
     assert_eq!(seen.limits, AppliedLimits::from(LIMITS));
-    assert_eq!(seen.address, None);
+    assert_eq!(seen.seen.address, None);
 }
 
 /// An image without a digest gets the one to pin.

@@ -92,6 +92,7 @@ macro_rules! conformance_backend {
             create_of_a_container_needs_its_volumes
             create_of_a_container_needs_its_network
             create_refuses_an_image_that_is_not_there
+            create_refuses_a_subnet_in_use
             create_marks_the_host
             concurrent_creates_make_one_container
             dropped_create_is_adopted_by_the_next

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::container::Image;
-use crate::host::{Capacity, HostState};
+use crate::host::{Capacity, HostFacts, HostState, StorageQuota};
 use crate::id::{AccountId, HostId, Slug, TenantId, WorkerId};
 use crate::plan::{Limits, PlanName};
 use crate::quantity::{Bytes, MilliCpus};
@@ -101,6 +101,21 @@ pub(super) async fn ready_host(store: &dyn TenantStore, name: &str) -> HostId {
             .expect("a host is settled");
     }
     id
+}
+
+pub(super) fn facts() -> HostFacts {
+    HostFacts {
+        cpu: MilliCpus(8000),
+        memory: Bytes::gib(32),
+        swap: Some(Bytes::gib(8)),
+        swap_limit: true,
+        storage_quota: StorageQuota::None,
+        engine_version: "20.10.24".to_owned(),
+        api_version: "1.41".to_owned(),
+        operating_system: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        markers: vec!["m1".to_owned()],
+        subnets: vec!["10.9.0.0/30".parse().expect("a network")],
+    }
 }
 
 pub(super) fn host_settlement() -> HostSettlement {

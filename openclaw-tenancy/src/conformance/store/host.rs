@@ -7,11 +7,10 @@ use std::time::Duration;
 use super::super::race::race;
 use super::StoreFixture;
 use super::given::{
-    AFTER_LEASE, DAY, HOUR, T0, claim_all, claim_one, claim_request, host_id, host_settlement,
-    made, placed, ready_host, settle, settlement,
+    AFTER_LEASE, DAY, HOUR, T0, claim_all, claim_one, claim_request, facts, host_id,
+    host_settlement, made, placed, ready_host, settle, settlement,
 };
-use crate::host::{Host, HostFacts, HostState, Reserved, StorageQuota};
-use crate::quantity::{Bytes, MilliCpus};
+use crate::host::{Host, HostState, Reserved};
 use crate::store::{Claim, Cordon, HostSettlement, StoreError, TenantStore};
 
 /// A new host is listed, empty and open, and a worker looks at it without waiting.
@@ -139,17 +138,7 @@ pub async fn concurrent_host_claims_share_nothing(fixture: &dyn StoreFixture) {
 pub async fn settle_host_writes_what_was_seen(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
-    let facts = HostFacts {
-        cpu: MilliCpus(8000),
-        memory: Bytes::gib(32),
-        swap: Some(Bytes::gib(8)),
-        swap_limit: true,
-        storage_quota: StorageQuota::None,
-        engine_version: "20.10.24".to_owned(),
-        api_version: "1.41".to_owned(),
-        operating_system: "Debian GNU/Linux 12 (bookworm)".to_owned(),
-        markers: vec!["m1".to_owned()],
-    };
+    let facts = facts();
     let first = HostSettlement {
         facts: Some(facts.clone()),
         marker: Some("m1".to_owned()),

@@ -108,6 +108,7 @@ macro_rules! conformance_store {
             place_grants_no_more_swap_than_is_left
             place_is_fenced_when_the_claim_has_passed_on
             place_gives_subnets_until_the_pool_is_empty
+            place_gives_no_subnet_that_the_host_has
             concurrent_places_never_exceed_the_capacity
             concurrent_places_share_no_subnet
             settle_writes_what_was_seen

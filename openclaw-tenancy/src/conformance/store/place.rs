@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::super::race::{CALLERS, race};
 use super::StoreFixture;
 use super::given::{
-    AFTER_LEASE, LIMITS, claim_all, claim_one, everything, host_id, host_settlement, made, now_of,
-    place_on, placed, pool, ready_host, settle, settlement,
+    AFTER_LEASE, LIMITS, claim_all, claim_one, everything, facts, host_id, host_settlement, made,
+    now_of, place_on, placed, pool, ready_host, settle, settlement,
 };
 use crate::host::{Host, HostState, Reserved, Shortage};
 use crate::id::HostId;
@@ -25,6 +25,7 @@ pub async fn place_reserves_on_the_host(fixture: &dyn StoreFixture) {
         generation: claim.item.observed.generation,
         subnet: location.subnet,
         granted: LIMITS,
+        subnet_taken: false,
         certainty: Certainty::Unknown,
         has_data: false,
         container: None,
@@ -232,6 +233,35 @@ pub async fn place_gives_subnets_until_the_pool_is_empty(fixture: &dyn StoreFixt
     settle(&*store, &first, settlement(&first)).await;
     let reused = place().await.expect("there is room again");
     assert_eq!(reused.subnet.to_string(), "10.9.0.0/29");
+}
+
+/// A subnet that a network of the host holds, or a part of it, is given to nobody (safety.md I10).
+pub async fn place_gives_no_subnet_that_the_host_has(fixture: &dyn StoreFixture) {
+    let store = fixture.store();
+    let host = host_id("h1");
+    store
+        .put_host(host.clone(), BTreeMap::new())
+        .await
+        .expect("put");
+    let request = super::given::claim_request("w-host", 1);
+    let seen = store.claim_hosts(request).await.expect("claimed").remove(0);
+    let settlement = HostSettlement {
+        facts: Some(facts()),
+        ..host_settlement()
+    };
+    store
+        .settle_host(host.clone(), seen.fence, settlement)
+        .await
+        .expect("settled");
+    made(&*store).await;
+    let claim = claim_one(&*store).await;
+    let request = PlaceRequest {
+        pool: "10.9.0.0/28".parse().expect("a network"),
+        ..place_on(&host, 9)
+    };
+    let placed = store.place(claim.item.id, claim.fence, request).await;
+    let subnet = placed.expect("one is free").subnet;
+    assert_eq!(subnet.to_string(), "10.9.0.8/29");
 }
 
 /// I7: 32 places at once on a host with room for 5.

@@ -275,6 +275,19 @@ impl Pass<'_> {
                     Err(error) => Err(error),
                 }
             }
+            Step::Replace(id, message) => {
+                let host = self.host()?;
+                let signalling = self.context.backend.signal(&host, &id, Signal::Terminate);
+                match self.call(self.pace().call, signalling).await? {
+                    Ok(()) => {
+                        self.record(|record| record.unfit = true);
+                        self.signalled(Signal::Terminate);
+                        self.event(EventKind::Failed, &message);
+                        return Ok(self.fail(FailureReason::Engine, message));
+                    }
+                    Err(error) => Err(error),
+                }
+            }
             Step::Remove(object) => {
                 let host = self.host()?;
                 let removing = self.context.backend.remove(&host, &object);

@@ -94,7 +94,9 @@ impl Pass<'_> {
                 FailureReason::HostUnreachable
             }
             BackendError::ImageMissing { .. } => FailureReason::Image,
-            BackendError::NoSpace { .. } => FailureReason::Capacity,
+            BackendError::NoSpace { .. } | BackendError::SubnetTaken { .. } => {
+                FailureReason::Capacity
+            }
             BackendError::StorageMismatch { .. } => FailureReason::Storage,
             BackendError::NotFound { .. }
             | BackendError::Busy { .. }

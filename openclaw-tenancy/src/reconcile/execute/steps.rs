@@ -102,6 +102,11 @@ impl Pass<'_> {
         if let Err(BackendError::ImageMissing { .. }) = &done {
             self.memory.prepared = false;
         }
+        if let (Err(BackendError::SubnetTaken { .. }), Some(location)) =
+            (&done, self.tenant.observed.locations.first_mut())
+        {
+            location.subnet_taken = true;
+        }
         Ok(done.map(|made| {
             if matches!(spec, ObjectSpec::Instance(_)) {
                 self.memory.fresh = !made.adopted;

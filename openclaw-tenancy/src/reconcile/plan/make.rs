@@ -16,6 +16,8 @@ pub(super) fn make(s: &Situation<'_>, location: &Location) -> Step {
     let tenant = s.tenant.id;
     let fits = |network: &&SeenNetwork| network.subnet == Some(location.subnet);
     match s.seen.networks.as_slice() {
+        // The host's next look tells which subnets are in use, and the store gives another.
+        [] if location.subnet_taken && nothing_is_there(s, location) => return Step::Leave,
         [] => {
             return Step::Make(ObjectSpec::Network(NetworkSpec {
                 tenant,
@@ -57,6 +59,11 @@ pub(super) fn make(s: &Situation<'_>, location: &Location) -> Step {
         }));
     }
     Step::Make(ObjectSpec::Instance(Box::new(instance_spec(s, location))))
+}
+
+/// Whether leaving the place would leave nothing behind.
+fn nothing_is_there(s: &Situation<'_>, location: &Location) -> bool {
+    !location.has_data && s.seen.volumes.is_empty() && s.seen.others.is_empty()
 }
 
 pub(super) fn instance_spec(s: &Situation<'_>, location: &Location) -> InstanceSpec {

@@ -56,6 +56,8 @@ pub enum Step {
     Fail(FailureReason, String),
     /// Write that the container did not become ready in time, and ask it to end.
     GiveUp(EngineId, String),
+    /// Ask a container to end that cannot be brought to what it needs, and write that a new one replaces it.
+    Replace(EngineId, String),
     /// Do nothing until somebody acts.
     Hold(HoldReason, String),
     /// Nothing to do before this has passed; what is wanted is not reached yet.
@@ -164,7 +166,9 @@ fn other_generations(s: &Situation<'_>, location: &Location) -> Option<Step> {
         ));
     }
     Some(match other.state {
-        RunState::Running { .. } => Step::Signal(other.seen.id.clone(), Signal::Kill),
+        RunState::Running { .. } | RunState::Paused => {
+            Step::Signal(other.seen.id.clone(), Signal::Kill)
+        }
         RunState::Created | RunState::Exited { .. } | RunState::Other(_) => {
             Step::Remove(ObjectRef::Container(other.seen.id.clone()))
         }

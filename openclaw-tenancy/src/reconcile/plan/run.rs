@@ -11,7 +11,7 @@ use crate::probe::Readiness;
 use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Location};
 
 use super::make::instance_spec;
-use super::stop::{await_end, odd};
+use super::stop::{await_end, left_alone, odd};
 use super::{EXIT_CONFIGURATION, Situation, Step};
 use crate::reconcile::Pace;
 
@@ -24,7 +24,7 @@ pub(super) fn run(s: &Situation<'_>, location: &Location, container: &ContainerD
     let fallback = ContainerRecord::new(id());
     let record = location.container.as_ref().unwrap_or(&fallback);
     let spec = ObjectSpec::Instance(Box::new(instance_spec(s, location))).spec_hash();
-    let outdated = container.seen.labels.spec != spec;
+    let outdated = record.unfit || container.seen.labels.spec != spec;
     match &container.state {
         RunState::Created => {
             if record.broken || (outdated && !may_have_started(s, location)) {
@@ -39,17 +39,22 @@ pub(super) fn run(s: &Situation<'_>, location: &Location, container: &ContainerD
             if outdated || record.restart_epoch != s.tenant.desired.restart_epoch {
                 return Step::Signal(id(), Signal::Terminate);
             }
-            if container
-                .address
-                .is_some_and(|at| at != instance_address(location.subnet))
-            {
-                return Step::Hold(
-                    HoldReason::Conflict,
-                    format!(
-                        "host {}: container {} has another address than it was given",
-                        location.host, container.seen.id
-                    ),
-                );
+            match container.seen.address {
+                Some(at) if at == instance_address(location.subnet) => {}
+                Some(_) => {
+                    return Step::Hold(
+                        HoldReason::Conflict,
+                        format!(
+                            "host {}: container {} has another address than it was given",
+                            location.host, container.seen.id
+                        ),
+                    );
+                }
+                // Starting it again does not help: an engine does not let it join again by itself.
+                None => {
+                    let why = "the container was cut off from its network; a new one replaces it";
+                    return Step::Replace(id(), why.to_owned());
+                }
             }
             if container.limits != AppliedLimits::from(location.granted) {
                 return Step::Update(id());
@@ -70,6 +75,8 @@ pub(super) fn run(s: &Situation<'_>, location: &Location, container: &ContainerD
             }
             start(s, location, container, record)
         }
+        // Whoever paused it has a reason, and lets it go on.
+        RunState::Paused => left_alone("paused", container),
         RunState::Other(state) => odd(state, container),
     }
 }

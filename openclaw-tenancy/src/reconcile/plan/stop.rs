@@ -19,7 +19,8 @@ pub(super) fn stop(s: &Situation<'_>, location: &Location, container: &Container
         RunState::Created | RunState::Exited { .. } if may_have_started(s, location) => {
             start_or_doubt(s, location, id())
         }
-        RunState::Running { .. } => {
+        // A signal that ends it also lets it go on first.
+        RunState::Running { .. } | RunState::Paused => {
             match location
                 .container
                 .as_ref()
@@ -57,11 +58,16 @@ pub(super) fn odd(state: &str, container: &ContainerDetail) -> Step {
     if state == "dead" {
         return Step::Remove(ObjectRef::Container(container.seen.id.clone()));
     }
+    left_alone(state, container)
+}
+
+/// Somebody, or the engine, is at work on it.
+pub(super) fn left_alone(state: &str, container: &ContainerDetail) -> Step {
     Step::Fail(
         FailureReason::Engine,
         format!(
             "container {} is {state}; it is left alone until it is not",
-            container.seen.id
+            container.seen.name
         ),
     )
 }

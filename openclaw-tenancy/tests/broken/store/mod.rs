@@ -68,6 +68,7 @@ pub(crate) enum Bug {
     RenewsNothing,
     RenewsForAnybody,
     PlacesAsKnown,
+    ForgetsTheHostsSubnets,
     AnotherPlaceEachTime,
     NoCapacity,
     PlacesOnCordonedHosts,

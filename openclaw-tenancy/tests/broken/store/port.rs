@@ -368,6 +368,11 @@ impl TenantStore for Broken {
         match self.bug {
             Bug::LosesMarkers => settlement.marker = None,
             Bug::StirsNobody => settlement.stirred.clear(),
+            Bug::ForgetsTheHostsSubnets => {
+                if let Some(facts) = &mut settlement.facts {
+                    facts.subnets.clear();
+                }
+            }
             _ => {}
         }
         match self.inner.settle_host(id, fence, settlement).await {
