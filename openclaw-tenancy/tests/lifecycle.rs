@@ -242,6 +242,83 @@ async fn a_plan_that_fits_no_host_is_refused_with_the_figures() {
     );
 }
 
+/// It runs and nobody reaches it, and the engine would not let it join again: a new container takes its place.
+#[tokio::test]
+async fn an_instance_that_was_cut_off_from_its_network_is_replaced() {
+    let world = World::new().await;
+    let tenant = running(&world).await;
+    world.backend.cut_off(&world.host, tenant.id);
+    let tenants = world
+        .until(10, SECOND, |t| phase(&world, t) != Phase::Running)
+        .await;
+    let Phase::Failed { reason, .. } = phase(&world, &tenants) else {
+        panic!("{tenants:?}")
+    };
+    assert_eq!(reason, FailureReason::Engine);
+    let tenants = world
+        .until(20, SECOND, |t| phase(&world, t) == Phase::Running)
+        .await;
+    assert_eq!(phase(&world, &tenants), Phase::Running);
+    let before = tenant.observed.location().unwrap().generation;
+    let location = tenants[0].observed.location().unwrap();
+    assert_eq!(location.generation, before.next());
+    let at = openclaw_tenancy::container::instance_address(location.subnet).into();
+    let occupant = world.backend.occupant(&world.host, at);
+    assert_eq!(occupant, Some((tenant.id, location.generation)));
+    assert_eq!(world.backend.most_writers(), 1);
+}
+
+/// It is said so and left alone; it is ready again once it goes on, and it can be deleted meanwhile.
+#[tokio::test]
+async fn a_paused_instance_is_said_so_and_left_alone_until_it_goes_on_or_goes() {
+    let world = World::new().await;
+    let tenant = running(&world).await;
+    let before = world.backend.processes();
+    world.backend.pause(&world.host, tenant.id);
+    let tenants = world
+        .until(10, SECOND, |t| phase(&world, t) != Phase::Running)
+        .await;
+    let message = &tenants[0].observed.failure.as_ref().unwrap().message;
+    assert!(message.contains("is paused"), "{message}");
+    assert_eq!(world.tenancy.route(&tenants[0]).upstream, None);
+    world.until(100, SECOND, |_| false).await;
+    assert_eq!(world.backend.processes(), before);
+    world.backend.unpause(&world.host, tenant.id);
+    let tenants = world
+        .until(20, SECOND, |t| phase(&world, t) == Phase::Running)
+        .await;
+    assert_eq!(phase(&world, &tenants), Phase::Running);
+    assert_eq!(world.backend.processes(), before);
+
+    world.backend.pause(&world.host, tenant.id);
+    world
+        .until(10, SECOND, |t| phase(&world, t) != Phase::Running)
+        .await;
+    let gone = world.tenancy.set_power(tenant.owner, Power::Deleted).await;
+    gone.unwrap();
+    let tenants = world.until(60, SECOND, <[Tenant]>::is_empty).await;
+    assert_eq!(tenants, []);
+    assert_eq!(world.backend.processes(), []);
+}
+
+/// A network of somebody else's that appeared in the pool since the host was looked at.
+#[tokio::test]
+async fn f31_a_subnet_that_is_in_use_is_given_back_for_another() {
+    let world = World::new().await;
+    let pool = world.tenancy.context().blueprint.subnets;
+    let somebody = [3, 0].map(|n| openclaw_tenancy::store::nth_subnet(pool, n).unwrap());
+    for subnet in somebody {
+        world.backend.add_foreign_network(&world.host, subnet);
+    }
+    let tenant = running(&world).await;
+    let location = tenant.observed.location().unwrap();
+    let expected = openclaw_tenancy::store::nth_subnet(pool, 1);
+    assert_eq!(Some(location.subnet), expected);
+    let networks = world.backend.names(&world.host);
+    let networks = networks.iter().filter(|name| name.ends_with("-network"));
+    assert_eq!(networks.count(), 1);
+}
+
 /// Labels are the operator's: who registers hosts without a word about them does not take them away.
 #[tokio::test]
 async fn hosts_are_registered_with_their_labels_and_keep_those_nobody_speaks_of() {

@@ -21,7 +21,7 @@ async fn f4_eight_creates_of_one_object_make_one() {
                 match made {
                     Ok(made) => ids.push(made.id),
                     // The engine has the name or the subnet and not yet the object: told to come again.
-                    Err(BackendError::Busy { .. } | BackendError::NoSpace { .. }) => {}
+                    Err(BackendError::Busy { .. } | BackendError::SubnetTaken { .. }) => {}
                     Err(other) => panic!("{spec:?}: {other:?}"),
                 }
             }
@@ -67,7 +67,7 @@ async fn another_spec_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn f31_a_subnet_in_use_is_no_space() {
+async fn f31_a_subnet_in_use_is_named() {
     with_tenant(|_, t| async move {
         t.make(&t.network()).await.unwrap();
         let mut spec = openclaw_tenancy::container::NetworkSpec {
@@ -83,7 +83,7 @@ async fn f31_a_subnet_in_use_is_no_space() {
             .await
             .unwrap_err();
         assert!(
-            matches!(refused, BackendError::NoSpace { .. }),
+            matches!(refused, BackendError::SubnetTaken { .. }),
             "{refused:?}"
         );
     })

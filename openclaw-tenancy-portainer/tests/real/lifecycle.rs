@@ -1,6 +1,6 @@
 //! A container's life: created, running at its fixed address, told to end, ended, removed.
 
-use openclaw_tenancy::backend::{BackendError, Signal};
+use openclaw_tenancy::backend::{BackendError, Scope, Signal};
 use openclaw_tenancy::container::{EngineId, ObjectRef, RunState, VolumeRole};
 use openclaw_tenancy::quantity::Bytes;
 use serde_json::{Value, json};
@@ -94,6 +94,52 @@ async fn a_network_that_was_lost_is_named_and_made_anew_heals_the_container() {
         );
         t.make(&t.network()).await.unwrap();
         t.start(&id).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_paused_container_is_seen_as_such_and_ends_when_it_is_told_to() {
+    with_tenant(|engine, t| async move {
+        let id = t.created(plan("free")).await;
+        t.start(&id).await.unwrap();
+        let pause = format!("/containers/{id}/pause");
+        engine.raw("POST", &pause, Value::Null).await;
+        let seen = t.backend.inspect(&t.host, &id).await.unwrap().unwrap();
+        assert_eq!(seen.state, RunState::Paused);
+        assert!(!seen.seen.running);
+        let listed = t.backend.list(&t.host, Scope::All).await.unwrap();
+        assert_eq!(listed.containers, [seen.seen]);
+        let signal = t.backend.signal(&t.host, &id, Signal::Terminate);
+        signal.await.unwrap();
+        until(&t, &id, |state| matches!(state, RunState::Exited { .. })).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_that_was_cut_off_from_its_network_has_no_address_and_starting_it_again_gives_none() {
+    with_tenant(|engine, t| async move {
+        let id = t.created(plan("free")).await;
+        t.start(&id).await.unwrap();
+        let network = t.make(&t.network()).await.unwrap().id;
+        let leave = json!({ "Container": id.0, "Force": true });
+        let call = format!("/networks/{network}/disconnect");
+        engine.raw("POST", &call, leave).await;
+        t.remove(&ObjectRef::Network(network)).await.unwrap();
+        let look = async || t.backend.inspect(&t.host, &id).await.unwrap().unwrap();
+        let cut_off = look().await;
+        assert!(cut_off.seen.running, "{cut_off:?}");
+        assert_eq!(cut_off.seen.address, None);
+        let listed = t.backend.list(&t.host, Scope::All).await.unwrap();
+        assert_eq!(listed.containers, [cut_off.seen]);
+
+        t.make(&t.network()).await.unwrap();
+        t.backend.signal(&t.host, &id, Signal::Kill).await.unwrap();
+        until(&t, &id, |state| matches!(state, RunState::Exited { .. })).await;
+        t.start(&id).await.unwrap();
+        let again = look().await.seen;
+        assert_eq!((again.running, again.address), (true, None));
     })
     .await;
 }

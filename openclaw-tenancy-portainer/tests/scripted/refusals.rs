@@ -68,14 +68,14 @@ async fn f29_a_full_disk_is_said_so() {
 }
 
 #[tokio::test]
-async fn f31_a_subnet_in_use_is_no_space() {
+async fn f31_a_subnet_in_use_is_named() {
     let (engine, tenancy) = bench().await;
     let _ = engine
         .world()
         .plant_network("somebody", Some("10.88.0.0/24"), Value::Null);
     let refused = tenancy.make(&tenancy.network()).await.unwrap_err();
     assert!(
-        matches!(refused, BackendError::NoSpace { .. }),
+        matches!(refused, BackendError::SubnetTaken { .. }),
         "{refused:?}"
     );
     assert_eq!(engine.world().network_names(), ["somebody"]);

@@ -180,6 +180,19 @@ impl MemoryBackend {
         })
     }
 
+    /// Adds a network of somebody else's that holds a subnet.
+    pub fn add_foreign_network(&self, host: &HostId, subnet: ipnet::Ipv4Net) {
+        self.with(host, |engine| {
+            let network = Network {
+                name: format!("somebody-{subnet}"),
+                labels: None,
+                subnet: Some(subnet),
+            };
+            let id = engine.new_id(host);
+            engine.networks.insert(id, network);
+        });
+    }
+
     /// Whether an object that was [added](Self::add_foreign) is still there as it was.
     #[must_use]
     pub fn is_as_added(&self, host: &HostId, object: &ObjectRef) -> bool {

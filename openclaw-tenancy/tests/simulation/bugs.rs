@@ -59,12 +59,14 @@ pub(crate) enum Bug {
     NeverRestarts,
     /// A route is published when the container starts, whoever has its address.
     SharedSubnet,
+    /// A host's list shows no networks.
+    KeepsLateNetworks,
     /// A deletion stops when the container is gone.
     LeaveNetworks,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::FenceIsIgnored,
         Self::ClaimForgetsUnknown,
         Self::PlaceIgnoresCapacity,
@@ -80,6 +82,7 @@ impl Bug {
         Self::NeverKills,
         Self::NeverRestarts,
         Self::SharedSubnet,
+        Self::KeepsLateNetworks,
         Self::LeaveNetworks,
     ];
 
@@ -87,6 +90,7 @@ impl Bug {
     pub(crate) const fn recorded_seed(self) -> u64 {
         match self {
             Self::NeverDoubts => 95610,
+            Self::KeepsLateNetworks => 50124,
             Self::FenceIsIgnored => 1495,
             Self::ClaimForgetsUnknown | Self::RemoveAfterLostStart => 210,
             Self::NeverKills => 52,
@@ -155,6 +159,7 @@ impl Bug {
             | Self::KeyIsIgnored
             | Self::GhostTakenForBroken
             | Self::ForeignIsRemoved
+            | Self::KeepsLateNetworks
             | Self::SharedSubnet => plan,
         }
     }
@@ -218,7 +223,11 @@ impl ContainerBackend for BuggyBackend {
     }
 
     async fn list(&self, host: &HostId, scope: Scope) -> Result<Inventory, BackendError> {
-        self.inner.list(host, scope).await
+        let mut found = self.inner.list(host, scope).await?;
+        if self.bug == Bug::KeepsLateNetworks && scope == Scope::All {
+            found.networks.clear();
+        }
+        Ok(found)
     }
 
     async fn inspect(

@@ -206,10 +206,7 @@ fn nothing_orphaned(
     }
     for (host, names) in world.hosts.iter().zip(&seen.names) {
         for name in names {
-            let ours = name.starts_with("oct-d1-")
-                && !name.starts_with("oct-d1-foreign-")
-                && !name.starts_with("oct-d1-host-");
-            if ours && !known.iter().any(|id| name.contains(id)) {
+            if is_of_a_tenant(name) && !known.iter().any(|id| name.contains(id)) {
                 let late = memory.deleted.iter().any(|id| name.contains(&id.simple()));
                 return Err(format!("I2: {name} on {host} has no row (deleted: {late})"));
             }
@@ -220,7 +217,9 @@ fn nothing_orphaned(
 
 /// I14: when faults have stopped, every tenant has converged or is in a named hold.
 pub(crate) fn converged(world: &World) -> Result<(), String> {
-    for row in rows(world) {
+    let rows = rows(world);
+    late_networks_are_gone(world, &rows)?;
+    for row in rows {
         if row.observed.hold.is_some() {
             continue;
         }
@@ -252,4 +251,27 @@ pub(crate) fn converged(world: &World) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// I10: what a late call made that holds a subnet is undone at the next list.
+fn late_networks_are_gone(world: &World, rows: &[Tenant]) -> Result<(), String> {
+    let known: Vec<String> = rows.iter().map(|row| row.id.simple()).collect();
+    for host in &world.hosts {
+        let names = world.backend.names(host);
+        let late = names.iter().find(|name| {
+            is_of_a_tenant(name)
+                && name.ends_with("-network")
+                && !known.iter().any(|id| name.contains(id))
+        });
+        if let Some(name) = late {
+            return Err(format!("I10: {name} on {host} has no row"));
+        }
+    }
+    Ok(())
+}
+
+fn is_of_a_tenant(name: &str) -> bool {
+    name.starts_with("oct-d1-")
+        && !name.starts_with("oct-d1-foreign-")
+        && !name.starts_with("oct-d1-host-")
 }

@@ -192,6 +192,7 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
             }
             17 => misbehave(&world, &host, who, roll(3)),
             18 => world.stopped_until = world.clock.now().plus(Duration::from_secs(100)),
+            19 => misbehave(&world, &host, who, 3 + u64::from(turn % 2 == 0)),
             _ => {}
         }
         check(&world, &mut memory)?;
@@ -206,6 +207,7 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
     for host in world.hosts.clone() {
         for who in 0..world.accounts.len() {
             misbehave(&world, &host, who, 2);
+            misbehave(&world, &host, who, 5);
         }
     }
     finish(&mut world, &mut memory)
@@ -227,9 +229,12 @@ fn misbehave(world: &World, host: &openclaw_tenancy::id::HostId, who: usize, how
                 ..Behavior::default()
             },
         ),
-        _ => world
+        2 => world
             .backend
             .set_behavior(host, tenant.id, Behavior::default()),
+        3 => world.backend.cut_off(host, tenant.id),
+        4 => world.backend.pause(host, tenant.id),
+        _ => world.backend.unpause(host, tenant.id),
     }
 }
 

@@ -16,7 +16,7 @@ pub async fn start_runs_it_at_its_fixed_address(fixture: &(impl BackendFixture +
     let seen = given.look(&id).await;
     assert!(is_running(&seen.state), "{seen:?}");
     assert_eq!(seen.seen.address, Some(instance_address(given.subnet)));
-    assert!(given.list(Scope::All).await.containers[0].running);
+    assert_eq!(given.list(Scope::All).await.containers, [seen.seen]);
 }
 
 /// Running already is success, and nothing is started anew.

@@ -14,7 +14,7 @@ use crate::event::{EventKind, NewEvent};
 use crate::host::{Host, HostState};
 use crate::instance::{self, InstanceFiles};
 use crate::store::{Claim, Settlement, StoreError};
-use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Tenant};
+use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Power, Tenant};
 
 use super::observe::{PassMemory, Seen, absorb, look};
 use super::plan::{Situation, Step};
@@ -300,6 +300,10 @@ impl Pass<'_> {
             }
             Step::Leave => {
                 self.tenant.observed.locations.remove(0);
+                if self.tenant.desired.power == Power::Running {
+                    // Given back in the store before another place is asked for: it would give this one again.
+                    return Ok(After::Rest(Duration::ZERO));
+                }
                 Ok(())
             }
             Step::Erase => {

@@ -103,12 +103,13 @@ impl Container {
         }
     }
 
-    fn summary(&self) -> Value {
+    fn summary(&self, endpoints: &Value) -> Value {
         json!({
             "Id": self.id, "Names": [format!("/{}", self.name)], "Image": self.config["Image"],
             "ImageID": self.image_id, "Labels": self.config["Labels"], "State": self.state_word(),
             "Status": self.state_word(), "Created": 1_700_000_000,
             "HostConfig": { "NetworkMode": self.config["HostConfig"]["NetworkMode"] },
+            "NetworkSettings": { "Networks": endpoints },
         })
     }
 
@@ -296,7 +297,7 @@ impl World {
             .filter(|c| all || c.is_running())
             .filter(|c| labels_match(&c.config["Labels"], filters))
             .filter(|c| names.is_empty() || names.iter().any(|n| c.name.contains(n.as_str())))
-            .map(Container::summary)
+            .map(|c| c.summary(&self.endpoints(c)))
             .collect();
         Answer::json(200, Value::Array(listed))
     }
