@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::backend::Signal;
 use crate::clock::Timestamp;
 use crate::container::{EngineId, ObjectRef, ObjectSpec, RunState};
-use crate::tenant::{Certainty, FailureReason, Hold, HoldReason, Location, Power, Tenant};
+use crate::tenant::{Certainty, FailureReason, HoldReason, Location, Power, Tenant};
 
 use self::make::make;
 use self::run::run;
@@ -86,8 +86,9 @@ pub struct Situation<'a> {
 /// The next step.
 #[must_use]
 pub fn plan(s: &Situation<'_>) -> Step {
-    if let Some(hold) = &s.tenant.observed.hold {
-        return held(s, hold);
+    if s.tenant.observed.hold.is_some() {
+        // What ends a hold takes it away: an operator's release, and for the owner's own any change (`stir`).
+        return Step::Converged;
     }
     if let Some(failure) = &s.tenant.observed.failure
         && failure.retry_at > s.now
@@ -117,24 +118,6 @@ pub fn plan(s: &Situation<'_>) -> Step {
         (None, Power::Deleted) => tear_down(s),
         (Some(container), Power::Running) => run(s, location, container),
         (Some(container), Power::Suspended | Power::Deleted) => stop(s, location, container),
-    }
-}
-
-fn held(s: &Situation<'_>, hold: &Hold) -> Step {
-    match hold.reason {
-        // A configuration that does not start is no reason to keep an instance from going.
-        HoldReason::Configuration if s.tenant.desired.power != Power::Running => {
-            match (&s.seen.container, s.tenant.observed.location()) {
-                (Some(container), Some(location)) => stop(s, location, container),
-                (None, Some(_)) if s.tenant.desired.power == Power::Deleted => tear_down(s),
-                (_, None) if s.tenant.desired.power == Power::Deleted => Step::Erase,
-                (_, _) => Step::Converged,
-            }
-        }
-        HoldReason::Configuration
-        | HoldReason::GhostSuspected
-        | HoldReason::HostQuarantined
-        | HoldReason::Conflict => Step::Converged,
     }
 }
 
