@@ -1,8 +1,8 @@
 //! Looking: what an engine holds of a tenant, and what that says about what is written.
 
-use crate::backend::{BackendError, ContainerBackend, Scope};
-use crate::container::{ContainerDetail, RunState, SeenNetwork};
-use crate::id::{Generation, TenantId};
+use crate::backend::{BackendError, ContainerBackend, Made, Scope};
+use crate::container::{ContainerDetail, EngineId, ObjectSpec, RunState, SeenNetwork, VolumeRole};
+use crate::id::{DeploymentId, Generation, TenantId};
 use crate::labels::Role;
 use crate::probe::Readiness;
 use crate::tenant::{Certainty, ContainerRecord, Location, Power};
@@ -39,7 +39,32 @@ pub struct PassMemory {
     pub readiness: Option<Readiness>,
 }
 
-/// Looks at everything of `tenant` at `location`.
+impl Seen {
+    /// Adds what a call has just made or found: the same as looking again would show.
+    ///
+    /// Not a container: what an engine made of its limits is seen only by looking.
+    pub(super) fn add(&mut self, spec: &ObjectSpec, made: &Made, deployment: &DeploymentId) {
+        let name = spec.name(deployment);
+        match spec {
+            ObjectSpec::Network(network) => self.networks.push(SeenNetwork {
+                id: made.id.clone(),
+                name,
+                labels: spec.labels(),
+                subnet: Some(network.subnet),
+            }),
+            ObjectSpec::Volume(volume) => {
+                match volume.role {
+                    VolumeRole::Data => self.data = true,
+                    VolumeRole::Config => self.config = true,
+                }
+                self.volumes.push(name);
+            }
+            ObjectSpec::Instance(_) | ObjectSpec::HostMarker { .. } => {}
+        }
+    }
+}
+
+/// Looks at everything of `tenant` at `location`; of an instance that is on its way to be ready, only at it.
 ///
 /// # Errors
 /// What the engine answers.
@@ -49,6 +74,17 @@ pub async fn look(
     location: &Location,
     pass: PassMemory,
 ) -> Result<Seen, BackendError> {
+    if let Some(starting) = starting(location)
+        && let Some(container) = backend.inspect(&location.host, starting).await?
+        && matches!(container.state, RunState::Running { .. })
+    {
+        // Everything else was looked at before it was started, and is again once it is ready or ends.
+        return Ok(Seen {
+            container: Some(container),
+            pass,
+            ..Seen::default()
+        });
+    }
     let found = backend.list(&location.host, Scope::Tenant(tenant)).await?;
     let mut seen = Seen {
         networks: found.networks,
@@ -77,6 +113,16 @@ pub async fn look(
         }
     }
     Ok(seen)
+}
+
+/// The container that was started here, is not ready yet and is not to end.
+fn starting(location: &Location) -> Option<&EngineId> {
+    let record = location.container.as_ref()?;
+    let starts = location.certainty == Certainty::Known
+        && record.started_at.is_some()
+        && record.ready_at.is_none()
+        && record.stop_asked_at.is_none();
+    starts.then_some(&record.id)
 }
 
 /// Brings what is written about a location up to what was seen.

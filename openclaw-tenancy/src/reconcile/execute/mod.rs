@@ -7,14 +7,16 @@ mod steps;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Signal;
+use crate::backend::{BackendError, Signal};
 use crate::clock::Timestamp;
-use crate::container::{CONFIG_PATH, DATA_PATH, ObjectRef};
+use crate::container::{CONFIG_PATH, DATA_PATH, ObjectRef, ObjectSpec};
 use crate::event::{EventKind, NewEvent};
 use crate::host::{Host, HostState};
 use crate::instance::{self, InstanceFiles};
 use crate::store::{Claim, Settlement, StoreError};
-use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Power, Tenant};
+use crate::tenant::{
+    Certainty, ContainerRecord, FailureReason, HoldReason, Location, Power, Tenant,
+};
 
 use super::observe::{PassMemory, Seen, absorb, look};
 use super::plan::{Situation, Step};
@@ -57,6 +59,8 @@ struct Pass<'a> {
     claim: &'a Claim<Tenant>,
     tenant: Tenant,
     memory: PassMemory,
+    /// What is there, while this pass knows it without looking again.
+    seen: Option<Seen>,
     events: Vec<NewEvent>,
     pin: Option<String>,
     files: Option<Arc<InstanceFiles>>,
@@ -84,6 +88,7 @@ pub async fn pass(
         claim,
         tenant: claim.item.clone(),
         memory: PassMemory::default(),
+        seen: None,
         events: Vec::new(),
         pin: None,
         files: None,
@@ -137,15 +142,34 @@ impl Pass<'_> {
     async fn step(&mut self) -> Result<After, PassError> {
         let Some(location) = self.tenant.observed.location().cloned() else {
             let step = self.plan(&Seen::default(), "");
-            return self.act(step, &Seen::default(), None).await;
+            return self.act(step, Seen::default(), None).await;
         };
+        let seen = match self.seen.take() {
+            Some(seen) => seen,
+            None => match self.look(&location).await? {
+                Ok(Some(seen)) => seen,
+                // What was seen is of the last generation.
+                Ok(None) => return Ok(After::Again),
+                Err(error) => return Ok(self.failed(&error)),
+            },
+        };
+        let files = self.files(location.subnet);
+        let step = self.plan(&seen, &files.digest);
+        self.act(step, seen, Some(files)).await
+    }
+
+    /// Looks at everything of the tenant, and brings what is written up to it; `None` when that began a new
+    /// generation.
+    async fn look(
+        &mut self,
+        location: &Location,
+    ) -> Result<Result<Option<Seen>, BackendError>, PassError> {
         let context = self.context;
         let (tenant, memory) = (self.tenant.id, self.memory.clone());
-        let looking = look(&*context.backend, tenant, &location, memory);
-        let looked = self.call(context.pace.call, looking).await?;
-        let seen = match looked {
+        let looking = look(&*context.backend, tenant, location, memory);
+        let seen = match self.call(context.pace.call, looking).await? {
             Ok(seen) => seen,
-            Err(error) => return Ok(self.failed(&error)),
+            Err(error) => return Ok(Err(error)),
         };
         let power = self.tenant.desired.power;
         let observed = &mut self.tenant.observed;
@@ -157,13 +181,10 @@ impl Pass<'_> {
                     prepared: self.memory.prepared,
                     ..PassMemory::default()
                 };
-                // What was seen is of the last generation.
-                return Ok(After::Again);
+                return Ok(Ok(None));
             }
         }
-        let files = self.files(location.subnet);
-        let step = self.plan(&seen, &files.digest);
-        self.act(step, &seen, Some(files)).await
+        Ok(Ok(Some(seen)))
     }
 
     /// The instance's files: the same throughout a pass.
@@ -195,13 +216,21 @@ impl Pass<'_> {
     async fn act(
         &mut self,
         step: Step,
-        seen: &Seen,
+        mut seen: Seen,
         files: Option<Arc<InstanceFiles>>,
     ) -> Result<After, PassError> {
+        // These change nothing that a look shows, or answer what they change.
+        let shown = matches!(
+            step,
+            Step::Prepare
+                | Step::Make(ObjectSpec::Network(_) | ObjectSpec::Volume(_))
+                | Step::Seed(_)
+                | Step::Configure(_)
+        );
         let done = match step {
             Step::Place => return self.place().await,
             Step::Prepare => self.prepare().await?,
-            Step::Make(spec) => self.make(spec).await?,
+            Step::Make(spec) => self.make(spec, &mut seen).await?,
             Step::Seed(id) => {
                 let seed = files.map(|files| files.seed.clone()).unwrap_or_default();
                 let host = self.host()?;
@@ -334,10 +363,13 @@ impl Pass<'_> {
                 return Ok(After::Rest(self.pace().resync));
             }
             Step::Wait(wait) => return Ok(After::Rest(wait)),
-            Step::Converged => return Ok(self.converged(seen)),
+            Step::Converged => return Ok(self.converged(&seen)),
         };
         match done {
-            Ok(()) => Ok(After::Again),
+            Ok(()) => {
+                self.seen = shown.then_some(seen);
+                Ok(After::Again)
+            }
             Err(error) => Ok(self.failed(&error)),
         }
     }

@@ -7,6 +7,7 @@ use crate::backend::BackendError;
 use crate::container::ObjectSpec;
 use crate::event::EventKind;
 use crate::probe::Readiness;
+use crate::reconcile::observe::Seen;
 use crate::routes::upstream;
 use crate::scheduler::{Fleet, Refusal, Request};
 use crate::store::{PlaceRequest, StoreError};
@@ -95,6 +96,7 @@ impl Pass<'_> {
     pub(super) async fn make(
         &mut self,
         spec: ObjectSpec,
+        seen: &mut Seen,
     ) -> Result<Result<(), BackendError>, PassError> {
         let host = self.host()?;
         let making = self.context.backend.create(&host, &spec);
@@ -108,6 +110,7 @@ impl Pass<'_> {
             location.subnet_taken = true;
         }
         Ok(done.map(|made| {
+            seen.add(&spec, &made, &self.context.deployment);
             if matches!(spec, ObjectSpec::Instance(_)) {
                 self.memory.fresh = !made.adopted;
                 self.memory.seeded = false;
