@@ -51,6 +51,15 @@ impl Timestamp {
         )
     }
 
+    /// This less `duration`, at least the earliest timestamp there is.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -147,6 +156,15 @@ impl ManualClock {
             now,
             sleepers: Vec::new(),
         })))
+    }
+
+    /// Sets the clock back, as an operator or a time service does. Sleeps last as long as they would have.
+    pub fn set_back(&self, by: Duration) {
+        let mut time = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        time.now = time.now.minus(by);
+        for (at, _) in &mut time.sleepers {
+            *at = at.minus(by);
+        }
     }
 
     /// Moves the clock on and wakes every sleep that has ended.

@@ -101,6 +101,10 @@ const STORE: &[(&str, Bug)] = &[
         Bug::LastSettleWins,
     ),
     ("claim_takes_the_longest_due_first", Bug::LongestDueLast),
+    (
+        "claim_takes_what_a_clock_set_back_left_behind",
+        Bug::WaitsForTheClock,
+    ),
     ("claim_leaves_what_is_not_due", Bug::EverythingIsDue),
     ("claim_excludes_a_second_holder", Bug::NoLease),
     ("claim_passes_on_when_its_lease_ends", Bug::EndlessLease),

@@ -37,6 +37,10 @@ impl StoreFixture for Memory {
         self.clock.advance(time);
     }
 
+    async fn set_back(&self, time: Duration) {
+        self.clock.set_back(time);
+    }
+
     async fn finish(&self) {}
 }
 

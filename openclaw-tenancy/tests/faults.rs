@@ -410,6 +410,27 @@ fn f25_a_clock_that_jumps_by_an_hour_takes_nothing_from_anybody() {
 }
 
 #[test]
+fn f25_a_clock_that_is_set_back_by_an_hour_keeps_nobody_waiting() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    world.rounds(2, SECOND * 150);
+    let before = (world.backend.processes(), world.objects());
+    world.clock.set_back(Duration::from_secs(3600));
+    world.rounds(5, SECOND);
+    assert_eq!(world.phase(), Phase::Running);
+    assert_eq!((world.backend.processes(), world.objects()), before);
+    // What happens now is seen now, and not in an hour.
+    world.backend.crash(&world.host, made.view.tenant.id, 1);
+    let ended = world.now();
+    world.round_when(|phase| *phase != Phase::Running);
+    let again = world.round_when(|phase| *phase == Phase::Running);
+    let took = again.since(ended);
+    assert!(took <= Duration::from_secs(60), "{took:?}");
+    assert_eq!(world.backend.processes().len(), 1);
+}
+
+#[test]
 fn f28_an_end_that_nobody_told_of_is_found_by_the_next_list() {
     let mut world = World::new();
     let made = world.create(0, None).unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! Hosts, and claims on them.
 
 use openclaw_tenancy::host::{Host, HostState};
-use openclaw_tenancy::store::{Claim, Cordon, StoreError};
+use openclaw_tenancy::store::{Claim, Cordon, StoreError, rules};
 use sqlx::{FromRow as _, PgConnection, Row};
 
 use super::host_columns;
@@ -55,6 +55,10 @@ impl Run<PgConnection> for Hosts {
 
 impl Run<PgConnection> for ClaimHosts {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Claim<Host>>, Failure> {
+        sqlx::query("UPDATE hosts SET due_at = tenancy_now() WHERE due_at > tenancy_now() + $1")
+            .bind(millis(rules::FARTHEST))
+            .execute(&mut *on)
+            .await?;
         let mut rows = sqlx::query(concat!(
             "WITH due AS MATERIALIZED (\
                  SELECT id FROM hosts \
@@ -117,7 +121,7 @@ impl Run<PgConnection> for SettleHost {
         .bind(json(&settlement.state)?)
         .bind(settlement.facts.as_ref().map(json).transpose()?)
         .bind(&settlement.marker)
-        .bind(millis(settlement.next_due))
+        .bind(millis(rules::due_after(settlement.next_due)))
         .execute(on)
         .await?;
         match settled.rows_affected() {

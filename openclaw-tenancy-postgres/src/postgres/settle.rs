@@ -51,7 +51,7 @@ async fn write(
     .bind(json(&tenant.desired)?)
     .bind(json(&tenant.observed)?)
     .bind(rules::waits(tenant))
-    .bind(millis(settlement.next_due))
+    .bind(millis(rules::due_after(settlement.next_due)))
     .execute(on)
     .await?;
     Ok(())

@@ -16,6 +16,10 @@ use crate::rows::{HostRow, OneOfMany, TenantRow, json, millis, to_db};
 
 impl Run<PgConnection> for ClaimTenants {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Claim<Tenant>>, Failure> {
+        sqlx::query("UPDATE tenants SET due_at = tenancy_now() WHERE due_at > tenancy_now() + $1")
+            .bind(millis(rules::FARTHEST))
+            .execute(&mut *on)
+            .await?;
         // SKIP LOCKED: a worker passes over what another is just taking instead of waiting for it.
         // The answer has the claim before: an open one says that its holder never settled.
         let mut rows = sqlx::query(

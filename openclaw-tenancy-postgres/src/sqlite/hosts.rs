@@ -1,7 +1,7 @@
 //! Hosts, and claims on them.
 
 use openclaw_tenancy::host::{Host, HostState};
-use openclaw_tenancy::store::{Claim, Cordon, StoreError};
+use openclaw_tenancy::store::{Claim, Cordon, StoreError, rules};
 
 use super::{On, host_columns};
 use crate::error::Failure;
@@ -55,6 +55,11 @@ impl Run<On<'_>> for Hosts {
 
 impl Run<On<'_>> for ClaimHosts {
     async fn run(&self, on: &mut On<'_>) -> Result<Vec<Claim<Host>>, Failure> {
+        sqlx::query("UPDATE hosts SET due_at = ?1 WHERE due_at > ?2")
+            .bind(on.now)
+            .bind(on.now.saturating_add(millis(rules::FARTHEST)))
+            .execute(&mut *on.sql)
+            .await?;
         let rows: Vec<OneOfMany<HostRow>> = sqlx::query_as(concat!(
             "SELECT ",
             host_columns!(),
@@ -109,7 +114,10 @@ impl Run<On<'_>> for SettleHost {
         .bind(json(&settlement.state)?)
         .bind(settlement.facts.as_ref().map(json).transpose()?)
         .bind(&settlement.marker)
-        .bind(on.now.saturating_add(millis(settlement.next_due)))
+        .bind(
+            on.now
+                .saturating_add(millis(rules::due_after(settlement.next_due))),
+        )
         .execute(&mut *on.sql)
         .await?;
         match settled.rows_affected() {

@@ -48,7 +48,10 @@ async fn write(on: &mut On<'_>, tenant: &Tenant, settlement: &Settlement) -> Res
     .bind(json(&tenant.observed)?)
     .bind(rules::waits(tenant))
     .bind(on.now)
-    .bind(on.now.saturating_add(millis(settlement.next_due)))
+    .bind(
+        on.now
+            .saturating_add(millis(rules::due_after(settlement.next_due))),
+    )
     .execute(&mut *on.sql)
     .await?;
     Ok(())

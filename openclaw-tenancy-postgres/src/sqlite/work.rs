@@ -15,6 +15,11 @@ use crate::rows::{HostRow, OneOfMany, TenantRow, json, millis, to_db};
 
 impl Run<On<'_>> for ClaimTenants {
     async fn run(&self, on: &mut On<'_>) -> Result<Vec<Claim<Tenant>>, Failure> {
+        sqlx::query("UPDATE tenants SET due_at = ?1 WHERE due_at > ?2")
+            .bind(on.now)
+            .bind(on.now.saturating_add(millis(rules::FARTHEST)))
+            .execute(&mut *on.sql)
+            .await?;
         // The answer has the claim before: an open one says that its holder never settled.
         let rows: Vec<OneOfMany<TenantRow>> = sqlx::query_as(concat!(
             "SELECT ",

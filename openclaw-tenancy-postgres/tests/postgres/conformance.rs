@@ -34,6 +34,12 @@ async fn postgres() -> Option<Postgres> {
 }
 
 impl Postgres {
+    async fn put_forward(&self, millis: i64) {
+        let put_forward = sqlx::query("UPDATE test_clock SET ahead = ahead + $1").bind(millis);
+        let mut connection = self.database.connection().await;
+        put_forward.execute(&mut connection).await.unwrap();
+    }
+
     async fn remove(&self) {
         for replica in &self.replicas {
             replica.close().await;
@@ -53,10 +59,13 @@ impl StoreFixture for Postgres {
     }
 
     async fn pass(&self, time: Duration) {
-        let millis = i64::try_from(time.as_millis()).unwrap();
-        let put_forward = sqlx::query("UPDATE test_clock SET ahead = ahead + $1").bind(millis);
-        let mut connection = self.database.connection().await;
-        put_forward.execute(&mut connection).await.unwrap();
+        self.put_forward(i64::try_from(time.as_millis()).unwrap())
+            .await;
+    }
+
+    async fn set_back(&self, time: Duration) {
+        self.put_forward(-i64::try_from(time.as_millis()).unwrap())
+            .await;
     }
 
     async fn finish(&self) {

@@ -56,6 +56,10 @@ impl StoreFixture for Sqlite {
         Arc::clone(&self.stores[1]) as _
     }
 
+    async fn set_back(&self, time: Duration) {
+        self.clock.set_back(time);
+    }
+
     async fn pass(&self, time: Duration) {
         self.clock.advance(time);
     }

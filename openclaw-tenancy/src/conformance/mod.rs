@@ -25,6 +25,9 @@
 //!     async fn pass(&self, time: Duration) {
 //!         self.0.advance(time);
 //!     }
+//!     async fn set_back(&self, time: Duration) {
+//!         self.0.set_back(time);
+//!     }
 //!     async fn finish(&self) {}
 //! }
 //!

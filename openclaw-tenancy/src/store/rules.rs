@@ -170,6 +170,16 @@ pub const fn may_go(tenant: &Tenant) -> Result<(), StoreError> {
     }
 }
 
+/// Nothing is due later than this: what is was settled before the store's clock was set back, and a claim makes it
+/// due at once. Without that a clock that once ran ahead would keep the fleet from being looked at.
+pub const FARTHEST: Duration = Duration::from_secs(15 * 60);
+
+/// When an item is due that a settlement wants to be due after `wait`.
+#[must_use]
+pub fn due_after(wait: Duration) -> Duration {
+    wait.min(FARTHEST)
+}
+
 /// The place that a tenant gets on `host`, where the subnets `taken` are in use.
 ///
 /// The location has a new generation of its own, which the store also writes as the highest one used.

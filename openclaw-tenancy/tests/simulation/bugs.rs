@@ -90,7 +90,7 @@ impl Bug {
     pub(crate) const fn recorded_seed(self) -> u64 {
         match self {
             Self::NeverDoubts => 95610,
-            Self::KeepsLateNetworks => 50124,
+            Self::KeepsLateNetworks => 71370,
             Self::FenceIsIgnored => 1495,
             Self::ClaimForgetsUnknown | Self::RemoveAfterLostStart => 210,
             Self::NeverKills => 52,

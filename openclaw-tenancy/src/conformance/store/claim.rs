@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::race::race;
 use super::StoreFixture;
 use super::given::{
-    AFTER_LEASE, HOUR, LEASE, claim_all, claim_one, claim_request, made, now_of, placed,
+    AFTER_LEASE, HOUR, LATER, LEASE, claim_all, claim_one, claim_request, made, now_of, placed,
     ready_host, settle, settlement, worker,
 };
 use crate::store::{ClaimRequest, Settlement, StoreError};
@@ -16,17 +16,17 @@ use crate::tenant::Certainty;
 pub async fn claim_takes_the_longest_due_first(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let mut waits = Vec::new();
-    for hours in [2_u32, 1, 3] {
+    for quarters in [2_u32, 1, 3] {
         let tenant = made(&*store).await;
         let claim = claim_one(&*store).await;
         let settlement = Settlement {
-            next_due: HOUR * hours,
+            next_due: LATER / 4 * quarters,
             ..settlement(&claim)
         };
         settle(&*store, &claim, settlement).await;
         waits.push(tenant.id);
     }
-    fixture.pass(HOUR * 4).await;
+    fixture.pass(LATER).await;
     let mut order = Vec::new();
     for limit in [2, 2] {
         let claims = store.claim_tenants(claim_request("w1", limit)).await;
@@ -43,11 +43,31 @@ pub async fn claim_leaves_what_is_not_due(fixture: &dyn StoreFixture) {
     made(&*store).await;
     let claim = claim_one(&*store).await;
     let settlement = Settlement {
-        next_due: HOUR,
+        next_due: LATER,
         ..settlement(&claim)
     };
     settle(&*store, &claim, settlement).await;
     assert_eq!(claim_all(&*store, "w1").await, []);
+}
+
+/// A clock that is set back keeps nothing waiting: what was to be due then is due now (safety.md F25).
+pub async fn claim_takes_what_a_clock_set_back_left_behind(fixture: &dyn StoreFixture) {
+    let store = fixture.store();
+    let host = ready_host(&*store, "h1").await;
+    let tenant = made(&*store).await;
+    let claim = claim_one(&*store).await;
+    settle(&*store, &claim, settlement(&claim)).await;
+    fixture.set_back(HOUR).await;
+    assert_eq!(claim_one(&*store).await.item.id, tenant.id);
+    let hosts = store.claim_hosts(claim_request("w1", 9)).await;
+    let hosts: Vec<_> = hosts
+        .expect("claimed")
+        .into_iter()
+        .map(|c| c.item.id)
+        .collect();
+    assert_eq!(hosts, [host]);
+    // A lease is nobody else's all the same.
+    assert_eq!(claim_all(&*store, "w2").await, []);
 }
 
 /// While the lease lasts nobody else gets it, not even its own worker once more.

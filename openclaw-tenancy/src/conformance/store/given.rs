@@ -14,6 +14,7 @@ use crate::host::{Capacity, HostFacts, HostState, StorageQuota};
 use crate::id::{AccountId, HostId, Slug, TenantId, WorkerId};
 use crate::plan::{Limits, PlanName};
 use crate::quantity::{Bytes, MilliCpus};
+use crate::store::rules::FARTHEST;
 use crate::store::{
     Change, Claim, ClaimRequest, HostSettlement, PlaceRequest, Settlement, TenantStore,
 };
@@ -25,6 +26,8 @@ pub(super) const T0: Timestamp = Timestamp::from_seconds(1_790_000_000);
 pub(super) const LEASE: Duration = Duration::from_secs(600);
 /// Long after every lease.
 pub(super) const AFTER_LEASE: Duration = Duration::from_secs(601);
+/// Later than now and no later than anything may be due.
+pub(super) const LATER: Duration = Duration::from_secs(600);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -123,7 +126,7 @@ pub(super) fn host_settlement() -> HostSettlement {
         state: HostState::Ready,
         facts: None,
         marker: None,
-        next_due: DAY * 365,
+        next_due: FARTHEST,
         stirred: Vec::new(),
     }
 }
@@ -154,7 +157,7 @@ pub(super) fn settlement(claim: &Claim<Tenant>) -> Settlement {
     Settlement {
         observed: claim.item.observed.clone(),
         pin_digest: None,
-        next_due: DAY,
+        next_due: FARTHEST,
         events: Vec::new(),
         gone: false,
     }

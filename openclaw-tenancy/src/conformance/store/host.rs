@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::super::race::race;
 use super::StoreFixture;
 use super::given::{
-    AFTER_LEASE, DAY, HOUR, T0, claim_all, claim_one, claim_request, facts, host_id,
-    host_settlement, made, placed, ready_host, settle, settlement,
+    AFTER_LEASE, LATER, T0, claim_all, claim_one, claim_request, facts, host_id, host_settlement,
+    made, placed, ready_host, settle, settlement,
 };
 use crate::host::{Host, HostState, Reserved};
-use crate::store::{Claim, Cordon, HostSettlement, StoreError, TenantStore};
+use crate::store::{Claim, Cordon, HostSettlement, StoreError, TenantStore, rules};
 
 /// A new host is listed, empty and open, and a worker looks at it without waiting.
 pub async fn put_host_makes_a_host_known_and_due(fixture: &dyn StoreFixture) {
@@ -96,13 +96,13 @@ pub async fn claim_hosts_passes_on_when_the_lease_ends(fixture: &dyn StoreFixtur
     fixture.pass(AFTER_LEASE).await;
     let second = claim_hosts(&*store, "w2").await.remove(0);
     assert!(first.fence < second.fence);
-    let due_in_an_hour = HostSettlement {
-        next_due: HOUR,
+    let due_later = HostSettlement {
+        next_due: LATER,
         ..host_settlement()
     };
-    settle_host(&*store, &second, due_in_an_hour).await;
+    settle_host(&*store, &second, due_later).await;
     assert_eq!(claim_hosts(&*store, "w1").await, []);
-    fixture.pass(HOUR + Duration::from_secs(1)).await;
+    fixture.pass(LATER + Duration::from_secs(1)).await;
     assert_eq!(claim_hosts(&*store, "w1").await.len(), 1);
 }
 
@@ -242,7 +242,7 @@ pub async fn settle_host_stirs_a_tenant_that_is_claimed(fixture: &dyn StoreFixtu
     // Once: what was stirred before this claim is not due after it.
     settle(&*store, &again, settlement(&again)).await;
     assert_eq!(claim_all(&*store, "w1").await, []);
-    fixture.pass(DAY * 2).await;
+    fixture.pass(rules::FARTHEST).await;
     assert_eq!(claim_all(&*store, "w1").await.len(), 1);
 }
 

@@ -43,6 +43,9 @@ pub trait StoreFixture: fmt::Debug + Send + Sync + 'static {
     /// Makes `time` pass for the store's clock, without waiting for it.
     async fn pass(&self, time: Duration);
 
+    /// Sets the store's clock back.
+    async fn set_back(&self, time: Duration);
+
     /// Cleans up after a rule that held.
     async fn finish(&self);
 }
@@ -95,6 +98,7 @@ macro_rules! conformance_store {
             release_survives_the_settle_of_a_claim_before_it
             claim_takes_the_longest_due_first
             claim_leaves_what_is_not_due
+            claim_takes_what_a_clock_set_back_left_behind
             claim_excludes_a_second_holder
             claim_passes_on_when_its_lease_ends
             claim_marks_places_unknown_and_answers_what_was_before

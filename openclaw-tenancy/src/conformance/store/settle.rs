@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::StoreFixture;
 use super::given::{
-    AFTER_LEASE, DAY, HOUR, T0, claim_all, claim_one, everything, made, now_of, placed, ready_host,
-    settle, settlement,
+    AFTER_LEASE, DAY, HOUR, LATER, T0, claim_all, claim_one, everything, made, now_of, placed,
+    ready_host, settle, settlement,
 };
 use crate::container::EngineId;
 use crate::event::{EventKind, NewEvent};
@@ -60,13 +60,13 @@ pub async fn settle_makes_the_tenant_due_when_it_says(fixture: &dyn StoreFixture
     made(&*store).await;
     let claim = claim_one(&*store).await;
     let soon = Settlement {
-        next_due: HOUR,
+        next_due: LATER,
         ..settlement(&claim)
     };
     settle(&*store, &claim, soon).await;
-    fixture.pass(HOUR / 2).await;
+    fixture.pass(LATER / 2).await;
     assert_eq!(claim_all(&*store, "w1").await, []);
-    fixture.pass(HOUR / 2 + Duration::from_secs(1)).await;
+    fixture.pass(LATER / 2 + Duration::from_secs(1)).await;
     let next = claim_one(&*store).await;
     assert!(claim.fence < next.fence);
 }

@@ -7,7 +7,7 @@ use super::{HostRow, Open, State};
 use crate::clock::Timestamp;
 use crate::host::{Host, HostState, Reserved};
 use crate::id::{Fence, HostId};
-use crate::store::{Claim, ClaimRequest, Cordon, HostSettlement, StoreError};
+use crate::store::{Claim, ClaimRequest, Cordon, HostSettlement, StoreError, rules};
 
 impl State {
     pub(in super::super) fn put_host(
@@ -51,11 +51,30 @@ impl State {
         Ok(())
     }
 
+    /// What is due later than anything can be was settled before the clock was set back.
+    fn mend_hosts_due(&mut self, clock: Timestamp) {
+        let farthest = clock.plus(rules::FARTHEST);
+        while self
+            .hosts_due
+            .last()
+            .is_some_and(|(due, _)| *due > farthest)
+        {
+            let Some((_, id)) = self.hosts_due.pop_last() else {
+                break;
+            };
+            if let Some(row) = self.hosts.get_mut(&id) {
+                row.due = clock;
+            }
+            self.hosts_due.insert((clock, id));
+        }
+    }
+
     pub(in super::super) fn claim_hosts(
         &mut self,
         request: &ClaimRequest,
         clock: Timestamp,
     ) -> Vec<Claim<Host>> {
+        self.mend_hosts_due(clock);
         let mut claims = Vec::new();
         for (due, id) in &self.hosts_due {
             if clock < *due || claims.len() >= request.limit as usize {
@@ -95,7 +114,10 @@ impl State {
             .filter(|row| row.claim.is_some() && row.fence == fence)
             .ok_or(StoreError::Fenced)?;
         row.claim = None;
-        let was_due = mem::replace(&mut row.due, clock.plus(settlement.next_due));
+        let was_due = mem::replace(
+            &mut row.due,
+            clock.plus(rules::due_after(settlement.next_due)),
+        );
         self.hosts_due.remove(&(was_due, id.clone()));
         self.hosts_due.insert((row.due, id.clone()));
         row.host.state = settlement.state;

@@ -15,6 +15,7 @@ impl State {
         request: &ClaimRequest,
         clock: Timestamp,
     ) -> Vec<Claim<Tenant>> {
+        self.mend_due(clock);
         let mut claims = Vec::new();
         for (due, id) in &self.due {
             if clock < *due || claims.len() >= request.limit as usize {
@@ -44,6 +45,18 @@ impl State {
             row.tenant.observed.mark_unknown();
         }
         claims
+    }
+
+    /// What is due later than anything can be was settled before the clock was set back.
+    fn mend_due(&mut self, clock: Timestamp) {
+        let farthest = clock.plus(rules::FARTHEST);
+        while let Some((due, id)) = self.due.last().copied().filter(|(due, _)| *due > farthest) {
+            self.due.remove(&(due, id));
+            self.due.insert((clock, id));
+            if let Some(row) = self.tenants.get_mut(&id) {
+                row.due = clock;
+            }
+        }
     }
 
     pub(in super::super) fn renew(
@@ -104,7 +117,7 @@ impl State {
             let due = if mem::take(&mut row.again) {
                 clock
             } else {
-                clock.plus(settlement.next_due)
+                clock.plus(rules::due_after(settlement.next_due))
             };
             let was_due = mem::replace(&mut row.due, due);
             self.due.remove(&(was_due, id));
