@@ -35,7 +35,7 @@ mod serve;
 mod signed_out;
 mod tunnel;
 mod upstream;
-mod wire;
+pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

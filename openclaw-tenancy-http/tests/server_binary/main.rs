@@ -11,3 +11,4 @@ mod life;
 mod server;
 mod services;
 mod support;
+mod wire;
