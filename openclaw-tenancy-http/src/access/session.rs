@@ -208,11 +208,13 @@ impl Sessions {
     /// [`StoreError::Unavailable`].
     pub async fn end(&self, hash: SecretHash) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let ended = self.store.take_grant(GrantKind::Session, hash, now).await?;
-        match ended.and_then(|grant| grant.account) {
-            Some(account) => self.end_at_instances(account).await,
-            None => Ok(()),
-        }
+        let open = self.store.grant(GrantKind::Session, hash, now).await?;
+        let Some(account) = open.and_then(|grant| grant.account) else {
+            return Ok(());
+        };
+        self.revoke_at_instances(account).await?;
+        self.store.take_grant(GrantKind::Session, hash, now).await?;
+        self.end_at_instances(account).await
     }
 
     /// Ends every session of an account: browsers, bearers of ours, and sessions at instances.
@@ -220,18 +222,26 @@ impl Sessions {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn end_everywhere(&self, account: AccountId) -> Result<(), StoreError> {
+        self.revoke_at_instances(account).await?;
         self.store
             .revoke_grants(GrantKind::Session, account)
             .await?;
         self.end_at_instances(account).await
     }
 
+    /// Once more, after the session: what was handed over meanwhile ends too.
     async fn end_at_instances(&self, account: AccountId) -> Result<(), StoreError> {
-        for kind in [GrantKind::HandOver, GrantKind::InstanceSession] {
-            self.store.revoke_grants(kind, account).await?;
-        }
+        self.revoke_at_instances(account).await?;
         if let Some(OnSignOut(told)) = &self.on_sign_out {
             told(account);
+        }
+        Ok(())
+    }
+
+    /// Before the session: should this fail, its owner still has one to sign out with.
+    async fn revoke_at_instances(&self, account: AccountId) -> Result<(), StoreError> {
+        for kind in [GrantKind::HandOver, GrantKind::InstanceSession] {
+            self.store.revoke_grants(kind, account).await?;
         }
         Ok(())
     }
@@ -253,4 +263,43 @@ fn session(grant: &Grant, used_by: SessionUse) -> Option<(Session, Option<Secret
         expires_at: grant.expires_at,
     };
     Some((session, within))
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_tenancy::access::MockAccessStore;
+    use openclaw_tenancy::clock::{ManualClock, SystemEntropy};
+
+    use super::*;
+
+    /// Otherwise sessions at instances would outlive it, with nobody left who could end them.
+    #[tokio::test]
+    async fn a_sign_out_that_fails_at_instances_leaves_the_session_to_try_again_with() {
+        let account: AccountId = "0198c6a2-7c3e-7000-8000-000000000001".parse().unwrap();
+        let mut store = MockAccessStore::new();
+        store.expect_grant().returning(move |kind, secret, now| {
+            Ok(Some(Grant {
+                kind,
+                secret,
+                account: Some(account),
+                data: String::new(),
+                created_at: now,
+                expires_at: now.plus(Duration::from_secs(60)),
+            }))
+        });
+        store.expect_take_grant().never();
+        store
+            .expect_revoke_grants()
+            .withf(|kind, _| *kind != GrantKind::Session)
+            .returning(|_, _| {
+                Err(StoreError::Unavailable {
+                    what: "an outage",
+                    source: None,
+                })
+            });
+        let clock = Arc::new(ManualClock::new(Timestamp::default()));
+        let sessions = Sessions::new(Arc::new(store), clock, Arc::new(SystemEntropy));
+        assert!(sessions.end(SecretHash::of("secret")).await.is_err());
+        assert!(sessions.end_everywhere(account).await.is_err());
+    }
 }
