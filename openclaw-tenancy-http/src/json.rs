@@ -31,12 +31,9 @@ pub enum JsonFault {
         /// The first byte that is not, from 0.
         offset: usize,
     },
-    /// It is not JSON, or not JSON alone; the parser's words, which quote nothing.
-    #[error("not JSON: {detail}")]
-    Syntax {
-        /// With line and column.
-        detail: String,
-    },
+    /// It is not JSON.
+    #[error("not JSON at line {}, column {}", .0.line, .0.column)]
+    Syntax(SyntaxFault),
     /// Something follows it.
     #[error("something follows the object")]
     TrailingData,
@@ -63,6 +60,95 @@ pub enum JsonFault {
     Number,
 }
 
+/// Where something is not JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxFault {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// The key read last, as it may be shown; `None` before the first.
+    pub after: Option<String>,
+    /// What is wrong there.
+    pub what: Broken,
+}
+
+/// What is wrong where something is not JSON: what its writer would do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It ends.
+    Ends,
+    /// There is no value.
+    Value,
+    /// A key is not in quotes.
+    Key,
+    /// There is no colon after a key.
+    Colon,
+    /// There is neither a comma nor the end of a list or an object.
+    Comma,
+    /// A comma stands before the end of a list or an object.
+    TrailingComma,
+    /// An escape stands for no character.
+    Escape,
+    /// A text contains a control character.
+    Control,
+    /// A number is written in another way.
+    Number,
+    /// Something else.
+    Other,
+}
+
+impl SyntaxFault {
+    /// The parser's error in our terms.
+    fn of(error: &serde_json::Error, text: &str, after: Option<String>) -> Self {
+        // It counts bytes from 1; 0 is the line break before the line.
+        let (line, bytes) = (error.line().max(1), error.column());
+        let nth = |line: usize| text.split('\n').nth(line - 1).unwrap_or_default();
+        let (line, column) = if bytes == 0 && line > 1 {
+            (line - 1, nth(line - 1).chars().count() + 1)
+        } else {
+            let starts = nth(line).char_indices();
+            let column = starts.take_while(|(at, _)| *at < bytes).count();
+            (line, column.max(1))
+        };
+        Self {
+            line,
+            column,
+            after,
+            what: Broken::of(error),
+        }
+    }
+}
+
+impl Broken {
+    /// The parser tells its errors apart in words alone; one that it words anew is [`Other`](Self::Other).
+    fn of(error: &serde_json::Error) -> Self {
+        const WORDS: [(&str, Broken); 13] = [
+            ("expected value", Broken::Value),
+            ("expected ident", Broken::Value),
+            ("key must be a string", Broken::Key),
+            ("expected `:`", Broken::Colon),
+            ("expected `,` or", Broken::Comma),
+            ("trailing comma", Broken::TrailingComma),
+            ("invalid escape", Broken::Escape),
+            ("invalid unicode code point", Broken::Escape),
+            ("lone leading surrogate", Broken::Escape),
+            ("unexpected end of hex escape", Broken::Escape),
+            ("control character", Broken::Control),
+            ("invalid number", Broken::Number),
+            ("number out of range", Broken::Number),
+        ];
+        if error.is_eof() {
+            return Self::Ends;
+        }
+        let text = error.to_string();
+        let mut known = WORDS.iter();
+        known
+            .find(|(words, _)| text.starts_with(words))
+            .map_or(Self::Other, |(_, what)| *what)
+    }
+}
+
 /// The object that `bytes` are.
 ///
 /// # Errors
@@ -74,18 +160,19 @@ pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonFault> {
     if text.trim_ascii().is_empty() {
         return Err(JsonFault::Empty);
     }
-    let found = RefCell::new(None);
+    let (found, key) = (RefCell::new(None), RefCell::new(None));
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let strict = Strict {
         levels: MAX_DEPTH,
         found: &found,
+        key: &key,
     };
     let value = match strict.deserialize(&mut deserializer) {
         Ok(value) => value,
         Err(error) => {
-            return Err(found.take().unwrap_or_else(|| JsonFault::Syntax {
-                detail: error.to_string(),
-            }));
+            return Err(found
+                .take()
+                .unwrap_or_else(|| JsonFault::Syntax(SyntaxFault::of(&error, text, key.take()))));
         }
     };
     deserializer.end().map_err(|_| JsonFault::TrailingData)?;
@@ -103,6 +190,8 @@ struct Strict<'f> {
     /// How many more may be opened.
     levels: u8,
     found: &'f RefCell<Option<JsonFault>>,
+    /// The key read last.
+    key: &'f RefCell<Option<String>>,
 }
 
 impl Strict<'_> {
@@ -186,6 +275,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
             let key = self.text(key)?;
+            self.key.replace(Some(echo(&key)));
             if map.contains_key(&key) {
                 return self.refuse(JsonFault::DuplicateKey { key: echo(&key) });
             }
@@ -245,30 +335,60 @@ mod tests {
 
     #[test]
     fn a33_json_tricks_what_is_not_json_is_refused() {
-        for body in [
-            "{",
-            "{'a':1}",
-            "{a:1}",
-            "{\"a\":1,}",
-            "{\"a\":NaN}",
-            "{\"a\":01}",
-            "{\"a\":+1}",
-            "{\"a\":.5}",
-            "{\"a\":1e999}",
-            "{\"a\":0x10}",
-            "{\"a\":\"\n\"}",
-            "{/**/}",
-            "\u{feff}{}",
-            r#"{"a":"\ud800"}"#,
-            r#"{"a":"\udc00\ud800"}"#,
-            r#"{"a":"\x41"}"#,
-            r#"{"\ud800":1}"#,
-            "plan=basic",
+        use Broken::{
+            Colon, Comma, Control, Ends, Escape, Key, Number, TrailingComma, Value as NoValue,
+        };
+        for (body, column, after, what) in [
+            ("{", 1, None, Ends),
+            ("{\"a\":\"b", 7, Some("a"), Ends),
+            ("{'a':1}", 2, None, Key),
+            ("{a:1}", 2, None, Key),
+            ("{\"a\" 1}", 6, Some("a"), Colon),
+            ("{\"a\":1 \"b\":2}", 8, Some("a"), Comma),
+            ("{\"a\":[1 2]}", 9, Some("a"), Comma),
+            ("{\"a\":1,}", 8, Some("a"), TrailingComma),
+            ("{\"a\":[1,]}", 9, Some("a"), TrailingComma),
+            (
+                "{\"\u{4e2d}\u{6587}\":,}",
+                7,
+                Some("\u{4e2d}\u{6587}"),
+                NoValue,
+            ),
+            ("{\"a\":NaN}", 6, Some("a"), NoValue),
+            ("{\"a\":nul}", 9, Some("a"), NoValue),
+            ("{\"a\":01}", 7, Some("a"), Number),
+            ("{\"a\":+1}", 6, Some("a"), NoValue),
+            ("{\"a\":.5}", 6, Some("a"), NoValue),
+            ("{\"a\":1e999}", 10, Some("a"), Number),
+            ("{\"a\":0x10}", 7, Some("a"), Comma),
+            ("{\"a\":\"\n\"}", 7, Some("a"), Control),
+            ("{/**/}", 2, None, Key),
+            ("\u{feff}{}", 1, None, NoValue),
+            (r#"{"a":"\ud800"}"#, 13, Some("a"), Escape),
+            (r#"{"a":"\udc00\ud800"}"#, 12, Some("a"), Escape),
+            (r#"{"a":"\x41"}"#, 8, Some("a"), Escape),
+            (r#"{"\ud800":1}"#, 9, None, Escape),
+            ("plan=basic", 1, None, NoValue),
         ] {
-            let fault = object(body.as_bytes()).unwrap_err();
-            assert!(
-                matches!(fault, JsonFault::Syntax { .. }),
-                "{body}: {fault:?}"
+            let after = after.map(str::to_owned);
+            let at = SyntaxFault {
+                line: 1,
+                column,
+                after,
+                what,
+            };
+            assert_eq!(
+                object(body.as_bytes()),
+                Err(JsonFault::Syntax(at.clone())),
+                "{body}"
+            );
+            // Lines are counted.
+            let at = SyntaxFault { line: 3, ..at };
+            let lower = format!("\n \r\n{body}");
+            assert_eq!(
+                object(lower.as_bytes()),
+                Err(JsonFault::Syntax(at)),
+                "{body}"
             );
         }
     }

@@ -6,7 +6,7 @@
 //! - [`csrf`]: which writes a cookie may make;
 //! - [`rights`]: what configuration and a provider's groups add to an account;
 //! - [`claim`]: how the first administrator is made under an external provider;
-//! - [`limit`]: how often a caller or an address may try;
+//! - [`limit`]: how often a caller or an address may try, and `familiar` from where a name has signed in before;
 //! - [`address`]: which address that is;
 //! - [`host`]: which host name a request gives;
 //! - [`cookie`]: the cookies, all of them `__Host-`.
@@ -16,6 +16,7 @@ pub mod caller;
 pub mod claim;
 pub mod cookie;
 pub mod csrf;
+pub(crate) mod familiar;
 pub mod host;
 mod known;
 pub mod limit;

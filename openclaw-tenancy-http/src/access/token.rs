@@ -9,7 +9,7 @@ use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::store::StoreError;
 use secrecy::SecretString;
 
-use super::session::{Session, SessionUse, Sessions};
+use super::session::{NewSession, Session, SessionUse, Sessions};
 use crate::identity::jwt::{JwtError, OwnTokens, TokenGrant, TokenKind};
 
 /// A bearer just made.
@@ -84,7 +84,7 @@ impl ApiTokens {
         self.keys.issuer()
     }
 
-    /// A bearer for `account`; `granted` is what configuration and groups add to the account's own rights.
+    /// A bearer for `account`, on its own; `granted` is what configuration and groups add to the account's own rights.
     ///
     /// # Errors
     /// [`IssueError`].
@@ -93,11 +93,24 @@ impl ApiTokens {
             .sessions
             .begin(account, granted, SessionUse::Token, self.lifetime)
             .await?;
+        self.sign(account, &session)
+    }
+
+    /// A bearer for whoever has `browser`, a browser's session: it ends with that session.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn issue_within(&self, browser: &Session) -> Result<ApiToken, IssueError> {
+        let session = self.sessions.begin_within(browser, self.lifetime).await?;
+        self.sign(browser.account, &session)
+    }
+
+    fn sign(&self, account: AccountId, session: &NewSession) -> Result<ApiToken, IssueError> {
         let grant = TokenGrant {
             account,
             session: session.hash,
             bound_to: None,
-            lifetime: self.lifetime,
+            lifetime: session.lifetime,
         };
         let token = self
             .keys
@@ -105,7 +118,7 @@ impl ApiTokens {
             .map_err(|error| IssueError::Sign(error.into()))?;
         Ok(ApiToken {
             token,
-            lifetime: self.lifetime,
+            lifetime: session.lifetime,
         })
     }
 

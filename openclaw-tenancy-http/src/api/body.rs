@@ -6,7 +6,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-use super::problem::{BodyFault, Kind, Problem, echo};
+use super::problem::{HeadFault, Kind, Problem, echo};
 
 /// Bodies are read up to here, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -44,10 +44,10 @@ async fn collect(body: Body) -> Result<Vec<u8>, Problem> {
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Kind::BodyTooLarge { limit: MAX_BODY }.into())
         }
-        // The connection broke: nobody reads the answer.
+        // The connection broke, or what came was no chunk.
         Err(error) => {
-            let detail = "the body ended too early".to_owned();
-            Err(Problem::new(Kind::InvalidBody(BodyFault::Syntax { detail })).caused_by(error))
+            let what = "the body broke off";
+            Err(Problem::new(Kind::InvalidHead(HeadFault::Malformed { what })).caused_by(error))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_tenancy::access::AccessStore;
+use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::identity::IdentityProvider;
 use openclaw_tenancy::tenancy::Tenancy;
 use url::{Host, Url};
@@ -15,7 +16,7 @@ use crate::access::caller::{Authenticator, AuthenticatorParts};
 use crate::access::claim::AdminClaims;
 use crate::access::host::{HostName, OwnHosts};
 use crate::access::rights::RightsPolicy;
-use crate::access::session::Sessions;
+use crate::access::session::{OnSignOut, Sessions};
 use crate::access::token::ApiTokens;
 use crate::identity::jwt::OwnTokens;
 
@@ -40,6 +41,7 @@ pub struct ApiStateBuilder {
     session_lifetime: Duration,
     token_lifetime: Duration,
     rates: Rates,
+    on_sign_out: Option<OnSignOut>,
 }
 
 /// Why an [`ApiState`] cannot be.
@@ -73,6 +75,7 @@ impl ApiStateBuilder {
             session_lifetime: SESSION_LIFETIME,
             token_lifetime: TOKEN_LIFETIME,
             rates: Rates::default(),
+            on_sign_out: None,
         }
     }
 
@@ -133,6 +136,13 @@ impl ApiStateBuilder {
         self
     }
 
+    /// Who is told of each account that signs out by this state, once the store knows: an edge in the same process,
+    /// by its `signed_out`. Nobody unless given.
+    pub fn on_sign_out(mut self, told: impl Fn(AccountId) + Send + Sync + 'static) -> Self {
+        self.on_sign_out = Some(OnSignOut::new(told));
+        self
+    }
+
     /// The state.
     ///
     /// # Errors
@@ -147,7 +157,8 @@ impl ApiStateBuilder {
             Arc::clone(&access),
             Arc::clone(&clock),
             Arc::clone(&entropy),
-        );
+        )
+        .telling(self.on_sign_out);
         let tokens = ApiTokens::new(self.keys, sessions.clone(), self.token_lifetime);
         let external = self.providers.external.iter();
         let authenticator = Authenticator::new(AuthenticatorParts {

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::body::{Media, read, unsupported};
-use super::problem::{BodyFault, Expected, Fault, FieldFault, Kind, Problem, echo};
+use super::problem::{BodyFault, Expected, Fault, FieldFault, Found, Kind, Problem, echo};
 use crate::json;
 
 /// Text fields are read up to here, in bytes; what has a narrower rule has it in the core.
@@ -34,13 +34,7 @@ impl Fields {
                 None
             }
             value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
-                let expected = Expected::Text;
-                let shown = value.to_string();
-                self.faults.push(FieldFault::new(
-                    name,
-                    Some(&shown),
-                    Fault::Type { expected },
-                ));
+                self.wrong_type(name, &value, Expected::Text);
                 None
             }
         }
@@ -64,16 +58,17 @@ impl Fields {
             Some(
                 value @ (Value::String(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)),
             ) => {
-                let expected = Expected::Flag;
-                let shown = value.to_string();
-                self.faults.push(FieldFault::new(
-                    name,
-                    Some(&shown),
-                    Fault::Type { expected },
-                ));
+                self.wrong_type(name, &value, Expected::Flag);
                 false
             }
         }
+    }
+
+    fn wrong_type(&mut self, name: &'static str, value: &Value, expected: Expected) {
+        let found = Found::of(value);
+        let fault = Fault::Type { expected, found };
+        self.faults
+            .push(FieldFault::new(name, Some(&value.to_string()), fault));
     }
 
     /// Whether no field was given.

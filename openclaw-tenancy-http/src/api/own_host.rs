@@ -1,10 +1,10 @@
-//! Answers for our own hosts only (safety row A14): before anything else of a request is looked at.
+//! Answers for our own hosts only (safety row A14), and for what is no request: before anything else is looked at.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::problem::{Kind, Problem};
+use super::problem::{HeadFault, Kind, Problem};
 use super::state::ApiState;
 use crate::access::host::{HostFault, HostName};
 
@@ -19,6 +19,9 @@ pub(super) async fn own_host(
 ) -> Result<Response, Problem> {
     // Apart, because a body may not be shared between threads and a head may.
     let (head, body) = request.into_parts();
+    if let Some(fault) = head.extensions.get::<HeadFault>() {
+        return Err(Kind::InvalidHead(*fault).into());
+    }
     match state.hosts().check(&head) {
         Ok(()) => {}
         // A pod's or a container's own address is nobody's setting, and no name that could be rebound.

@@ -9,6 +9,7 @@ use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::identity::IdentityError;
 
 use super::problem::{Kind, Problem};
+use crate::access::familiar::Familiar;
 use crate::access::limit::{Limiter, Rate};
 
 /// How often things may be tried.
@@ -18,12 +19,14 @@ pub struct Rates {
     pub account: Rate,
     /// Credentials from one address that were refused.
     pub refused: Rate,
-    /// Sign-ins from one address, and sign-ins begun at a provider: each keeps a row for ten minutes.
+    /// Passwords from one address, right or wrong: each costs us a hash.
+    pub password: Rate,
+    /// Wrong passwords from one address, and sign-ins begun at a provider: each keeps a row for ten minutes.
     pub address: Rate,
-    /// Passwords for one name from one address.
+    /// Wrong passwords for one name from one address.
     pub name_at_address: Rate,
-    /// Passwords for one name from anywhere: so high that nobody can lock somebody else out by it, and still a
-    /// bound on what many addresses together can try.
+    /// Wrong passwords for one name from anywhere: a bound on what many addresses together can try. An address from
+    /// which the name has signed in is not held up by it, so that strangers cannot keep its owner out.
     pub name: Rate,
     /// Creates of one account.
     pub create: Rate,
@@ -37,6 +40,7 @@ impl Default for Rates {
         Self {
             account: rate(200, 50),
             refused: rate(60, 1000),
+            password: rate(60, 1000),
             address: rate(30, 2000),
             name_at_address: rate(5, 30_000),
             name: rate(100, 5000),
@@ -51,9 +55,11 @@ impl Default for Rates {
 pub(super) struct Limits {
     pub(super) account: Limiter<AccountId>,
     pub(super) refused: Limiter<IpAddr>,
+    password: Limiter<IpAddr>,
     pub(super) address: Limiter<IpAddr>,
     name_at_address: Limiter<(String, IpAddr)>,
     name: Limiter<String>,
+    familiar: Familiar,
     pub(super) create: Limiter<AccountId>,
     pub(super) token: Limiter<AccountId>,
 }
@@ -64,17 +70,21 @@ impl Limits {
         Self {
             account: Limiter::new(rates.account, clock()),
             refused: Limiter::new(rates.refused, clock()),
+            password: Limiter::new(rates.password, clock()),
             address: Limiter::new(rates.address, clock()),
             name_at_address: Limiter::new(rates.name_at_address, clock()),
             name: Limiter::new(rates.name, clock()),
+            familiar: Familiar::default(),
             create: Limiter::new(rates.create, clock()),
             token: Limiter::new(rates.token, clock()),
         }
     }
 
-    /// One try of a password for `name` from `address`: the narrowest bucket first, so that a flood at one name
-    /// does not use up the wider ones.
-    pub(super) fn password(&self, name: &str, address: IpAddr) -> Result<(), Problem> {
+    /// One try of a password for `name` from `address`; [`Self::settle`] says what it came to.
+    ///
+    /// It counts as wrong until it is known: of many tries at once none is free. The narrowest bucket comes first, so
+    /// that a flood at one name does not use up the wider ones.
+    pub(super) fn password(&self, name: &str, address: IpAddr) -> Result<Try, Problem> {
         // The name's spellings are one account; a long one is nobody's.
         let name: String = name
             .trim()
@@ -82,26 +92,66 @@ impl Limits {
             .take(64)
             .collect::<String>()
             .to_lowercase();
-        self.name_at_address
-            .take((name.clone(), address))
-            .and_then(|()| self.address.take(address))
-            .and_then(|()| self.name.take(name))
-            .map_err(too_many)
+        let tried = Try {
+            strange: !self.familiar.knows(&name, address),
+            name,
+            address,
+        };
+        self.password
+            .take(address)
+            .and_then(|()| self.count(&tried))
+            .map_err(too_many)?;
+        Ok(tried)
     }
 
-    /// What a sign-in at a provider came to. One that failed because we are misconfigured does not count against
-    /// whoever tried: they would be told to come less often when they should be told to see the operator.
-    pub(super) fn of_sign_in<T>(
-        &self,
-        address: IpAddr,
-        outcome: Result<T, IdentityError>,
-    ) -> Result<T, Problem> {
-        if let Err(IdentityError::Misconfigured { .. }) = &outcome {
-            self.address.give_back(&address);
+    /// Takes one of each bucket of wrong passwords, or none.
+    fn count(&self, tried: &Try) -> Result<(), Duration> {
+        let at = (tried.name.clone(), tried.address);
+        self.name_at_address.take(at.clone())?;
+        if let Err(wait) = self.address.take(tried.address) {
+            self.name_at_address.give_back(&at);
+            return Err(wait);
         }
-        outcome
-            .map_err(|error| Problem::of_provider(error, |reason| Kind::SignInRefused { reason }))
+        if tried.strange
+            && let Err(wait) = self.name.take(tried.name.clone())
+        {
+            self.name_at_address.give_back(&at);
+            self.address.give_back(&tried.address);
+            return Err(wait);
+        }
+        Ok(())
     }
+
+    /// What a try came to. Only a refused one stays counted: whoever knows the password may sign in as often as they
+    /// like, and that we were too busy to look is nobody's fault.
+    pub(super) fn settle<T>(&self, tried: Try, outcome: &Result<T, IdentityError>) {
+        let Try {
+            name,
+            address,
+            strange,
+        } = tried;
+        if matches!(outcome, Err(IdentityError::Refused { .. })) {
+            return;
+        }
+        self.name_at_address.give_back(&(name.clone(), address));
+        self.address.give_back(&address);
+        if strange {
+            self.name.give_back(&name);
+        }
+        if outcome.is_ok() {
+            self.familiar.keep(name, address);
+        }
+    }
+}
+
+/// A password that is being tried, and what is counted for it.
+#[derive(Debug)]
+#[must_use = "settle it"]
+pub(super) struct Try {
+    name: String,
+    address: IpAddr,
+    /// Counted for the name from anywhere too: it has not signed in from here before.
+    strange: bool,
 }
 
 /// The problem of a bucket that is empty for so long.

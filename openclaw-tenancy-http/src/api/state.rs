@@ -150,7 +150,7 @@ impl ApiState {
         &self.0.proxies
     }
 
-    pub(super) fn hosts(&self) -> &OwnHosts {
+    pub(crate) fn hosts(&self) -> &OwnHosts {
         &self.0.hosts
     }
 

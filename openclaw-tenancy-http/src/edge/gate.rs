@@ -1,10 +1,11 @@
 //! Who may pass: the session of a browser with one instance.
 //!
-//! What the store said of a session holds for [`FRESH`]; then it is asked again, by one request for all. While the
-//! store does not answer, sessions that it knew stay: nobody can sign out meanwhile either, so nothing is lost.
+//! What the store said of a session holds for [`FRESH`], and not beyond a sign-out that this process knows of; then
+//! it is asked again, by one request for all. While the store does not answer, sessions that it knew stay: nobody can
+//! sign out meanwhile either, so nothing is lost.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use openclaw_tenancy::access::{AccessStore, Grant, GrantKind, SecretHash};
@@ -16,8 +17,9 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::routes::Site;
+use super::signed_out::SignedOut;
 
-/// What was answered holds for so long: a sign-out shows at the latest then.
+/// What was answered holds for so long: a sign-out at another replica shows at the latest then.
 const FRESH: Duration = Duration::from_millis(1500);
 /// A store that is slower than this counts as not answering.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,6 +45,8 @@ pub(super) struct Session {
     audience: Audience,
     expires_at: Timestamp,
     checked_at: AtomicI64,
+    /// How many had signed out in this process before the store was asked.
+    sign_outs: AtomicU64,
     /// Held by the one who asks the store again.
     asking: Mutex<()>,
 }
@@ -58,6 +62,7 @@ pub(super) struct Gate {
     clock: Arc<dyn Clock>,
     known: moka::sync::Cache<SecretHash, Arc<Session>>,
     left_alone_until: AtomicI64,
+    signed_out: SignedOut,
 }
 
 impl Gate {
@@ -71,7 +76,13 @@ impl Gate {
             clock,
             known,
             left_alone_until: AtomicI64::new(0),
+            signed_out: SignedOut::default(),
         }
+    }
+
+    /// Sessions of `account` have ended, and the store knows: it is asked before one of them passes again.
+    pub(super) fn signed_out(&self, account: AccountId) {
+        self.signed_out.note(account);
     }
 
     /// The session of this secret, if it is one for `site`.
@@ -101,8 +112,10 @@ impl Gate {
         if let Some(good) = self.known_good(session) {
             return good;
         }
+        let sign_outs = self.signed_out.count();
         match self.ask(session.secret).await {
             Ok(Some(_)) => {
+                session.sign_outs.store(sign_outs, Ordering::Release);
                 session
                     .checked_at
                     .store(self.clock.now().as_millis(), Ordering::Relaxed);
@@ -123,6 +136,9 @@ impl Gate {
         if now >= session.expires_at {
             return Some(false);
         }
+        if self.signed_out.since(session.account, &session.sign_outs) {
+            return None;
+        }
         let age = session.age(now);
         let left_alone = now.as_millis() < self.left_alone_until.load(Ordering::Relaxed);
         if age < FRESH || (left_alone && age < GRACE) {
@@ -135,14 +151,17 @@ impl Gate {
     /// Whether a session passes while the store does not answer.
     fn passes_meanwhile(&self, session: &Session) -> bool {
         let now = self.clock.now();
-        now < session.expires_at && session.age(now) < GRACE
+        let signed_out = self.signed_out.since(session.account, &session.sign_outs);
+        now < session.expires_at && session.age(now) < GRACE && !signed_out
     }
 
     async fn look_up(&self, secret: SecretHash) -> Result<Option<Arc<Session>>, Unavailable> {
+        let sign_outs = self.signed_out.count();
         let Some(grant) = self.ask(secret).await? else {
             return Ok(None);
         };
-        let Some(session) = Session::of(&grant, self.clock.now()).map(Arc::new) else {
+        let session = Session::of(&grant, self.clock.now(), sign_outs);
+        let Some(session) = session.map(Arc::new) else {
             return Ok(None);
         };
         self.known.insert(secret, Arc::clone(&session));
@@ -174,13 +193,14 @@ impl Gate {
 }
 
 impl Session {
-    fn of(grant: &Grant, now: Timestamp) -> Option<Self> {
+    fn of(grant: &Grant, now: Timestamp, sign_outs: u64) -> Option<Self> {
         Some(Self {
             secret: grant.secret,
             account: grant.account?,
             audience: serde_json::from_str(&grant.data).ok()?,
             expires_at: grant.expires_at,
             checked_at: AtomicI64::new(now.as_millis()),
+            sign_outs: AtomicU64::new(sign_outs),
             asking: Mutex::new(()),
         })
     }
@@ -222,6 +242,7 @@ mod tests {
             },
             expires_at: clock.now().plus(GRACE * 2),
             checked_at: AtomicI64::new(clock.now().as_millis()),
+            sign_outs: AtomicU64::new(0),
             asking: Mutex::new(()),
         });
         let mut access = MockAccessStore::new();

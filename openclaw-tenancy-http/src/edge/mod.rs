@@ -32,9 +32,10 @@ mod probe;
 mod proxy;
 mod routes;
 mod serve;
+mod signed_out;
 mod tunnel;
 mod upstream;
-mod wire;
+pub(crate) mod wire;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -42,6 +43,7 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderMap, HeaderValue};
 use openclaw_tenancy::access::AccessStore;
 use openclaw_tenancy::clock::{Clock, Entropy};
+use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::store::TenantStore;
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -156,6 +158,13 @@ impl Edge {
     /// within 20 ms come to one look at the store.
     pub fn hint(&self) {
         self.0.looks.ask();
+    }
+
+    /// Sessions of `account` have ended, and the store knows: none of them passes here any more, and what they hold
+    /// open is closed within 5 seconds. Without being told, as of a sign-out at another replica, an edge lets an ended
+    /// session pass for 1.5 seconds more.
+    pub fn signed_out(&self, account: AccountId) {
+        self.0.gate.signed_out(account);
     }
 
     /// Resolves once the routes show every change of the store up to this number

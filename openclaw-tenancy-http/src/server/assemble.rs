@@ -66,7 +66,20 @@ pub(crate) async fn assemble(
     let (clock, entropy) = (&foundation.clock, &foundation.entropy);
     let public_url = config.public_url(ports.api)?;
     let proxies = config.trusted_proxies();
+    let edge_config = EdgeConfig {
+        trusted_proxies: proxies.clone(),
+        deadlines: deadlines(config),
+        ..EdgeConfig::new(public_url.clone(), config.origins(ports.edge)?)
+    };
+    let edge_ports = EdgePorts {
+        store,
+        access: Arc::clone(&access),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    let edge = Edge::new(edge_config, edge_ports)?;
     let own = Arc::new(foundation.own_tokens(loaded)?);
+    let gate = edge.clone();
     let mut api = ApiState::builder(
         tenancy.clone(),
         Arc::clone(&access),
@@ -74,7 +87,8 @@ pub(crate) async fn assemble(
         public_url.clone(),
     )
     .rights(identity::rights(&config.identity, tenancy.plans())?)
-    .trusted_proxies(proxies.clone())
+    .trusted_proxies(proxies)
+    .on_sign_out(move |account| gate.signed_out(account))
     .host_names(config.host_names()?)
     .session_lifetime(config.server.session_lifetime)
     .token_lifetime(config.tokens.expires_in);
@@ -99,18 +113,6 @@ pub(crate) async fn assemble(
     }
     let api = api.build().context("the API cannot be put together")?;
 
-    let edge_config = EdgeConfig {
-        trusted_proxies: proxies,
-        deadlines: deadlines(config),
-        ..EdgeConfig::new(public_url, config.origins(ports.edge)?)
-    };
-    let edge_ports = EdgePorts {
-        store,
-        access: Arc::clone(&access),
-        clock: Arc::clone(clock),
-        entropy: Arc::clone(entropy),
-    };
-    let edge = Edge::new(edge_config, edge_ports)?;
     Ok(Assembly {
         tenancy,
         api,

@@ -1,19 +1,25 @@
 //! Listeners: taken early, and served with limits that slow or greedy clients do not get past.
+//!
+//! They read requests by the edge's rules of framing (safety row A18): what it refuses, they refuse. A refused head
+//! goes to the router as a request with a [`HeadFault`] among its extensions, to be answered like any other.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use bytes::Bytes;
+use http::Uri;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use openclaw_tenancy::clock::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -22,13 +28,16 @@ use tower::ServiceExt as _;
 
 use crate::access::address::TrustedProxies;
 use crate::access::places::{Places, shared, turn_away};
+use crate::api::problem::HeadFault;
+use crate::edge::Patience;
+use crate::edge::wire::{FAULT_METHOD, Fault, Link, Strict};
 
 /// How long a client may take for a request's head, and stay silent between two requests.
 const HEAD: Duration = Duration::from_secs(10);
-/// The most headers of a request (safety row A26).
-const MAX_HEADERS: usize = 100;
-/// The most bytes of a request's head (safety row A26).
-const MAX_HEAD: usize = 16 * 1024;
+/// How long a client may leave a body or an answer where it is.
+const STALL: Duration = Duration::from_secs(30);
+/// What hyper may keep of what it reads: a whole head of the longest that passes (safety row A26).
+const BUFFER: usize = 32 * 1024;
 /// Connections at once; further ones are turned away (safety row A26).
 const MAX_CONNECTIONS: usize = 4096;
 /// Connections of one address at once, of one `/64` for IPv6: nobody alone takes the places of all (safety row A26).
@@ -170,17 +179,32 @@ async fn connection(
 ) {
     // Small answers must not wait for an acknowledgement (Nagle); a socket that refuses this still works.
     let _ = stream.set_nodelay(true);
+    let link = Arc::<Link>::default();
+    let patience = Patience {
+        head,
+        idle: head,
+        stall: STALL,
+    };
+    let stream = Strict::new(stream, Arc::clone(&link), patience);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let busy = Busy::begin(&link);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
+        if request.method().as_str() == FAULT_METHOD {
+            // No path of anybody's.
+            *request.uri_mut() = Uri::from_static("*");
+            request.extensions_mut().insert(head_fault(&link));
+        }
         let answer = router.clone().oneshot(request);
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let answer = answer.await.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(answer.map(|body| Answering { body, _busy: busy }))
+        }
     });
+    // The stream measures the time for a head and counts headers.
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD)
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -196,14 +220,73 @@ async fn connection(
     }
 }
 
+fn head_fault(link: &Link) -> HeadFault {
+    match link.fault() {
+        Some((Fault::Malformed(what), _)) => HeadFault::Malformed { what },
+        Some((Fault::HeadTooLong | Fault::TooManyHeaders, _)) => HeadFault::TooLarge,
+        Some((Fault::HeadTimeout, _)) => HeadFault::Late,
+        None => HeadFault::Malformed {
+            what: "the method is not an upper-case word",
+        },
+    }
+}
+
+/// A request under way, until its answer has gone: meanwhile the client need not say anything.
+#[derive(Debug)]
+struct Busy(Arc<Link>);
+
+impl Busy {
+    fn begin(link: &Arc<Link>) -> Self {
+        link.set_busy(true);
+        Self(Arc::clone(link))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.set_busy(false);
+        self.0.wake_reader();
+    }
+}
+
+/// An answer's body on its way.
+#[derive(Debug)]
+struct Answering {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use axum::middleware::from_fn_with_state;
     use axum::routing::get;
     use openclaw_tenancy::clock::SystemClock;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::task::JoinHandle;
 
+    use super::super::plain::own_host;
     use super::*;
+    use crate::access::host::OwnHosts;
 
     async fn server(
         head: Duration,
@@ -211,7 +294,9 @@ mod tests {
     ) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
         let listener = bind("test", "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let router = Router::new().route("/", get(async || "here"));
+        let router = Router::new()
+            .route("/", get(async || "here").post(async |body: String| body))
+            .layer(from_fn_with_state(Arc::new(OwnHosts::default()), own_host));
         let mut served = Served::new("test", router, &TrustedProxies::default());
         if let Some(places) = places {
             served.places = places;
@@ -239,11 +324,11 @@ mod tests {
         let status = |answer: &str| answer.get(9..12).map(str::to_owned);
         let asked = exchange(
             address,
-            "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
         )
         .await;
         assert_eq!(status(&asked).as_deref(), Some("200"), "{asked}");
-        for slow in ["", "GET / HTTP/1.1\r\nhost: a\r\nx-slow:"] {
+        for slow in ["", "GET / HTTP/1.1\r\nhost: localhost\r\nx-slow:"] {
             let answer = exchange(address, slow).await;
             assert!(
                 matches!(status(&answer).as_deref(), None | Some("408")),
@@ -251,17 +336,21 @@ mod tests {
             );
         }
         // A second request on a connection that is kept open has no more time than the first.
-        let idle = exchange(address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let idle = exchange(address, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         assert_eq!(status(&idle).as_deref(), Some("200"), "{idle}");
-        let many = "x: y\r\n".repeat(MAX_HEADERS + 1);
-        let large = format!("x: {}\r\n", "y".repeat(MAX_HEAD));
+        let many = "x: y\r\n".repeat(101);
+        let large = format!("x: {}\r\n", "y".repeat(16 * 1024));
         for fields in [many, large] {
             let answer = exchange(
                 address,
-                &format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"),
+                &format!("GET / HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n"),
             )
             .await;
             assert_eq!(status(&answer).as_deref(), Some("431"), "{answer}");
+            assert!(
+                answer.contains("headers are larger than 16 KiB"),
+                "{answer}"
+            );
         }
         stop.cancel();
         serving.await.unwrap();
@@ -269,6 +358,105 @@ mod tests {
             TcpStream::connect(address).await.is_err(),
             "nothing is accepted any more"
         );
+    }
+
+    /// As the edge refuses them: a whole corpus is tried there, by the same code.
+    #[tokio::test]
+    async fn a18_smuggling_one_framing_or_400() {
+        let (address, stop, serving) = server(HEAD, None).await;
+        let get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let post = |fields: &str, body: &str| {
+            format!("POST / HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n{body}")
+        };
+        for (request, why) in [
+            ("GET / HTTP/1.1\nhost: localhost\n\n".to_owned(), "CR LF"),
+            (
+                "GET / HTTP/1.1\r\nhost: localhost\r\nx: y\n\r\n".to_owned(),
+                "CR LF",
+            ),
+            (
+                post(
+                    "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+                    "0\r\n\r\n",
+                ),
+                "beside Transfer-Encoding",
+            ),
+            (
+                post(
+                    "transfer-encoding: chunked\r\ncontent-length: 0\r\n",
+                    "0\r\n\r\n",
+                ),
+                "beside Transfer-Encoding",
+            ),
+            (
+                post("content-length: 1\r\ncontent-length: 1\r\n", "x"),
+                "more than once",
+            ),
+            (post("content-length: +1\r\n", "x"), "one plain number"),
+            (
+                post("transfer-encoding: gzip, chunked\r\n", "0\r\n\r\n"),
+                "`chunked` alone",
+            ),
+            (post("content-length : 1\r\n", "x"), "no name has"),
+            (post("x: y\r\n z\r\n", ""), "no colon"),
+        ] {
+            let answer = exchange(address, &format!("{request}{get}")).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{request}: {answer}");
+            assert!(answer.contains(why), "{request}: {answer}");
+            assert!(!answer.contains(" 200 OK"), "{request}: {answer}");
+            assert_eq!(
+                answer.matches("HTTP/1.1 400 ").count(),
+                1,
+                "{request}: {answer}"
+            );
+        }
+        // What is well framed is read as ever, one after the other.
+        let body = post("transfer-encoding: chunked\r\n", "3\r\nabc\r\n0\r\n\r\n");
+        let last = get.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+        let answer = exchange(address, &format!("{get}{body}{last}")).await;
+        assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 3, "{answer}");
+        assert!(
+            answer.contains("abc") && answer.ends_with("here"),
+            "{answer}"
+        );
+        stop.cancel();
+        serving.await.unwrap();
+    }
+
+    /// A page whose name was made to resolve to us reads nothing; a program may use our names and any address.
+    #[tokio::test]
+    async fn a14_host_confusion_a_rebound_name_reads_no_figures() {
+        let (address, stop, serving) = server(HEAD, None).await;
+        let of = async |host: &str| {
+            let close = "connection: close";
+            exchange(address, &format!("GET / HTTP/1.1\r\n{host}{close}\r\n\r\n")).await
+        };
+        for (host, status) in [
+            ("host: localhost:9090\r\n", "200"),
+            ("host: 127.0.0.1:9090\r\n", "200"),
+            ("host: 192.0.2.7:9090\r\n", "200"),
+            ("host: [2001:db8::7]\r\n", "200"),
+            ("host: evil.example\r\n", "421"),
+            ("host: localhost.evil.example:9090\r\n", "421"),
+            ("host: a b\r\n", "400"),
+            ("", "400"),
+            ("host: localhost\r\nhost: localhost\r\n", "400"),
+        ] {
+            let answer = of(host).await;
+            assert_eq!(answer.get(9..12), Some(status), "{host}: {answer}");
+            assert_eq!(
+                answer.ends_with("here"),
+                status == "200",
+                "{host}: {answer}"
+            );
+        }
+        assert!(
+            of("host: evil.example\r\n")
+                .await
+                .contains("server.host_names")
+        );
+        stop.cancel();
+        serving.await.unwrap();
     }
 
     /// One address has so many connections and another is served all the same; who goes makes room.
@@ -286,7 +474,9 @@ mod tests {
         };
         let ask = async |stream: &mut TcpStream| {
             // Whoever is turned away may see the end before it has written.
-            let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            let _ = stream
+                .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                .await;
             let mut answer = [0; 12];
             match stream.read_exact(&mut answer).await {
                 Ok(_) => String::from_utf8(answer.into()).unwrap(),

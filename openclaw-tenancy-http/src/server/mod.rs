@@ -18,6 +18,7 @@ mod keys;
 mod listen;
 mod logging;
 mod metrics;
+mod plain;
 mod serve;
 mod shutdown;
 mod store;

@@ -66,7 +66,7 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     let mut tasks = Tasks::new(Arc::clone(&clock));
     let ready = ready_line(loaded, &assembly, &listeners)?;
     if let Some(listener) = listeners.metrics {
-        let router = metrics::router(recorder.clone());
+        let router = metrics::router(recorder.clone(), assembly.api.hosts().clone());
         tasks.run(
             "metrics",
             listen::serve(

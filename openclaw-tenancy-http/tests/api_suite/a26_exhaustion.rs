@@ -60,6 +60,72 @@ async fn a26_exhaustion_passwords_are_rationed_by_name_and_address() {
     );
 }
 
+/// Whoever knows the password signs in as often as they like, up to what hashing may cost.
+#[tokio::test]
+async fn a26_exhaustion_right_passwords_do_not_count_as_guesses() {
+    let app = App::new().await;
+    app.local_account("ada").await;
+    let mut seen = Vec::new();
+    for _ in 0..62 {
+        let answer = password(&app, "192.0.2.1:1", "ada", PASSWORD).await;
+        seen.push(answer.status.as_u16());
+    }
+    assert!(seen[..60].iter().all(|status| *status == 200), "{seen:?}");
+    assert_eq!(seen[60..], [429, 429], "hashing is bounded all the same");
+    // They give nobody more guesses either.
+    app.clock.advance(Duration::from_secs(60));
+    for _ in 0..5 {
+        password(&app, "192.0.2.1:1", "ada", "wrong")
+            .await
+            .problem(401, "password-refused");
+        // The fifth guess has used up what a name has at an address.
+        let right = password(&app, "192.0.2.1:1", "ada", PASSWORD).await;
+        seen.push(right.status.as_u16());
+    }
+    assert_eq!(seen[62..], [200, 200, 200, 200, 429]);
+    password(&app, "192.0.2.1:1", "ada", "wrong")
+        .await
+        .problem(429, "too-many-requests");
+}
+
+/// Guesses of one name from many addresses are bounded together, and do not keep its owner out.
+#[tokio::test]
+async fn a26_exhaustion_strangers_do_not_lock_an_owner_out() {
+    let app = App::new().await;
+    app.local_account("ada").await;
+    let home = "198.51.100.7:1";
+    assert_eq!(password(&app, home, "ada", PASSWORD).await.status, 200);
+    let mut refused = 0;
+    for from in 0..30 {
+        for _ in 0..4 {
+            let from = format!("192.0.2.{from}:1");
+            refused += usize::from(password(&app, &from, "ada", "wrong").await.status == 429);
+        }
+    }
+    assert_eq!(refused, 20, "a hundred in all");
+    // Not from a place that nobody knows, and from home as ever, with no more guesses than from anywhere.
+    password(&app, "203.0.113.1:1", "ada", PASSWORD)
+        .await
+        .problem(429, "too-many-requests");
+    assert_eq!(password(&app, home, "Ada", PASSWORD).await.status, 200);
+    for _ in 0..5 {
+        password(&app, home, "ada", "wrong")
+            .await
+            .problem(401, "password-refused");
+    }
+    password(&app, home, "ada", PASSWORD)
+        .await
+        .problem(429, "too-many-requests");
+    // Another name is not of this.
+    app.local_account("bob").await;
+    assert_eq!(
+        password(&app, "203.0.113.1:1", "bob", PASSWORD)
+            .await
+            .status,
+        200
+    );
+}
+
 #[tokio::test]
 async fn a26_exhaustion_many_names_from_one_address_are_rationed() {
     let app = App::new().await;

@@ -2,7 +2,7 @@
 
 use http::{Method, header};
 
-use crate::support::App;
+use crate::support::{App, request};
 
 #[tokio::test]
 async fn a33_json_tricks_corpus_is_refused_over_http() {
@@ -77,6 +77,63 @@ async fn a33_json_tricks_corpus_is_refused_over_http() {
         "The key `plan` stands twice in one object."
     );
     assert_eq!(app.tenants().await, 0);
+}
+
+/// Where, in which field, and what to do about it, in our words and not the parser's.
+#[tokio::test]
+async fn a33_json_tricks_are_told_in_the_readers_language() {
+    let app = App::new().await;
+    let ada = app.account("ada").await;
+    let program = app.program(&ada).await;
+    let post = async |body: &str, language: &str| {
+        let request = program
+            .request(Method::POST, "/api/tenants")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT_LANGUAGE, language);
+        app.send(request.body(body.to_owned().into()).unwrap())
+            .await
+    };
+    let comma = "{\n  \"plan\": \"free\",\n}";
+    let problem = post(comma, "en").await.problem(400, "invalid-body");
+    assert_eq!(
+        (&problem["field"], &problem["detail"], &problem["fix"]),
+        (
+            &"plan".into(),
+            &"The body is not JSON at line 3, column 1: a comma stands before the end of a list or an object."
+                .into(),
+            &"Remove the comma.".into()
+        )
+    );
+    let problem = post(comma, "zh-CN").await.problem(400, "invalid-body");
+    assert_eq!(
+        (&problem["detail"], &problem["fix"]),
+        (
+            &"请求体在第 3 行第 1 列不是 JSON：列表或对象末尾前多了一个逗号。".into(),
+            &"请删除该逗号。".into()
+        )
+    );
+    for (body, english, chinese) in [
+        (r#"{"plan": 7}"#, "`plan` is a number.", "`plan` 是数字。"),
+        (
+            r#"{"plan": ["free"]}"#,
+            "`plan` is a list.",
+            "`plan` 是列表。",
+        ),
+    ] {
+        for (language, detail) in [("en", english), ("zh-CN", chinese)] {
+            let problem = post(body, language).await.problem(422, "invalid-fields");
+            assert_eq!(
+                (&problem["field"], &problem["detail"]),
+                (&"plan".into(), &detail.into())
+            );
+        }
+    }
+    // A secret is not shown, whatever it is.
+    let secret = request(Method::POST, "/api/auth/password")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(r#"{"username":"ada","password":4711}"#.to_owned().into());
+    let problem = app.send(secret.unwrap()).await;
+    assert!(!problem.body.contains("4711"), "{}", problem.body);
 }
 
 #[tokio::test]

@@ -229,17 +229,16 @@ async fn a_refused_sign_in_is_a_page_in_a_browser() {
     );
 }
 
-/// Whoever signs in is told that it is not their fault, and never to come back less often; the log says what to change.
+/// Whoever signs in is told that it is not their fault, and the log says what to change.
 #[tokio::test]
-async fn a_misconfigured_sign_in_is_told_to_the_operator_and_does_not_count() {
+async fn a_misconfigured_sign_in_is_told_to_the_operator() {
     let (app, provider) = with_provider().await;
     let logs = Logs::capture();
     provider.fault(
         Endpoint::Token,
         Fault::Status(401, r#"{"error":"invalid_client"}"#),
     );
-    // More often than an address may sign in.
-    for _ in 0..40 {
+    for _ in 0..3 {
         let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
         let answer = call_back(&app, CALLBACK, &query, &cookie).await;
         let problem = answer.problem(502, "provider-misconfigured");
@@ -277,23 +276,39 @@ async fn a_misconfigured_sign_in_is_told_to_the_operator_and_does_not_count() {
     let (app, provider) = with_provider().await;
     let listed = json!(["private_key_jwt"]);
     provider.bend(|bends| bends.discovery = set("token_endpoint_auth_methods_supported", listed));
-    for _ in 0..40 {
-        app.get("/api/auth/login?provider=idp")
+    app.get("/api/auth/login?provider=idp")
+        .await
+        .problem(502, "provider-misconfigured");
+}
+
+/// Each try asks the provider: it counts like any other, whatever it comes to.
+#[tokio::test]
+async fn a26_exhaustion_misconfigured_sign_ins_are_rationed() {
+    let (app, provider) = with_provider().await;
+    provider.fault(
+        Endpoint::Token,
+        Fault::Status(401, r#"{"error":"invalid_client"}"#),
+    );
+    for _ in 0..30 {
+        let (query, cookie) = to_provider_and_back(&app, &provider, "/").await;
+        call_back(&app, CALLBACK, &query, &cookie)
             .await
             .problem(502, "provider-misconfigured");
     }
-    // It counts again when it is repaired.
-    let (app, _provider) = with_provider().await;
-    let mut begun = Vec::new();
-    for _ in 0..35 {
-        begun.push(
-            app.get("/api/auth/login?provider=idp")
-                .await
-                .status
-                .as_u16(),
-        );
+    let login = "/api/auth/login?provider=idp";
+    app.get(login).await.problem(429, "too-many-requests");
+    app.clock.advance(Duration::from_secs(2));
+    assert_eq!(app.get(login).await.status, 303);
+
+    // The same where the provider's description rules it out before anybody is sent there.
+    let (app, provider) = with_provider().await;
+    let listed = json!(["private_key_jwt"]);
+    provider.bend(|bends| bends.discovery = set("token_endpoint_auth_methods_supported", listed));
+    let mut seen = Vec::new();
+    for _ in 0..32 {
+        seen.push(app.get(login).await.status.as_u16());
     }
-    assert_eq!((begun[29], begun[30]), (303, 429));
+    assert_eq!((seen[0], seen[29], seen[30]), (502, 502, 429));
 }
 
 #[tokio::test]

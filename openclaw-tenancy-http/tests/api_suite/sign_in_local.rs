@@ -1,12 +1,14 @@
 //! Signing in by name and password, and signing out.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Method, header};
 use openclaw_tenancy::access::{AccessStore as _, Grant, GrantKind, SecretHash};
 use openclaw_tenancy::clock::Clock as _;
+use openclaw_tenancy_http::api::SESSION_LIFETIME;
 
-use crate::support::{App, ORIGIN, PASSWORD, request};
+use crate::support::{Answer, App, Browser, ORIGIN, PASSWORD, request};
 
 #[tokio::test]
 async fn a_form_says_what_was_wrong_and_keeps_the_name() {
@@ -150,4 +152,96 @@ async fn a_bearer_is_had_for_a_password_or_by_a_session() {
         )
         .await;
     nobody.problem(401, "unauthenticated");
+}
+
+/// A bearer that a browser asked for is a part of its session; one for a password, or made by the command line, is not.
+#[tokio::test]
+async fn a09_token_confusion_a_sign_out_ends_the_bearers_of_the_session_and_no_others() {
+    let app = App::new().await;
+    app.local_account("ada").await;
+    let post =
+        |path: &str| request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+    let credentials = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
+    let by_password = app
+        .send(
+            post("/api/auth/token")
+                .body(credentials.clone().into())
+                .unwrap(),
+        )
+        .await;
+    let sign_in = async || {
+        let answer = app
+            .send(
+                post("/api/auth/password")
+                    .body(credentials.clone().into())
+                    .unwrap(),
+            )
+            .await;
+        Browser {
+            cookie: format!(
+                "__Host-oct-session={}",
+                answer.cookie("__Host-oct-session").unwrap()
+            ),
+            csrf: answer.json()["csrf_token"].as_str().unwrap().to_owned(),
+        }
+    };
+    let by_session = async |browser: &Browser| {
+        let ask = browser.write(Method::POST, "/api/auth/token");
+        let answer = app.send(ask.body(String::new().into()).unwrap()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer
+    };
+    let me = async |issued: &Answer| {
+        let bearer = format!("Bearer {}", issued.json()["token"].as_str().unwrap());
+        let ask = request(Method::GET, "/api/auth/me").header(header::AUTHORIZATION, bearer);
+        app.send(ask.body(String::new().into()).unwrap()).await
+    };
+    let (here, elsewhere) = (sign_in().await, sign_in().await);
+    let (of_here, of_elsewhere) = (by_session(&here).await, by_session(&elsewhere).await);
+    for token in [&by_password, &of_here, &of_elsewhere] {
+        assert_eq!(me(token).await.status, 200);
+    }
+    let out = here.write(Method::POST, "/api/auth/logout");
+    assert_eq!(
+        app.send(out.body(String::new().into()).unwrap())
+            .await
+            .status,
+        204
+    );
+    let refused = me(&of_here).await.problem(401, "bearer-refused");
+    assert_eq!(refused["detail"], "The token was revoked.");
+    for token in [&by_password, &of_elsewhere] {
+        assert_eq!(me(token).await.status, 200, "it is not of this session");
+    }
+    // It has no longer than its session has.
+    app.clock
+        .advance(SESSION_LIFETIME - Duration::from_secs(60));
+    let late = by_session(&elsewhere).await;
+    let left = late.json()["expires_in"].as_u64().unwrap();
+    assert!(left <= 60, "{left}");
+    assert_eq!(me(&late).await.status, 200);
+    app.clock.advance(Duration::from_secs(left));
+    assert_eq!(me(&late).await.status, 401);
+}
+
+/// An edge in the same process hears of a sign-out when the store knows of it, and of nobody else's.
+#[tokio::test]
+async fn a20_cross_site_websocket_a_sign_out_is_told_to_the_edge() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&told);
+    let app = App::with(|_, builder| {
+        builder.on_sign_out(move |account| heard.lock().unwrap().push(account))
+    })
+    .await;
+    let (ada, bob) = (app.account("ada").await, app.account("bob").await);
+    let out = async |browser: &Browser, body: &'static str| {
+        let ask = browser.write(Method::POST, "/api/auth/logout");
+        app.send(ask.body(body.into()).unwrap()).await.status
+    };
+    assert_eq!(out(&app.browser(&ada).await, "").await, 204);
+    assert_eq!(
+        out(&app.browser(&bob).await, r#"{"everywhere":true}"#).await,
+        204
+    );
+    assert_eq!(*told.lock().unwrap(), [ada.id, bob.id]);
 }

@@ -52,6 +52,37 @@ fn names() -> Vec<String> {
         "proxy-connection",
         "http2-settings",
         "expect",
+        "proxy",
+        "proxy-client-ip",
+        "via",
+        "client-ip",
+        "x-originating-ip",
+        "fly-client-ip",
+        "do-connecting-ip",
+        "x-nf-client-connection-ip",
+        "x-azure-clientip",
+        "x-azure-socketip",
+        "x-appengine-user-ip",
+        "x-envoy-external-address",
+        "x-envoy-original-path",
+        "x-vercel-forwarded-for",
+        "wl-proxy-client-ip",
+        "x-proxyuser-ip",
+        "x-authenticated-user",
+        "x-webauth-user",
+        "x-amzn-oidc-data",
+        "x-amzn-oidc-identity",
+        "x-ms-client-principal-name",
+        "x-pomerium-jwt-assertion",
+        "x-authentik-username",
+        "x-ssl-client-cert",
+        "ssl-client-verify",
+        "x-arr-clientcert",
+        "x-host",
+        "x-scheme",
+        "x-url-scheme",
+        "front-end-https",
+        "x-method-override",
     ]
     .map(str::to_owned)
     .into();
@@ -110,6 +141,7 @@ async fn a19_header_spoofing_corpus() {
     assert_eq!(seen("x-forwarded-proto"), ["http"]);
     // OpenClaw takes no loopback address for a client.
     assert_eq!(seen("x-forwarded-for"), ["192.0.2.1"]);
+    assert_eq!(seen("via"), ["1.1 openclaw-tenancy"]);
     assert_eq!(seen("x-own"), ["kept"]);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use openclaw_tenancy::id::Generation;
 use openclaw_tenancy::tenant::Power;
 
-use crate::support::{Connection, Instance, Tenant, World};
+use crate::support::{Connection, Instance, Tenant, World, get};
 
 /// The request of a browser that opens a WebSocket.
 pub(crate) fn upgrade(tenant: &Tenant, cookie: &str, origin: Option<&str>) -> String {
@@ -204,6 +204,29 @@ async fn a20_cross_site_websocket_event_streams_end_too() {
         .iter_mut()
         .map(|stream| stream.ends_within(Duration::from_secs(5)));
     assert_eq!(futures::future::join_all(ended).await, [true; 2]);
+}
+
+/// What the edge remembers of a session does not outlast a sign-out that it is told of; another's stays.
+#[tokio::test]
+async fn a20_cross_site_websocket_a_sign_out_in_this_process_holds_at_once() {
+    let world = World::new().await;
+    let (one, two) = (world.ready("alpha", 0).await, world.ready("beta", 1).await);
+    let _one = Instance::echo(one.ip(), "alpha").await;
+    let _two = Instance::echo(two.ip(), "beta").await;
+    for _ in 0..20 {
+        let (of_one, of_two) = (world.sign_in(&one).await, world.sign_in(&two).await);
+        let status = async |tenant: &Tenant, cookie: &str| {
+            get(world.address, "/", &[&tenant.host(), cookie])
+                .await
+                .status
+        };
+        assert_eq!(status(&one, &of_one).await, 200);
+        assert_eq!(status(&two, &of_two).await, 200);
+        world.sign_out(one.owner).await;
+        world.edge.signed_out(one.owner);
+        assert_eq!(status(&one, &of_one).await, 401);
+        assert_eq!(status(&two, &of_two).await, 200);
+    }
 }
 
 /// Another's sign-out closes nothing.

@@ -10,4 +10,6 @@ mod database;
 mod life;
 mod server;
 mod services;
+mod sign_out;
 mod support;
+mod wire;

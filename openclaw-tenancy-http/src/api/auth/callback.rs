@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::super::problem::{Kind, Missing, Problem};
 use super::super::query::PathText;
 use super::super::state::ApiState;
-use super::{OWN_PATHS, establish, with_cookies};
+use super::{OWN_PATHS, establish, of_provider, with_cookies};
 use crate::access::cookie;
 use crate::identity::return_path::{self, HOME};
 
@@ -31,10 +31,12 @@ pub(in crate::api) async fn finish(
         query: query.unwrap_or_default(),
         browser: SecretString::from(browser),
     };
-    let logged_in = external.provider.finish(answer).await;
-    // The browser comes back from where it went: the sign-in was counted there.
-    let address = state.proxies().client(&head.extensions, &head.headers);
-    let logged_in = state.limits().of_sign_in(address, logged_in)?;
+    // Not counted: it was when it began, and can be finished once.
+    let logged_in = external
+        .provider
+        .finish(answer)
+        .await
+        .map_err(of_provider)?;
     let signed_in = establish(&state, &head.headers, logged_in.identity).await?;
     // It was checked when the sign-in began; what is sent passes the same test again.
     let return_to = logged_in

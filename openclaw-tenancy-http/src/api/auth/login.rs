@@ -1,7 +1,5 @@
 //! Where a sign-in begins: at a provider, or at our own page.
 
-use std::net::IpAddr;
-
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::HeaderMap;
@@ -13,7 +11,7 @@ use super::super::problem::{Kind, Missing, Problem};
 use super::super::query;
 use super::super::rates::too_many;
 use super::super::state::{ApiState, ExternalProvider};
-use super::{LOGIN_LIFETIME, OWN_PATHS, with_cookies};
+use super::{LOGIN_LIFETIME, OWN_PATHS, of_provider, with_cookies};
 use crate::access::cookie;
 use crate::identity::{return_path, secret};
 
@@ -39,14 +37,13 @@ pub(in crate::api) async fn begin(
     };
     let address = state.proxies().client(&head.extensions, &head.headers);
     state.limits().address.take(address).map_err(too_many)?;
-    at_provider(&state, chosen, &head.headers, address, return_to).await
+    at_provider(&state, chosen, &head.headers, return_to).await
 }
 
 async fn at_provider(
     state: &ApiState,
     external: &ExternalProvider,
     headers: &HeaderMap,
-    address: IpAddr,
     return_to: String,
 ) -> Result<Response, Problem> {
     // One browser may have several sign-ins under way, in several tabs: they share the cookie.
@@ -61,7 +58,7 @@ async fn at_provider(
         return_to: return_to.clone(),
     };
     let step = external.provider.begin(request).await;
-    match state.limits().of_sign_in(address, step)? {
+    match step.map_err(of_provider)? {
         LoginStep::Redirect { url } => Ok(with_cookies(
             Redirect::to(&url).into_response(),
             vec![cookie],

@@ -12,8 +12,9 @@ use super::with_cookies;
 use crate::access::caller::Caller;
 use crate::access::cookie;
 
-/// `POST /api/auth/logout` {everywhere?}: ends this session, or with `everywhere` all of the account's, bearers of
-/// ours too. The sessions at instances end in both cases, and the edge closes what they hold open.
+/// `POST /api/auth/logout` {everywhere?}: ends this session and the bearers that it asked for, or with `everywhere`
+/// all of the account's, bearers of ours for a password or by the command line too. The sessions at instances end in
+/// both cases, and the edge closes what they hold open.
 pub(in crate::api) async fn sign_out(
     State(state): State<ApiState>,
     caller: Caller,

@@ -13,7 +13,7 @@ use axum::response::Response;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 use openclaw_tenancy::access::{Account, SecretHash};
-use openclaw_tenancy::identity::Identity;
+use openclaw_tenancy::identity::{Identity, IdentityError};
 use secrecy::ExposeSecret as _;
 
 use super::audit;
@@ -74,6 +74,11 @@ async fn establish(
         session,
         cookies: cookies.ok_or(Kind::Internal)?,
     })
+}
+
+/// The problem of a sign-in at a provider.
+fn of_provider(error: IdentityError) -> Problem {
+    Problem::of_provider(error, |reason| Kind::SignInRefused { reason })
 }
 
 /// `response` with more cookies.

@@ -102,7 +102,7 @@ pub(super) fn credentials(mut fields: Fields) -> Result<(String, SecretString), 
     username.zip(password).ok_or_else(|| Kind::Internal.into())
 }
 
-/// Whose the name and the password are, tried no oftener than the buckets allow.
+/// Whose the name and the password are; wrong ones are tried no oftener than the buckets allow.
 pub(super) async fn check(
     state: &ApiState,
     username: String,
@@ -111,9 +111,11 @@ pub(super) async fn check(
 ) -> Result<Identity, Problem> {
     let local = state.providers().local.as_ref();
     let local = local.ok_or(Kind::NotFound(Missing::Provider))?;
-    state.limits().password(&username, address)?;
+    let tried = state.limits().password(&username, address)?;
     let answer = LoginAnswer::Password { username, password };
-    match local.finish(answer).await {
+    let outcome = local.finish(answer).await;
+    state.limits().settle(tried, &outcome);
+    match outcome {
         Ok(logged_in) => Ok(logged_in.identity),
         Err(error) => Err(Problem::of_provider(error, |reason| {
             Kind::PasswordRefused { reason }

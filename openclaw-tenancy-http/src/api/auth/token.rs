@@ -17,6 +17,7 @@ use super::super::rates::too_many;
 use super::super::state::ApiState;
 use super::password;
 use crate::access::caller::Credential;
+use crate::access::session::Session;
 
 #[derive(Serialize)]
 struct TokenJson {
@@ -26,9 +27,19 @@ struct TokenJson {
     expires_in: u64,
 }
 
+/// Whom a bearer is for.
+enum For {
+    /// Whoever gave a name and a password: the bearer is on its own.
+    Password(AccountId, Rights),
+    /// A browser: the bearer ends with its session.
+    Browser(Session),
+}
+
 /// `POST /api/auth/token`: for a name and a password, or for whoever is signed in by cookie.
 ///
-/// A bearer does not get another: whoever steals one must not be able to keep it alive.
+/// One for a password is on its own: it ends by its time, or when its owner signs out everywhere. One for a browser
+/// ends with the session that asked for it. A bearer does not get another: whoever steals one must not be able to
+/// keep it alive.
 pub(in crate::api) async fn issue(
     State(state): State<ApiState>,
     request: Request,
@@ -36,18 +47,25 @@ pub(in crate::api) async fn issue(
     let (head, body) = request.into_parts();
     let whole = Request::from_parts(head.clone(), body);
     let OptionalJson(fields) = OptionalJson::from_request(whole, &()).await?;
-    let (account, granted) = if fields.is_empty() {
-        of_cookie(&state, &head).await?
+    let whom = if fields.is_empty() {
+        For::Browser(of_cookie(&state, &head).await?)
     } else {
         password::from_our_page_or_program(&head.headers, &state)?;
         let (username, password) = password::credentials(fields)?;
         let address = state.proxies().client(&head.extensions, &head.headers);
         let identity = password::check(&state, username, password, address).await?;
         let (account, granted) = state.authenticator().sign_in(identity).await?;
-        (account.id, granted)
+        For::Password(account.id, granted)
+    };
+    let account = match &whom {
+        For::Password(account, _) => *account,
+        For::Browser(session) => session.account,
     };
     state.limits().token.take(account).map_err(too_many)?;
-    let issued = state.tokens().issue(account, granted).await?;
+    let issued = match whom {
+        For::Password(account, granted) => state.tokens().issue(account, granted).await?,
+        For::Browser(session) => state.tokens().issue_within(&session).await?,
+    };
     audit::done("token.issue", account, "own");
     let body = TokenJson {
         token: issued.token.expose_secret().to_owned(),
@@ -57,10 +75,10 @@ pub(in crate::api) async fn issue(
     Ok(Json(body).into_response())
 }
 
-async fn of_cookie(state: &ApiState, head: &Parts) -> Result<(AccountId, Rights), Problem> {
+async fn of_cookie(state: &ApiState, head: &Parts) -> Result<Session, Problem> {
     let caller = authenticated(state, head).await?;
     match caller.credential {
-        Credential::Cookie { session, .. } => Ok((session.account, session.granted)),
+        Credential::Cookie { session, .. } => Ok(session),
         Credential::Token { .. } | Credential::Provider => Err(Kind::BearerRefused {
             reason: "a bearer token does not get another",
         }

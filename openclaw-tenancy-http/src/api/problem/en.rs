@@ -3,17 +3,19 @@
 use openclaw_tenancy::host::Shortage;
 
 use super::BodyFault;
-use super::kind::{Kind, Missing};
+use super::kind::{HeadFault, Kind, Missing};
 use super::{Fault, Words, sentence};
 use crate::access::csrf::CrossSite;
 use crate::api::lang::Lang;
+use crate::json::Broken;
 
 pub(super) fn words(kind: &Kind) -> Words {
     let (title, detail, fix) = match kind {
+        Kind::InvalidHead(fault) => head(*fault),
         Kind::InvalidBody(fault) => (
             "The body is not acceptable JSON",
             body(fault),
-            SEND_JSON.into(),
+            body_fix(fault),
         ),
         Kind::UnsupportedMediaType { found } => (
             "Unsupported media type",
@@ -222,14 +224,97 @@ pub(super) fn words(kind: &Kind) -> Words {
     }
 }
 
+fn head(fault: HeadFault) -> (&'static str, String, String) {
+    match fault {
+        HeadFault::Malformed { what } => (
+            "Malformed request",
+            format!("The request was refused: {what}."),
+            "send HTTP/1.1 with CR LF after each line and one Content-Length or one `Transfer-Encoding: chunked`"
+                .into(),
+        ),
+        HeadFault::TooLarge => (
+            "Request headers too large",
+            "The request's headers are larger than 16 KiB or more than 100.".into(),
+            "send fewer or shorter headers; in a browser, remove this site's cookies".into(),
+        ),
+        HeadFault::Late => (
+            "Request timeout",
+            "The request's headers did not arrive within 10 seconds.".into(),
+            "try again".into(),
+        ),
+    }
+}
+
 const SEND_JSON: &str =
     "send one JSON object in UTF-8, each key once, such as {\"plan\": \"basic\"}";
+
+fn body_fix(fault: &BodyFault) -> String {
+    match fault {
+        BodyFault::Syntax(at) => broken(at.what).1.into(),
+        BodyFault::Empty
+        | BodyFault::NotUtf8 { .. }
+        | BodyFault::TrailingData
+        | BodyFault::NotAnObject
+        | BodyFault::DuplicateKey { .. }
+        | BodyFault::Nul
+        | BodyFault::TooDeep { .. }
+        | BodyFault::Number => SEND_JSON.into(),
+    }
+}
+
+/// What is wrong, and what to write instead.
+const fn broken(what: Broken) -> (&'static str, &'static str) {
+    match what {
+        Broken::Ends => (
+            "it ends there",
+            r#"write it to its end: `"` after a text, `]` after a list, `}` after an object"#,
+        ),
+        Broken::Value => (
+            "there is no value where one must be",
+            "write text in double quotes, a number, true, false, null, a list or an object",
+        ),
+        Broken::Key => (
+            "a key is not in double quotes",
+            r#"write each key in double quotes, such as "plan""#,
+        ),
+        Broken::Colon => (
+            "there is no `:` after a key",
+            "write `:` between a key and its value",
+        ),
+        Broken::Comma => (
+            "there is no `,`, `]` or `}`",
+            "write `,` between two entries, and close each list and object",
+        ),
+        Broken::TrailingComma => (
+            "a comma stands before the end of a list or an object",
+            "remove the comma",
+        ),
+        Broken::Escape => (
+            "a text has an escape that stands for no character",
+            r#"write the character itself, or `\\`, `\"`, `\n` or a whole `\uXXXX`"#,
+        ),
+        Broken::Control => (
+            "a text contains a line break or another control character",
+            r"write `\n`, `\t` or `\uXXXX` for it",
+        ),
+        Broken::Number => (
+            "a number is not written as JSON has it",
+            "write it in decimal without leading zero and `+`, such as 10 or 0.5",
+        ),
+        Broken::Other => ("what stands there cannot stand in JSON", SEND_JSON),
+    }
+}
 
 fn body(fault: &BodyFault) -> String {
     match fault {
         BodyFault::Empty => "The body is empty.".into(),
         BodyFault::NotUtf8 { offset } => format!("The body is not UTF-8 at byte {offset}."),
-        BodyFault::Syntax { detail } => format!("The body is not JSON: {detail}."),
+        BodyFault::Syntax(at) => format!(
+            "The body is not JSON at line {}, column {}: {}.",
+            at.line,
+            at.column,
+            broken(at.what).0
+        ),
         BodyFault::TrailingData => "Something follows the JSON object.".into(),
         BodyFault::NotAnObject => "The body is not a JSON object.".into(),
         BodyFault::DuplicateKey { key } => format!("The key `{key}` stands twice in one object."),

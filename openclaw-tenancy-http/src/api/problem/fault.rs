@@ -1,5 +1,7 @@
 //! What can be wrong with one field of a request.
 
+use serde_json::Value;
+
 use super::super::lang::Lang;
 use super::{FieldError, echo, sentence};
 
@@ -30,6 +32,8 @@ pub enum Fault {
     Type {
         /// What it should be: `text`, `true or false`.
         expected: Expected,
+        /// What it is.
+        found: Found,
     },
     /// It is longer than allowed.
     TooLong {
@@ -50,6 +54,54 @@ pub enum Expected {
     Text,
     /// `true` or `false`.
     Flag,
+}
+
+/// A type that a value has in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// `null`.
+    Nothing,
+    /// `true` or `false`.
+    Flag,
+    /// A number.
+    Number,
+    /// Text.
+    Text,
+    /// A list.
+    List,
+    /// An object.
+    Object,
+}
+
+impl Found {
+    /// The type of `value`.
+    #[must_use]
+    pub const fn of(value: &Value) -> Self {
+        match value {
+            Value::Null => Self::Nothing,
+            Value::Bool(_) => Self::Flag,
+            Value::Number(_) => Self::Number,
+            Value::String(_) => Self::Text,
+            Value::Array(_) => Self::List,
+            Value::Object(_) => Self::Object,
+        }
+    }
+
+    const fn words(self, lang: Lang) -> &'static str {
+        match (lang, self) {
+            (_, Self::Nothing) => "null",
+            (Lang::En, Self::Flag) => "true or false",
+            (Lang::En, Self::Number) => "a number",
+            (Lang::En, Self::Text) => "text",
+            (Lang::En, Self::List) => "a list",
+            (Lang::En, Self::Object) => "an object",
+            (Lang::ZhCn, Self::Flag) => "布尔值",
+            (Lang::ZhCn, Self::Number) => "数字",
+            (Lang::ZhCn, Self::Text) => "文本",
+            (Lang::ZhCn, Self::List) => "列表",
+            (Lang::ZhCn, Self::Object) => "对象",
+        }
+    }
 }
 
 impl FieldFault {
@@ -105,23 +157,23 @@ impl FieldFault {
             (Lang::ZhCn, Fault::Missing) => {
                 (format!("缺少 `{field}`。"), format!("请提供 `{field}`"))
             }
-            (Lang::En, Fault::Type { expected }) => {
+            (Lang::En, Fault::Type { expected, found }) => {
                 let expected = match expected {
                     Expected::Text => "text in quotes",
                     Expected::Flag => "true or false",
                 };
                 (
-                    format!("`{field}` has the wrong type."),
+                    format!("`{field}` is {}.", found.words(lang)),
                     format!("give {expected}"),
                 )
             }
-            (Lang::ZhCn, Fault::Type { expected }) => {
+            (Lang::ZhCn, Fault::Type { expected, found }) => {
                 let expected = match expected {
                     Expected::Text => "带引号的文本",
                     Expected::Flag => "true 或 false",
                 };
                 (
-                    format!("`{field}` 的类型不对。"),
+                    format!("`{field}` 是{}。", found.words(lang)),
                     format!("请提供{expected}"),
                 )
             }

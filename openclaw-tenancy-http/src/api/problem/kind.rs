@@ -18,6 +18,8 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
+    /// The request's first lines are not HTTP as it must be.
+    InvalidHead(HeadFault),
     /// The body is not one strict JSON object.
     InvalidBody(BodyFault),
     /// The body is of another media type, or encoded.
@@ -141,6 +143,21 @@ pub enum Kind {
     Internal,
 }
 
+/// What is wrong with a request's head. A listener that finds it puts it among the extensions of a request that
+/// stands for the refused one, so that it is answered like any other problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadFault {
+    /// It can be read as more than one message, or as none.
+    Malformed {
+        /// Why, in a few stable words.
+        what: &'static str,
+    },
+    /// It has more bytes or headers than are read.
+    TooLarge,
+    /// It did not arrive in time.
+    Late,
+}
+
 /// What there is none of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
@@ -161,6 +178,9 @@ impl Kind {
     #[must_use]
     pub const fn slug(&self) -> &'static str {
         match self {
+            Self::InvalidHead(HeadFault::Malformed { .. }) => "malformed-request",
+            Self::InvalidHead(HeadFault::TooLarge) => "head-too-large",
+            Self::InvalidHead(HeadFault::Late) => "head-timeout",
             Self::InvalidBody(_) => "invalid-body",
             Self::UnsupportedMediaType { .. } => "unsupported-media-type",
             Self::BodyTooLarge { .. } => "body-too-large",
@@ -199,10 +219,13 @@ impl Kind {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::InvalidBody(_)
+            Self::InvalidHead(HeadFault::Malformed { .. })
+            | Self::InvalidBody(_)
             | Self::InvalidParameter { .. }
             | Self::SignInRefused { .. }
             | Self::ClaimRefused => StatusCode::BAD_REQUEST,
+            Self::InvalidHead(HeadFault::TooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::InvalidHead(HeadFault::Late) => StatusCode::REQUEST_TIMEOUT,
             Self::Unauthenticated | Self::BearerRefused { .. } | Self::PasswordRefused { .. } => {
                 StatusCode::UNAUTHORIZED
             }
@@ -253,6 +276,7 @@ impl Kind {
             },
             Self::InvalidParameter { name, value, .. } => (Some(name), value.as_deref()),
             Self::InvalidBody(BodyFault::DuplicateKey { key }) => (Some(key), None),
+            Self::InvalidBody(BodyFault::Syntax(at)) => (at.after.as_deref(), None),
             Self::UnsupportedMediaType { found } => (Some("Content-Type"), found.as_deref()),
             Self::BearerRefused { .. } => (Some("Authorization"), None),
             Self::ForeignHost { .. } => (Some("Host"), None),
@@ -271,7 +295,8 @@ impl Kind {
             | Self::PlanDoesNotFit { plan, .. }
             | Self::PlanBelowImageFloor { plan, .. } => (Some("plan"), Some(plan)),
             Self::SeatsTaken { .. } => (Some("plan"), None),
-            Self::InvalidBody(_)
+            Self::InvalidHead(_)
+            | Self::InvalidBody(_)
             | Self::BodyTooLarge { .. }
             | Self::Unauthenticated
             | Self::SignInRefused { .. }

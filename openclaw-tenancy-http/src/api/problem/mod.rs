@@ -22,9 +22,9 @@ use http::StatusCode;
 use openclaw_tenancy::error::Source;
 use serde::Serialize;
 
-pub use crate::json::JsonFault as BodyFault;
-pub use fault::{Expected, Fault, FieldFault};
-pub use kind::{Kind, Missing};
+pub use crate::json::{Broken, JsonFault as BodyFault, SyntaxFault};
+pub use fault::{Expected, Fault, FieldFault, Found};
+pub use kind::{HeadFault, Kind, Missing};
 
 use super::lang::Lang;
 pub(crate) use crate::echo::echo;

@@ -148,6 +148,40 @@ const PHRASES: &[(&str, &str)] = &[
         "one host name or address, the same as in the request target",
         "一个主机名或地址，且与请求目标中的一致",
     ),
+    ("a line does not end with CR LF", "有一行不是以 CR LF 结尾"),
+    ("the request line is not three words", "请求行不是三个词"),
+    ("the method is not an upper-case word", "方法不是大写单词"),
+    (
+        "the request target has a byte that no URL has",
+        "请求目标含有 URL 中不允许的字节",
+    ),
+    ("the version is not HTTP/1.1", "版本不是 HTTP/1.1"),
+    ("a header line has no colon", "有一行请求头没有冒号"),
+    (
+        "a header name has a byte that no name has",
+        "请求头名称含有不允许的字节",
+    ),
+    (
+        "a header value has a control character",
+        "请求头的值含有控制字符",
+    ),
+    (
+        "Content-Length is given more than once",
+        "Content-Length 出现了多次",
+    ),
+    (
+        "Content-Length is not one plain number",
+        "Content-Length 不是一个普通数字",
+    ),
+    (
+        "Content-Length stands beside Transfer-Encoding",
+        "Content-Length 与 Transfer-Encoding 同时出现",
+    ),
+    (
+        "Transfer-Encoding is not `chunked` alone",
+        "Transfer-Encoding 不是单独的 `chunked`",
+    ),
+    ("the body broke off", "请求体中途中断"),
 ];
 
 #[cfg(test)]

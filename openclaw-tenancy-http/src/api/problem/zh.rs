@@ -3,15 +3,17 @@
 use openclaw_tenancy::host::Shortage;
 
 use super::BodyFault;
-use super::kind::{Kind, Missing};
+use super::kind::{HeadFault, Kind, Missing};
 use super::phrases::phrase;
 use super::{Fault, Words, sentence};
 use crate::access::csrf::CrossSite;
 use crate::api::lang::Lang;
+use crate::json::Broken;
 
 pub(super) fn words(kind: &Kind) -> Words {
     let (title, detail, fix) = match kind {
-        Kind::InvalidBody(fault) => ("请求体不是可接受的 JSON", body(fault), SEND_JSON.into()),
+        Kind::InvalidHead(fault) => head(*fault),
+        Kind::InvalidBody(fault) => ("请求体不是可接受的 JSON", body(fault), body_fix(fault)),
         Kind::UnsupportedMediaType { found } => (
             "不支持的媒体类型",
             match found {
@@ -214,11 +216,85 @@ pub(super) fn words(kind: &Kind) -> Words {
 const SEND_JSON: &str =
     "请以 UTF-8 发送一个 JSON 对象，每个键只出现一次，例如 {\"plan\": \"basic\"}";
 
+fn head(fault: HeadFault) -> (&'static str, String, String) {
+    match fault {
+        HeadFault::Malformed { what } => (
+            "请求格式有误",
+            format!("请求已被拒绝：{}。", phrase(what)),
+            "请发送 HTTP/1.1，每行以 CR LF 结尾，并且只使用一个 Content-Length 或一个 `Transfer-Encoding: chunked`"
+                .into(),
+        ),
+        HeadFault::TooLarge => (
+            "请求头过大",
+            "请求头超过 16 KiB 或多于 100 个。".into(),
+            "请减少或缩短请求头；如使用浏览器，请清除本站的 Cookie".into(),
+        ),
+        HeadFault::Late => (
+            "请求超时",
+            "请求头未在 10 秒内到达。".into(),
+            "请重试".into(),
+        ),
+    }
+}
+
+fn body_fix(fault: &BodyFault) -> String {
+    match fault {
+        BodyFault::Syntax(at) => broken(at.what).1.into(),
+        BodyFault::Empty
+        | BodyFault::NotUtf8 { .. }
+        | BodyFault::TrailingData
+        | BodyFault::NotAnObject
+        | BodyFault::DuplicateKey { .. }
+        | BodyFault::Nul
+        | BodyFault::TooDeep { .. }
+        | BodyFault::Number => SEND_JSON.into(),
+    }
+}
+
+/// What is wrong, and what to write instead.
+const fn broken(what: Broken) -> (&'static str, &'static str) {
+    match what {
+        Broken::Ends => (
+            "内容在此提前结束",
+            r#"请补全末尾：文本用 `"`，列表用 `]`，对象用 `}`"#,
+        ),
+        Broken::Value => (
+            "此处应当是一个值",
+            "请写双引号中的文本、数字、true、false、null、列表或对象",
+        ),
+        Broken::Key => (
+            "键没有写在双引号中",
+            r#"请将每个键写在双引号中，例如 "plan""#,
+        ),
+        Broken::Colon => ("键后面缺少 `:`", "请在键和值之间写 `:`"),
+        Broken::Comma => (
+            "缺少 `,`、`]` 或 `}`",
+            "请用 `,` 分隔各项，并在末尾关闭列表或对象",
+        ),
+        Broken::TrailingComma => ("列表或对象末尾前多了一个逗号", "请删除该逗号"),
+        Broken::Escape => (
+            "文本中有不代表任何字符的转义",
+            r#"请直接写该字符，或写 `\\`、`\"`、`\n` 或完整的 `\uXXXX`"#,
+        ),
+        Broken::Control => ("文本中有换行或其他控制字符", r"请写 `\n`、`\t` 或 `\uXXXX`"),
+        Broken::Number => (
+            "数字的写法不符合 JSON",
+            "请写十进制数，不带前导零和 `+`，例如 10 或 0.5",
+        ),
+        Broken::Other => ("此处的内容不能出现在 JSON 中", SEND_JSON),
+    }
+}
+
 fn body(fault: &BodyFault) -> String {
     match fault {
         BodyFault::Empty => "请求体为空。".into(),
         BodyFault::NotUtf8 { offset } => format!("请求体在第 {offset} 字节处不是 UTF-8。"),
-        BodyFault::Syntax { detail } => format!("请求体不是 JSON：{detail}。"),
+        BodyFault::Syntax(at) => format!(
+            "请求体在第 {} 行第 {} 列不是 JSON：{}。",
+            at.line,
+            at.column,
+            broken(at.what).0
+        ),
         BodyFault::TrailingData => "JSON 对象之后还有其他内容。".into(),
         BodyFault::NotAnObject => "请求体不是 JSON 对象。".into(),
         BodyFault::DuplicateKey { key } => format!("键 `{key}` 在同一对象中出现了两次。"),

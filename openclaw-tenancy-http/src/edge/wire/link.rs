@@ -2,6 +2,9 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Context;
+
+use futures::task::AtomicWaker;
 
 use super::Fault;
 
@@ -9,10 +12,11 @@ use super::Fault;
 ///
 /// Both run in one task, or one after the other: the orderings need not be stronger than relaxed.
 #[derive(Debug, Default)]
-pub(in crate::edge) struct Link {
+pub(crate) struct Link {
     fault: OnceLock<(Fault, Vec<u8>)>,
     raw: AtomicBool,
     busy: AtomicBool,
+    reader: AtomicWaker,
     moved: AtomicU64,
 }
 
@@ -23,7 +27,7 @@ impl Link {
     }
 
     /// What was wrong, and as much of the refused head as was read.
-    pub(in crate::edge) fn fault(&self) -> Option<(Fault, &[u8])> {
+    pub(crate) fn fault(&self) -> Option<(Fault, &[u8])> {
         self.fault
             .get()
             .map(|(fault, head)| (*fault, head.as_slice()))
@@ -39,12 +43,24 @@ impl Link {
     }
 
     /// A request is under way, or no more: its client need not say anything meanwhile.
-    pub(in crate::edge) fn set_busy(&self, busy: bool) {
+    pub(crate) fn set_busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::Relaxed);
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed)
+    }
+
+    /// Whoever reads waits for the client, and does not measure for how long while a request is under way.
+    pub(super) fn reader_waits(&self, cx: &Context<'_>) {
+        self.reader.register(cx.waker());
+    }
+
+    /// Lets whoever reads look again, so that from now on it measures how long the client is silent. For those who do
+    /// not look again by themselves from time to time.
+    #[cfg(feature = "server")]
+    pub(crate) fn wake_reader(&self) {
+        self.reader.wake();
     }
 
     pub(super) fn moved(&self, bytes: usize) {

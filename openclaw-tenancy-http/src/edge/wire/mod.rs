@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::chunked::Chunked;
 use self::head::Framing;
-pub(super) use self::link::Link;
+pub(crate) use self::link::Link;
 use self::timer::Timer;
 
 /// A request head may have this many bytes.
@@ -30,7 +30,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// A request may have this many headers.
 const MAX_HEADERS: usize = 100;
 /// The method of the request that stands for one that was refused. No client's head with it passes.
-pub(super) const FAULT_METHOD: &str = "!";
+pub(crate) const FAULT_METHOD: &str = "!";
 const FAULT_REQUEST: &[u8] = b"! / HTTP/1.1\r\nhost: fault\r\nconnection: close\r\n\r\n";
 /// After an answer to a body that was not read, this much of it is still taken off the client, so that the answer
 /// is not lost to a reset.
@@ -39,7 +39,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// What is wrong with a request before it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It is not HTTP/1.1 as [`head::check`] wants it.
     Malformed(&'static str),
     /// Its head is longer than [`MAX_HEAD`].
@@ -76,7 +76,7 @@ enum Expect {
 
 /// The stream.
 #[derive(Debug)]
-pub(super) struct Strict<IO> {
+pub(crate) struct Strict<IO> {
     io: IO,
     link: Arc<Link>,
     patience: Patience,
@@ -93,7 +93,7 @@ pub(super) struct Strict<IO> {
 }
 
 impl<IO> Strict<IO> {
-    pub(super) fn new(io: IO, link: Arc<Link>, patience: Patience) -> Self {
+    pub(crate) fn new(io: IO, link: Arc<Link>, patience: Patience) -> Self {
         Self {
             io,
             link,
@@ -321,6 +321,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Strict<IO> {
                 Poll::Ready(done) => return Poll::Ready(done.map(drop)),
                 Poll::Pending => {
                     let Some(allowed) = this.allowed() else {
+                        this.link.reader_waits(cx);
                         this.reading.clear();
                         return Poll::Pending;
                     };

@@ -44,14 +44,41 @@ pub enum ClientCredential {
     Public,
 }
 
+/// The names of a [`ClientCredential`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MethodNames {
+    /// The value of our setting `client_auth`.
+    pub(super) setting: &'static str,
+    /// The method's name in `token_endpoint_auth_methods_supported`.
+    pub(super) method: &'static str,
+}
+
+impl MethodNames {
+    const BASIC: Self = Self::new("basic", "client_secret_basic");
+    const POST: Self = Self::new("post", "client_secret_post");
+    const NONE: Self = Self::new("none", "none");
+
+    const fn new(setting: &'static str, method: &'static str) -> Self {
+        Self { setting, method }
+    }
+}
+
+/// Those of every credential there is.
+pub(super) const METHODS: [MethodNames; 3] =
+    [MethodNames::BASIC, MethodNames::POST, MethodNames::NONE];
+
 impl ClientCredential {
     /// The method's name in `token_endpoint_auth_methods_supported`.
     #[must_use]
     pub const fn method(&self) -> &'static str {
+        self.names().method
+    }
+
+    pub(super) const fn names(&self) -> MethodNames {
         match self {
-            Self::Basic(_) => "client_secret_basic",
-            Self::Post(_) => "client_secret_post",
-            Self::Public => "none",
+            Self::Basic(_) => MethodNames::BASIC,
+            Self::Post(_) => MethodNames::POST,
+            Self::Public => MethodNames::NONE,
         }
     }
 }

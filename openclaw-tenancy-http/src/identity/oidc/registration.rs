@@ -2,19 +2,12 @@
 
 use openclaw_tenancy::identity::IdentityError;
 
-use super::config::{ClientCredential, OidcConfig};
+use super::config::{METHODS, OidcConfig};
 use super::discovery::Metadata;
 use crate::echo::echo;
 
 /// So many of the provider's own words are repeated in a message.
 const MAX_LISTED: usize = 8;
-
-/// How to prove to be a client: our setting's value, and the standard's name of the method.
-const METHODS: [(&str, &str); 3] = [
-    ("basic", "client_secret_basic"),
-    ("post", "client_secret_post"),
-    ("none", "none"),
-];
 
 /// The token endpoint took neither our client id nor the proof of it.
 pub(super) fn client_refused(
@@ -62,12 +55,12 @@ fn misconfigured(config: &OidcConfig, what: &str) -> IdentityError {
 
 /// Which values of `client_auth` may be right instead of what it is.
 fn change(config: &OidcConfig, listed: Option<&[String]>) -> String {
-    let now = config.credential.setting();
+    let now = config.credential.names().setting;
     let fits = |method: &str| listed.is_none_or(|listed| listed.iter().any(|name| name == method));
     let values: Vec<String> = METHODS
         .iter()
-        .filter(|(value, method)| *value != now && fits(method))
-        .map(|(value, method)| format!("\"{value}\" ({method})"))
+        .filter(|names| names.setting != now && fits(names.method))
+        .map(|names| format!("\"{}\" ({})", names.setting, names.method))
         .collect();
     let lists = match listed {
         Some([]) => "it lists no method".to_owned(),
@@ -91,15 +84,4 @@ fn change(config: &OidcConfig, listed: Option<&[String]>) -> String {
         "client_auth is \"{now}\", and {lists}; set client_auth to {}, as the client is registered there",
         values.join(" or ")
     )
-}
-
-impl ClientCredential {
-    /// The value of the setting `client_auth`.
-    const fn setting(&self) -> &'static str {
-        match self {
-            Self::Basic(_) => "basic",
-            Self::Post(_) => "post",
-            Self::Public => "none",
-        }
-    }
 }

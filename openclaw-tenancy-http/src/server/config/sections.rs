@@ -27,7 +27,7 @@ pub(crate) struct ServerSection {
     /// The origin by which browsers reach the API: `http://localhost` and the port unless it is set.
     #[serde(with = "form::optional_origin")]
     pub(crate) public_url: Option<Url>,
-    /// Further hosts by which programs reach the API: a request for any other is refused.
+    /// Further hosts by which programs reach the API and `/metrics`: a request for any other is refused.
     pub(crate) host_names: Vec<String>,
     /// Where the server keeps its files; the flag `--data` sets it.
     pub(crate) data_dir: Option<PathBuf>,
@@ -80,7 +80,8 @@ impl Default for EdgeSection {
 pub(crate) struct MetricsSection {
     /// Whether there is one.
     pub(crate) enabled: bool,
-    /// Where `/metrics` is. Whoever reaches it can read it: keep it on loopback or a network of its own.
+    /// Where `/metrics` is. Whoever reaches it can read it by an address or by a host of ours: keep it on loopback
+    /// or a network of its own.
     #[serde(with = "form::address")]
     pub(crate) listen: SocketAddr,
 }

@@ -6,12 +6,14 @@
 mod census;
 mod store;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -19,6 +21,9 @@ use openclaw_tenancy::clock::Clock;
 
 pub(crate) use self::census::Census;
 pub(crate) use self::store::MeteredStore;
+
+use super::plain::own_host;
+use crate::access::host::OwnHosts;
 
 /// How often old samples are dropped.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -74,10 +79,11 @@ fn describe() {
     gauge!("openclaw_tenancy_build_info", "The version that runs.");
 }
 
-/// The exporter's routes.
-pub(crate) fn router(handle: PrometheusHandle) -> Router {
+/// The exporter's routes, for `hosts` and for any address.
+pub(crate) fn router(handle: PrometheusHandle, hosts: OwnHosts) -> Router {
     Router::new()
         .route("/metrics", get(render))
+        .layer(from_fn_with_state(Arc::new(hosts), own_host))
         .with_state(handle)
 }
 
