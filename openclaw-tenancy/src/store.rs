@@ -11,7 +11,6 @@ use crate::error::{Retry, Source};
 use crate::event::{Event, NewEvent};
 use crate::host::{Capacity, Host, HostFacts, HostState, Shortage};
 use crate::id::{AccountId, Fence, HostId, Revision, Slug, TenantId, WorkerId};
-use crate::plan::Limits;
 use crate::tenant::{NewTenant, Observed, Power, Settings, Tenant};
 
 pub mod rules;
@@ -525,10 +524,4 @@ pub fn nth_subnet(pool: Ipv4Net, n: u32) -> Option<Ipv4Net> {
     }
     let network = u32::from(pool.network()).checked_add(n.checked_mul(8)?)?;
     Ipv4Net::new(network.into(), 29).ok()
-}
-
-/// Limits of a placement, for a store that sums them.
-#[must_use]
-pub fn reserved_by(limits: &Limits) -> crate::host::Reserved {
-    crate::host::Reserved::default().with(limits)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::backend::MemoryBackend;
 use super::engine::{Behavior, Container, Network, Process, StartOutcome, Volume};
-use crate::container::{AppliedLimits, EngineId, ObjectRef, RunState, VolumeFile};
+use crate::container::{AppliedLimits, EngineId, ObjectRef, RunState};
 use crate::host::HostFacts;
 use crate::id::{Generation, HostId, TenantId};
 use crate::labels::Role;
@@ -259,18 +259,6 @@ impl MemoryBackend {
             .spec
             .as_ref()
             .map(|spec| (spec.tenant, spec.generation))
-    }
-
-    /// The files of a volume.
-    #[must_use]
-    pub fn volume_files(&self, host: &HostId, volume: &str) -> BTreeMap<String, VolumeFile> {
-        let engines = self.engines();
-        let volume = engines
-            .get(host)
-            .and_then(|engine| engine.volumes.get(volume));
-        volume
-            .map(|volume| volume.files.clone())
-            .unwrap_or_default()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::verdict;
@@ -34,35 +35,57 @@ const NETWORK_AND_SQL: [&str; 15] = [
     "tungstenite",
 ];
 
-/// A second implementation of what aws-lc-rs and rustls do here.
-const BANNED: [&str; 5] = [
-    "openssl",
-    "openssl-sys",
-    "native-tls",
-    "ring",
-    "rustls-openssl",
-];
+/// What `deny.toml` says: the one list of both.
+#[derive(Debug, Deserialize)]
+struct Deny {
+    licenses: Licenses,
+    bans: Bans,
+}
 
-/// Licences that ask for no more than a notice.
-const LICENCES: [&str; 14] = [
-    "0BSD",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "BSL-1.0",
-    "CC0-1.0",
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "MIT-0",
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-];
+#[derive(Debug, Deserialize)]
+struct Licenses {
+    allow: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Bans {
+    deny: Vec<Banned>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Banned {
+    #[serde(rename = "crate")]
+    name: String,
+}
+
+impl Deny {
+    fn read() -> Result<Self> {
+        let text = std::fs::read_to_string(workspace().join("deny.toml"))?;
+        toml::from_str(&text).context("deny.toml")
+    }
+
+    /// Whether an SPDX expression leaves a choice of which we accept everything that is needed.
+    ///
+    /// `A OR B` is a choice, `A AND B` needs both; parentheses appear only around choices in practice
+    /// and are read so.
+    fn accepts(&self, expression: &str) -> bool {
+        let flat = expression.replace('/', " OR ");
+        let allowed = |licence: &str| {
+            let licence = licence.trim_matches(['(', ')', ' ']);
+            self.licenses.allow.iter().any(|allowed| allowed == licence)
+        };
+        flat.split(" AND ").all(|part| {
+            part.trim_matches(['(', ')', ' '])
+                .split(" OR ")
+                .any(allowed)
+        })
+    }
+}
 
 /// Checks the dependency graph, the licences and the sources.
 pub(crate) fn check() -> Result<()> {
+    let deny = Deny::read()?;
+    let banned: Vec<&str> = deny.bans.deny.iter().map(|b| b.name.as_str()).collect();
     let mut violations = Vec::new();
     let mut forbid = |package: &str, features: &[&str], names: &[&str]| -> Result<()> {
         let tree = tree(package, features)?;
@@ -85,9 +108,9 @@ pub(crate) fn check() -> Result<()> {
     )?;
     let library = ["--no-default-features", "--features", "api,oidc,edge"];
     forbid(HTTP, &library, &[PORTAINER, POSTGRES, "bollard", "sqlx"])?;
-    forbid(HTTP, &["--all-features"], &BANNED)?;
-    forbid("examples", &["--all-features"], &BANNED)?;
-    violations.extend(foreign_packages()?);
+    forbid(HTTP, &["--all-features"], &banned)?;
+    forbid("examples", &["--all-features"], &banned)?;
+    violations.extend(foreign_packages(&deny)?);
     verdict(&violations)
 }
 
@@ -117,7 +140,7 @@ fn tree(package: &str, features: &[&str]) -> Result<BTreeSet<String>> {
 }
 
 /// Packages that do not come from the registry, or under a licence we have not looked at.
-fn foreign_packages() -> Result<Vec<String>> {
+fn foreign_packages(deny: &Deny) -> Result<Vec<String>> {
     let metadata = run::output(
         Command::new("cargo")
             .args(["metadata", "--format-version", "1", "--all-features"])
@@ -137,7 +160,7 @@ fn foreign_packages() -> Result<Vec<String>> {
             ));
         }
         let licence = package["license"].as_str().unwrap_or_default();
-        if !acceptable(licence) {
+        if !deny.accepts(licence) {
             violations.push(format!(
                 "{name} is under {licence:?}, which is not on the list"
             ));
@@ -146,25 +169,14 @@ fn foreign_packages() -> Result<Vec<String>> {
     Ok(violations)
 }
 
-/// Whether an SPDX expression leaves a choice of which we accept everything that is needed.
-///
-/// `A OR B` is a choice, `A AND B` needs both; parentheses appear only around choices in practice
-/// and are read so.
-fn acceptable(expression: &str) -> bool {
-    let flat = expression.replace('/', " OR ");
-    flat.split(" AND ").all(|part| {
-        part.trim_matches(|c| c == '(' || c == ')' || c == ' ')
-            .split(" OR ")
-            .any(|licence| LICENCES.contains(&licence.trim_matches(['(', ')', ' '])))
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::acceptable;
+    use super::Deny;
 
     #[test]
     fn a_choice_needs_one_and_a_sum_needs_all() {
+        let deny = Deny::read().unwrap();
+        let acceptable = |licence| deny.accepts(licence);
         assert!(acceptable("MIT OR Apache-2.0"));
         assert!(acceptable("MIT/Apache-2.0"));
         assert!(acceptable("GPL-3.0 OR MIT"));
