@@ -1,7 +1,7 @@
 //! A disk that is full, and one that is mounted read-only: what the server says of each, and that it heals.
 //!
 //! The disks are small file systems in memory of the tests' own, which only root can mount. For others the tests are
-//! skipped, unless `TENANCY_TEST_REQUIRE` names `mount` or `all`.
+//! skipped, unless `TENANCY_TEST_REQUIRE` names `small-disk` or `all`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +28,7 @@ impl Disk {
         let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
         let must = required
             .split(',')
-            .any(|part| part == "mount" || part == "all");
+            .any(|part| part == "small-disk" || part == "all");
         assert!(
             mounted || !must,
             "TENANCY_TEST_REQUIRE={required}, but nothing can be mounted here"

@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn the_rules_can_be_copied_from_the_table() {
         let pool: Ipv4Net = "10.213.0.0/16".parse().unwrap();
-        let check = reach_note("engine a-worker-of-some-name", pool);
+        let check = reach_note("engine worker-1.internal", pool);
         assert_eq!(check.outcome, Outcome::Note);
         let report = Report {
             outcome: Outcome::Ok,
