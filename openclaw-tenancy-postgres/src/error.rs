@@ -36,8 +36,10 @@ pub enum OpenError {
     )]
     ForeignTables,
     /// A migration failed; the database is as it was before it.
-    #[error("cannot bring the database's tables up to date; they are as they were")]
+    #[error("cannot bring the database's tables up to date; they are as they were{hint}")]
     Migration {
+        /// What to do about it, beginning with `: `, where that is known.
+        hint: &'static str,
         /// The cause.
         #[source]
         source: Source,
@@ -50,7 +52,7 @@ impl OpenError {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Unavailable { source, .. } | Self::Migration { source } => {
+            Self::Unavailable { source, .. } | Self::Migration { source, .. } => {
                 let passes = chain_of(source.as_ref()).any(|cause| {
                     cause
                         .downcast_ref::<sqlx::Error>()
@@ -59,6 +61,44 @@ impl OpenError {
                 if passes { Retry::Backoff } else { Retry::Never }
             }
             Self::Address { .. } | Self::ForeignTables => Retry::Never,
+        }
+    }
+
+    pub(crate) fn migration(error: sqlx::migrate::MigrateError) -> Self {
+        let cause = chain_of(&error).find_map(|cause| code(cause.downcast_ref::<sqlx::Error>()?));
+        let hint = cause
+            .and_then(|code| sqlite_cause(&code))
+            .unwrap_or_default();
+        Self::Migration {
+            hint,
+            source: error.into(),
+        }
+    }
+
+    /// The file at the path of a store cannot be made or opened.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn file(error: std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let hint = match error.kind() {
+            ErrorKind::NotFound => {
+                ": the database file cannot be made; check that its directory exists"
+            }
+            ErrorKind::PermissionDenied => {
+                ": this user may not write the database file; give the file and its directory to the user that \
+                 the server runs as"
+            }
+            ErrorKind::ReadOnlyFilesystem => {
+                ": the directory of the database file is mounted read-only; mount it writable, or keep the \
+                 database elsewhere"
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => FULL,
+            _ => {
+                ": the database file cannot be made; check that its directory exists and may be written"
+            }
+        };
+        Self::Unavailable {
+            hint,
+            source: error.into(),
         }
     }
 
@@ -152,17 +192,27 @@ pub(crate) fn too_late(what: &'static str, last: Option<sqlx::Error>) -> StoreEr
     }
 }
 
+const FULL: &str =
+    ": the disk of the database file is full; free space on it, and this goes on by itself";
+
+const SHMSIZE: u32 = 10 | (19 << 8);
+
 /// SQLite's primary result codes that an operator can do something about, as its manual numbers them.
 ///
 /// PostgreSQL's codes have five characters, so the two never meet.
 fn sqlite_cause(code: &str) -> Option<&'static str> {
-    let primary = code.parse::<u32>().ok().filter(|_| code.len() < 5)? & 0xff;
-    match primary {
+    let code = code.parse::<u32>().ok().filter(|_| code.len() < 5)?;
+    match code & 0xff {
         5 | 6 => Some(": the database file is locked by another process"),
-        8 => Some(": the database file cannot be written; check its owner and permissions"),
+        8 => Some(
+            ": the database file cannot be written; check that its file system is not mounted read-only, and the \
+             owner and permissions of the file and its directory",
+        ),
+        // Its index beside it cannot grow (SQLITE_IOERR_SHMSIZE).
+        10 if code == SHMSIZE => Some(FULL),
         10 => Some(": the disk of the database file fails"),
         11 | 26 => Some(": the database file is damaged, or is not one"),
-        13 => Some(": the disk of the database file is full"),
+        13 => Some(FULL),
         14 => Some(": the database file cannot be opened; check that its directory exists"),
         _ => None,
     }

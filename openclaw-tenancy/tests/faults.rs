@@ -56,6 +56,31 @@ fn f04_what_was_made_without_an_answer_is_adopted() {
     }
 }
 
+#[tokio::test]
+async fn f29_hosts_are_looked_at_though_the_tenants_cannot_be_claimed() {
+    let world = World::new();
+    world.clock.advance(SECOND * 10);
+    // A store whose disk fills up between the two claims.
+    world.faults.next("claim_tenants", Some(Fault::Fail));
+    world.faults.trace();
+    let (ask, asked) = tokio::sync::oneshot::channel::<()>();
+    let tenancy = world.tenancy.clone();
+    let running = tokio::spawn(async move {
+        tenancy.run(async { _ = asked.await }).await;
+    });
+    // The clock stands still: no lease ends.
+    let looked = async {
+        while !world.faults.traced().contains(&"settle_host") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SECOND * 60, looked)
+        .await
+        .expect("the claimed host is looked at");
+    ask.send(()).unwrap();
+    running.await.unwrap();
+}
+
 #[test]
 fn f05_a_volume_with_other_options_is_named_and_nothing_starts_on_it() {
     let mut world = World::new();

@@ -43,6 +43,11 @@ impl RequestId {
     }
 }
 
+tokio::task_local! {
+    /// The request that the current task answers, for log lines of what it does.
+    pub(super) static REQUEST: RequestId;
+}
+
 pub(super) async fn answer(
     State(state): State<ApiState>,
     mut request: Request,
@@ -54,6 +59,7 @@ pub(super) async fn answer(
     let chosen = chosen_language(&request);
     let lang = chosen.unwrap_or_else(|| language(request.headers()));
     let method = method_label(request.method());
+    let reads = request.method().is_safe();
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -62,7 +68,7 @@ pub(super) async fn answer(
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(lang);
 
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let handled = AssertUnwindSafe(REQUEST.scope(id.clone(), next.run(request))).catch_unwind();
     let mut response = tokio::select! {
         biased;
         response = handled => response.unwrap_or_else(|_| Problem::new(Kind::Internal).into_response()),
@@ -79,9 +85,15 @@ pub(super) async fn answer(
         headers.append(SET_COOKIE, cookie);
     }
     harden(headers, &id, lang, state.public_url().scheme() == "https");
-    let status = response.status().as_u16();
     let took = clock.now().since(began);
-    tracing::info!(request_id = %id.0, method, route, status, millis = took.as_millis(), "answered");
+    let answered = Answered {
+        method,
+        route: &route,
+        status: response.status(),
+        took,
+    };
+    answered.log(&id, reads);
+    let status = response.status().as_u16();
     metrics::counter!("openclaw_tenancy_http_requests_total",
         "method" => method, "route" => route.clone(), "status" => status.to_string())
     .increment(1);
@@ -150,6 +162,40 @@ fn write(
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     response
+}
+
+/// What a log line says of an answer.
+struct Answered<'a> {
+    method: &'static str,
+    route: &'a str,
+    status: StatusCode,
+    took: Duration,
+}
+
+impl Answered<'_> {
+    /// By level, what an operator wants to see of it: a fault of ours as a warning, a refusal and a write at `info`,
+    /// and a read that went well, which pages and monitors do all day, at `debug`.
+    fn log(&self, id: &RequestId, reads: bool) {
+        let Self {
+            method,
+            route,
+            status,
+            took,
+        } = *self;
+        let (status_code, millis) = (status.as_u16(), took.as_millis());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(request_id = %id.0, method, route, status = status_code, millis, "answered")
+            };
+        }
+        if status.is_server_error() {
+            line!(warn);
+        } else if status.is_client_error() || !reads {
+            line!(info);
+        } else {
+            line!(debug);
+        }
+    }
 }
 
 fn log_problem(problem: &Problem, id: &RequestId, route: &str) {

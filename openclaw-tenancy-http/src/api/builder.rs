@@ -9,6 +9,7 @@ use openclaw_tenancy::identity::IdentityProvider;
 use openclaw_tenancy::tenancy::Tenancy;
 use url::{Host, Url};
 
+use super::health::Writes;
 use super::rates::{Limits, Rates};
 use super::state::{ApiState, ExternalProvider, Inner, Providers};
 use crate::access::address::TrustedProxies;
@@ -186,6 +187,7 @@ impl ApiStateBuilder {
             proxies: self.proxies,
             hosts: OwnHosts::new(self.host_names.into_iter().chain([public])),
             session_lifetime: self.session_lifetime,
+            writes: Writes::default(),
         })))
     }
 }

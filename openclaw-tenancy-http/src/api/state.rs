@@ -9,6 +9,7 @@ use openclaw_tenancy::tenancy::Tenancy;
 use url::Url;
 
 use super::builder::ApiStateBuilder;
+use super::health::Writes;
 use super::rates::Limits;
 use crate::access::address::TrustedProxies;
 use crate::access::caller::Authenticator;
@@ -62,6 +63,7 @@ pub(super) struct Inner {
     pub(super) hosts: OwnHosts,
     pub(super) session_lifetime: Duration,
     pub(super) limits: Limits,
+    pub(super) writes: Writes,
 }
 
 /// The ways to sign in.
@@ -160,5 +162,9 @@ impl ApiState {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub(super) fn writes(&self) -> &Writes {
+        &self.0.writes
     }
 }

@@ -51,13 +51,14 @@ pub(super) async fn create(
             return Err(error.into());
         }
     };
+    let id = created.view.tenant.id.to_string();
     let mut response = accepted(&state, created.view);
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::from_static("/api/tenants/me"));
     if created.replayed {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     } else {
-        audit::done("tenant.create", account.id, "own");
+        audit::done("tenant.create", account.id, &id);
     }
     Ok(response)
 }
@@ -105,7 +106,11 @@ pub(super) async fn restart(
     NoFields: NoFields,
 ) -> Result<Response, Problem> {
     let view = state.tenancy().restart(caller.account.id).await?;
-    audit::done("tenant.restart", caller.account.id, "own");
+    audit::done(
+        "tenant.restart",
+        caller.account.id,
+        &view.tenant.id.to_string(),
+    );
     Ok(accepted(&state, view))
 }
 
@@ -116,7 +121,7 @@ async fn power(
     action: &'static str,
 ) -> Result<Response, Problem> {
     let view = state.tenancy().set_power(caller.account.id, power).await?;
-    audit::done(action, caller.account.id, "own");
+    audit::done(action, caller.account.id, &view.tenant.id.to_string());
     Ok(accepted(state, view))
 }
 

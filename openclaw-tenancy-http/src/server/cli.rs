@@ -51,6 +51,7 @@ pub(crate) enum Command {
     ///
     /// Log lines go to standard error. At SIGTERM it accepts nothing more, finishes what is under way and
     /// exits with 0; what was not finished goes on at the next start. A second signal ends it at once.
+    /// SIGHUP changes nothing and is noted: settings are read at the start only.
     #[command(verbatim_doc_comment)]
     Serve(Serve),
     /// Look whether everything is there that the server needs, and say what to do about what is not
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Token(Token),
     /// Give a local account a new random password, and print it
     Password(Password),
+    /// Make local accounts
+    Account(Account),
     /// Print the settings in effect, with secrets redacted and where each came from
     Config(Config),
 }
@@ -109,18 +112,9 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 /// `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Where the API and the pages listen, such as 127.0.0.1:3000 [server.listen]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<String>,
-    /// Where the edge listens, such as 127.0.0.1:8080 [edge.listen]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) edge_listen: Option<String>,
-    /// Where /metrics is, such as 127.0.0.1:9090 [metrics.listen]
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) metrics_listen: Option<String>,
-    /// The image of instances [image.reference]
-    #[arg(long, value_name = "REFERENCE")]
-    pub(crate) image: Option<String>,
+    /// What `doctor` looks at as well.
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// error, warn, info, debug or trace [log.level]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,
@@ -136,18 +130,52 @@ impl Serve {
     /// The flags that stand for settings.
     #[must_use]
     pub(crate) fn flags(&self) -> Vec<(&'static str, &'static str, String)> {
-        [
+        let logs = given([
+            ("--log-level", "log.level", &self.log_level),
+            ("--log-format", "log.format", &self.log_format),
+        ]);
+        self.common.flags().into_iter().chain(logs).collect()
+    }
+}
+
+/// Flags that stand for settings, of `serve` and of `doctor`: what is looked at has to be what is started.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Where the API and the pages listen, such as 127.0.0.1:3000 [server.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// Where the edge listens, such as 127.0.0.1:8080 [edge.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) edge_listen: Option<String>,
+    /// Where /metrics is, such as 127.0.0.1:9090 [metrics.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<String>,
+    /// The image of instances [image.reference]
+    #[arg(long, value_name = "REFERENCE")]
+    pub(crate) image: Option<String>,
+}
+
+impl Common {
+    /// The flags that stand for settings.
+    #[must_use]
+    pub(crate) fn flags(&self) -> Vec<(&'static str, &'static str, String)> {
+        given([
             ("--listen", "server.listen", &self.listen),
             ("--edge-listen", "edge.listen", &self.edge_listen),
             ("--metrics-listen", "metrics.listen", &self.metrics_listen),
             ("--image", "image.reference", &self.image),
-            ("--log-level", "log.level", &self.log_level),
-            ("--log-format", "log.format", &self.log_format),
-        ]
+        ])
+    }
+}
+
+/// The flags that were given.
+fn given<const N: usize>(
+    flags: [(&'static str, &'static str, &Option<String>); N],
+) -> Vec<(&'static str, &'static str, String)> {
+    flags
         .into_iter()
         .filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)))
         .collect()
-    }
 }
 
 /// `doctor`.
@@ -156,6 +184,9 @@ pub(crate) struct Doctor {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// What `serve` would be started with.
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// Where settings come from.
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -178,6 +209,47 @@ pub(crate) struct Password {
     /// The local account's name
     #[arg(value_name = "NAME", default_value = crate::identity::local::FIRST_ADMINISTRATOR)]
     pub(crate) username: String,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `account`.
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Account {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: AccountCommand,
+}
+
+/// The commands of `account`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Make a local account with a random password, and print the password once
+    ///
+    /// A server that runs knows the account at once. Whoever signs in by it may have the plans that
+    /// everybody may have, and more with --plan; a lost password is replaced by
+    /// `openclaw-tenancy password NAME`.
+    #[command(verbatim_doc_comment)]
+    Add(AddAccount),
+}
+
+/// `account add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddAccount {
+    /// Its name: 1 to 64 of a-z, 0-9, `.`, `_`, `-`, `+` and `@`
+    #[arg(value_name = "NAME")]
+    pub(crate) username: String,
+    /// It administers the deployment
+    #[arg(long)]
+    pub(crate) admin: bool,
+    /// The highest plan it may have; with --admin, the one of administrators unless given
+    #[arg(long, value_name = "PLAN")]
+    pub(crate) plan: Option<String>,
+    /// Where to write to its person; nothing is sent
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
     /// Where settings come from.
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -213,9 +285,12 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         insta::assert_snapshot!("help", command.render_long_help());
-        for name in ["serve", "doctor", "token", "password", "config"] {
+        for name in ["serve", "doctor", "token", "password", "account", "config"] {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.render_long_help());
         }
+        let account = command.find_subcommand_mut("account").unwrap();
+        let add = account.find_subcommand_mut("add").unwrap();
+        insta::assert_snapshot!("help_account_add", add.render_long_help());
     }
 }

@@ -12,11 +12,11 @@ use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::identity::{Identity, Subject};
 use secrecy::ExposeSecret as _;
 
-use super::cli::{Cli, Command, Settings};
+use super::cli::{AccountCommand, Cli, Command, Settings};
 use super::config::{self, ConfigError, EXAMPLE, Loaded, Sources};
 use super::doctor::{self, Outcome};
 use super::foundation::Foundation;
-use super::{identity, serve};
+use super::{accounts, identity, serve};
 use crate::identity::local::{ISSUER, LocalAccounts};
 
 /// The command line or the configuration cannot be used.
@@ -65,7 +65,7 @@ async fn run(cli: Cli, out: &mut (impl Write + Send)) -> anyhow::Result<ExitCode
             serve::serve(&loaded, out).await?;
         }
         Command::Doctor(doctor) => {
-            let loaded = load(&doctor.settings, &[])?;
+            let loaded = load(&doctor.settings, &doctor.common.flags())?;
             let report = doctor::examine(&loaded).await;
             if doctor.json {
                 writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
@@ -85,6 +85,12 @@ async fn run(cli: Cli, out: &mut (impl Write + Send)) -> anyhow::Result<ExitCode
             let loaded = load(&password.settings, &[])?;
             let new = new_password(&loaded, &password.username).await?;
             writeln!(out, "{new}")?;
+        }
+        Command::Account(account) => {
+            let AccountCommand::Add(add) = account.command;
+            let loaded = load(&add.settings, &[])?;
+            let password = accounts::add(&loaded, &add).await?;
+            writeln!(out, "{password}")?;
         }
         Command::Config(config) if config.example => write!(out, "{EXAMPLE}")?,
         Command::Config(config) => {
@@ -162,7 +168,7 @@ async fn new_password(loaded: &Loaded, username: &str) -> anyhow::Result<String>
 }
 
 /// The deployment, where there is one: a command that only reads must not make it.
-async fn existing(loaded: &Loaded) -> anyhow::Result<Foundation> {
+pub(super) async fn existing(loaded: &Loaded) -> anyhow::Result<Foundation> {
     if loaded.config.store.url.is_none() && !loaded.data_dir.exists() {
         bail!(
             "there is no data directory {}; start the server once with `openclaw-tenancy serve`, or name \

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! command line ─► config ─► foundation (database, keys) ─► assemble ─► serve
-//!                    └────► doctor, token, password, config
+//!                    └────► doctor, token, password, account, config
 //! ```
 
+mod accounts;
 mod assemble;
 mod cli;
 mod commands;

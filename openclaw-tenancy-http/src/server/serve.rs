@@ -16,7 +16,7 @@ use super::config::{Config, Loaded};
 use super::foundation::Foundation;
 use super::listen::Served;
 use super::metrics::{self, Census};
-use super::shutdown::{End, Tasks, asked_by_signal};
+use super::shutdown::{End, Tasks, asked_by_signal, noting_hangups};
 use super::{first_admin, listen, logging, survey};
 use crate::access::address::TrustedProxies;
 use crate::api;
@@ -42,6 +42,8 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     logging::init(&loaded.config.log).context("logging cannot be set up")?;
     greet(loaded);
     let asked = asked_by_signal().context("the system gives no signals")?;
+    // Aside from the tasks: it is to be noted in the start and in the end as well.
+    tokio::spawn(noting_hangups().context("the system gives no signals")?);
     // Ports first: of two servers by mistake, the second must not get as far as the database.
     let listeners = bind(&loaded.config).await?;
     let ports = Ports {

@@ -154,6 +154,26 @@ pub(crate) fn asked_by_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+/// Notes each SIGHUP in the log, for as long as it is polled, and goes on.
+///
+/// Its default is to end the process without a word, and it comes from an operator who expects the configuration to
+/// be read again, or from a terminal that is closed: neither means that everybody's instances should lose their edge.
+///
+/// # Errors
+/// When the system gives no signals.
+pub(crate) fn noting_hangups() -> std::io::Result<impl Future<Output = ()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            tracing::warn!(
+                signal = "SIGHUP",
+                "goes on as it is: the configuration is read at the start only; restart the server to apply a \
+                 change, end it by SIGTERM"
+            );
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use openclaw_tenancy::clock::SystemClock;

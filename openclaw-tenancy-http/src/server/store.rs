@@ -49,7 +49,7 @@ impl Database {
                     .map(|store| Self::Postgres(Arc::new(store)))
             }
         };
-        outcome.context("store.url: the database cannot be used")
+        outcome.with_context(|| unusable(url, section))
     }
 
     /// Makes the tables, or brings them up to date.
@@ -123,6 +123,20 @@ impl Database {
             Self::Sqlite(store, _) => store.close().await,
             Self::Postgres(store) => store.close().await,
         }
+    }
+}
+
+/// Which database it is that cannot be used, by what an operator has set, or has not.
+fn unusable(url: &Secret, section: &StoreSection) -> String {
+    match (sqlite_file(url), &section.url) {
+        (Some(path), None) => format!(
+            "the database {} in the data directory cannot be used",
+            path.display()
+        ),
+        (Some(path), Some(_)) => {
+            format!("store.url: the database {} cannot be used", path.display())
+        }
+        (None, _) => "store.url: the database cannot be used".to_owned(),
     }
 }
 

@@ -16,6 +16,7 @@ mod bad_input;
 mod bodies;
 mod edge_authorize;
 mod idempotency;
+mod log_levels;
 mod logs;
 mod page_reasons;
 mod pages;

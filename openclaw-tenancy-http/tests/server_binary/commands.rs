@@ -118,9 +118,9 @@ async fn the_printed_example_is_a_configuration() {
 async fn commands_for_an_existing_deployment_do_not_make_one() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("none");
-    for command in ["token", "password"] {
-        let output = run(&data, &[command], &[]).await;
-        assert_eq!(output.status.code(), Some(1), "{command}");
+    for command in [&["token"][..], &["password"], &["account", "add", "ann"]] {
+        let output = run(&data, command, &[]).await;
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
         assert!(
             text(&output.stderr).contains("openclaw-tenancy serve"),
             "{}",

@@ -5,9 +5,12 @@
     reason = "helpers of tests fail the test that calls them"
 )]
 
+mod accounts;
 mod commands;
 mod database;
+mod disk;
 mod life;
+mod operator;
 mod server;
 mod services;
 mod sign_out;

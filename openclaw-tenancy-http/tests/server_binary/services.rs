@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 /// A variable of the test environment, or `None` where it may be missing.
-fn given(service: &str, name: &str) -> Option<String> {
+pub(crate) fn given(service: &str, name: &str) -> Option<String> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty());
     let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
     let must = required
@@ -29,14 +29,14 @@ fn given(service: &str, name: &str) -> Option<String> {
     value
 }
 
-async fn token(data: &std::path::Path, environment: &[(&str, &str)]) -> String {
+pub(crate) async fn token(data: &std::path::Path, environment: &[(&str, &str)]) -> String {
     let output = run(data, &["token"], environment).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout).trim().to_owned()
 }
 
 /// Asks for the caller's instance until `wanted` says so of the answer.
-async fn until(
+pub(crate) async fn until(
     server: &Server,
     token: &str,
     wanted: impl Fn(u16, &Value) -> bool + Send + Sync,
@@ -205,7 +205,7 @@ async fn sigterm_in_the_middle_of_a_create_and_of_a_delete_loses_nothing() {
 }
 
 /// What the engine holds of a deployment, by its own command line.
-async fn of(engine: &str, kind: &str, deployment: &str) -> Vec<String> {
+pub(crate) async fn of(engine: &str, kind: &str, deployment: &str) -> Vec<String> {
     let filter = format!("label=io.openclaw-tenancy.deployment={deployment}");
     let args: &[&str] = match kind {
         "ps" => &["ps", "--all"],
@@ -215,7 +215,7 @@ async fn of(engine: &str, kind: &str, deployment: &str) -> Vec<String> {
     listed.lines().map(str::to_owned).collect()
 }
 
-async fn docker(engine: &str, args: &[&str]) -> String {
+pub(crate) async fn docker(engine: &str, args: &[&str]) -> String {
     let done = tokio::process::Command::new("docker")
         .args(["--host", engine])
         .args(args)

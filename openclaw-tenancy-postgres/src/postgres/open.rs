@@ -119,9 +119,7 @@ impl PostgresStore {
         migrator(MIGRATIONS)
             .run_direct(None, &mut connection, false)
             .await
-            .map_err(|error| OpenError::Migration {
-                source: error.into(),
-            })?;
+            .map_err(OpenError::migration)?;
         connection.close().await.map_err(OpenError::unavailable)
     }
 

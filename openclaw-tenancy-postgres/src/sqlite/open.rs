@@ -47,10 +47,7 @@ impl SqliteStore {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let path = path.as_ref();
-        make_private(path).map_err(|source| OpenError::Unavailable {
-            hint: ": the database file cannot be made; check that its directory exists and may be written",
-            source: source.into(),
-        })?;
+        make_private(path).map_err(OpenError::file)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -79,9 +76,7 @@ impl SqliteStore {
         migrator(MIGRATIONS)
             .run_direct(None, &mut *writer, false)
             .await
-            .map_err(|error| OpenError::Migration {
-                source: error.into(),
-            })
+            .map_err(OpenError::migration)
     }
 
     /// What [`migrate`](Self::migrate) would make now. Changes nothing.

@@ -158,6 +158,17 @@ async fn measure_swap(
     };
     match bounded(context, host, measuring).await {
         Ok(swap) => Some(swap),
+        Err(error @ BackendError::ImageMissing { .. }) => {
+            // Every instance would fail by it: that swap is not measured is the lesser part.
+            tracing::warn!(
+                host = %host.id,
+                image = image.reference,
+                error = %crate::error::chain(&error),
+                "the image of instances is missing: no instance can start on this host; pull it there \
+                 (`docker pull`), load it (`docker save` and `docker load`) or build it, or correct image.reference"
+            );
+            None
+        }
         Err(error) => {
             tracing::warn!(host = %host.id, error = %crate::error::chain(&error), "swap not measured");
             None

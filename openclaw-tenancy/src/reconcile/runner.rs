@@ -50,15 +50,15 @@ pub(crate) async fn run(
                 due = passes.select_next_some() => soonest = earlier(soonest, due),
             }
         };
-        let nap = match claimed {
-            Ok(claimed) => {
+        for claim in claimed.hosts {
+            passes.push(host_pass(Arc::clone(&context), claim));
+        }
+        let nap = match claimed.tenants {
+            Ok(tenants) => {
                 trouble = 0;
                 // A full claim means that more may be due.
-                let more = !claimed.tenants.is_empty() && claimed.tenants.len() == free;
-                for claim in claimed.hosts {
-                    passes.push(host_pass(Arc::clone(&context), claim));
-                }
-                for claim in claimed.tenants {
+                let more = !tenants.is_empty() && tenants.len() == free;
+                for claim in tenants {
                     let (context, stopping) = (Arc::clone(&context), Arc::clone(&stopping));
                     passes.push(tenant_pass(context, claim, claimed.asked_at, stopping));
                 }
@@ -97,31 +97,34 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
 /// What is due.
 struct Claimed {
     hosts: Vec<Claim<Host>>,
-    tenants: Vec<Claim<Tenant>>,
+    /// An error, also where the hosts could not be claimed.
+    tenants: Result<Vec<Claim<Tenant>>, StoreError>,
     /// Just before the tenants were asked for: their leases run at least from then on.
     asked_at: Timestamp,
 }
 
 /// Claims hosts, and at most `free` tenants.
-async fn claim(context: &Context, free: usize) -> Result<Claimed, StoreError> {
+///
+/// Hosts that were claimed are looked at even where the tenants cannot be: nobody else would before their lease ends.
+async fn claim(context: &Context, free: usize) -> Claimed {
     let request = |limit| ClaimRequest {
         worker: context.worker.clone(),
         limit,
         lease: context.pace.lease,
     };
-    let hosts = context.store.claim_hosts(request(HOSTS_AT_ONCE)).await?;
+    let hosts = context.store.claim_hosts(request(HOSTS_AT_ONCE)).await;
     let asked_at = context.clock.now();
     let limit = u32::try_from(free).unwrap_or(u32::MAX);
-    let tenants = if limit == 0 {
-        Vec::new()
-    } else {
-        context.store.claim_tenants(request(limit)).await?
+    let (hosts, tenants) = match hosts {
+        Ok(hosts) if limit == 0 => (hosts, Ok(Vec::new())),
+        Ok(hosts) => (hosts, context.store.claim_tenants(request(limit)).await),
+        Err(error) => (Vec::new(), Err(error)),
     };
-    Ok(Claimed {
+    Claimed {
         hosts,
         tenants,
         asked_at,
-    })
+    }
 }
 
 fn tenant_pass(

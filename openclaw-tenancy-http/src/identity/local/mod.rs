@@ -31,6 +31,9 @@ pub const FIRST_ADMINISTRATOR: &str = "admin";
 /// NIST SP 800-63B asks for 8 and advises more; nothing is asked about its characters.
 pub const MIN_PASSWORD_CHARS: usize = 12;
 
+/// What a name looks like.
+const NAME_RULE: &str = "a name is 1 to 64 of a-z, 0-9, `.`, `_`, `-`, `+` and `@`";
+
 /// The one answer to a wrong name and to a wrong password.
 const WRONG: IdentityError = IdentityError::Refused {
     reason: "the name or the password is wrong",
@@ -112,26 +115,43 @@ impl LocalAccounts {
         if known.is_some() {
             return Ok(None);
         }
-        // Rights first, password last: a start that dies in between is simply repeated by the next.
-        let id = AccountId::generate(&*self.clock, &*self.entropy);
-        let account = self
-            .store
-            .sign_in(identity(FIRST_ADMINISTRATOR), id, self.clock.now())
-            .await
-            .map_err(store_failed)?;
         let rights = Rights { admin: true, plan };
-        self.store
-            .set_account_rights(account.id, rights)
-            .await
-            .map_err(store_failed)?;
-        let password = self.random_password();
-        let written = self
-            .write(FIRST_ADMINISTRATOR, password.clone(), Replace::No)
-            .await?;
-        Ok(written.then_some(FirstAdministrator {
+        let password = self.make(identity(FIRST_ADMINISTRATOR), rights).await?;
+        Ok(password.map(|password| FirstAdministrator {
             username: FIRST_ADMINISTRATOR,
             password,
         }))
+    }
+
+    /// Makes an account with `rights`, and a random password that is returned this once.
+    ///
+    /// Servers that run on the same store know it at once. Repeating a call that did not get as far as the password
+    /// is safe.
+    ///
+    /// # Errors
+    /// [`IdentityError::Refused`] for a name that is not acceptable, or that has a password already;
+    /// [`IdentityError::Unavailable`] when the store does not answer.
+    pub async fn add(
+        &self,
+        username: &str,
+        email: Option<String>,
+        rights: Rights,
+    ) -> Result<SecretString, IdentityError> {
+        const TAKEN: IdentityError = IdentityError::Refused {
+            reason: "there is a local account of this name already; choose another name, or give it a new password \
+                     with `openclaw-tenancy password`",
+        };
+        let username = normal(username).ok_or(IdentityError::Refused { reason: NAME_RULE })?;
+        let known = self.store.password(&username).await.map_err(store_failed)?;
+        if known.is_some() {
+            return Err(TAKEN);
+        }
+        let identity = Identity {
+            email,
+            ..identity(&username)
+        };
+        let password = self.make(identity, rights).await?;
+        password.ok_or(TAKEN)
     }
 
     /// Gives `username` a password, making the account if need be. Returns whether it was written.
@@ -144,9 +164,7 @@ impl LocalAccounts {
         password: SecretString,
         replace: Replace,
     ) -> Result<bool, IdentityError> {
-        let username = normal(username).ok_or(IdentityError::Refused {
-            reason: "a name is 1 to 64 of a-z, 0-9, `.`, `_`, `-`, `+` and `@`",
-        })?;
+        let username = normal(username).ok_or(IdentityError::Refused { reason: NAME_RULE })?;
         let text = password.expose_secret();
         if text.chars().count() < MIN_PASSWORD_CHARS {
             return Err(IdentityError::Refused {
@@ -190,6 +208,29 @@ impl LocalAccounts {
         self.write(&username, password.clone(), Replace::Yes)
             .await?;
         Ok(password)
+    }
+
+    /// Makes the account, with a random password; `None` where somebody else made it meanwhile.
+    async fn make(
+        &self,
+        identity: Identity,
+        rights: Rights,
+    ) -> Result<Option<SecretString>, IdentityError> {
+        // Rights first, password last: what dies in between is simply repeated.
+        let username = identity.who.subject.clone();
+        let id = AccountId::generate(&*self.clock, &*self.entropy);
+        let account = self
+            .store
+            .sign_in(identity, id, self.clock.now())
+            .await
+            .map_err(store_failed)?;
+        self.store
+            .set_account_rights(account.id, rights)
+            .await
+            .map_err(store_failed)?;
+        let password = self.random_password();
+        let written = self.write(&username, password.clone(), Replace::No).await?;
+        Ok(written.then_some(password))
     }
 
     async fn write(

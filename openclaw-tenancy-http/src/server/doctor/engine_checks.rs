@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use openclaw_tenancy::clock::{Clock, Timestamp};
 
 use super::Check;
+use super::reach::reach_note;
 use super::room_checks::{capacity_check, image_check, swap_check};
 use crate::server::config::{HostSection, Loaded};
 use crate::server::keys::REMEMBERED;
@@ -61,6 +62,7 @@ async fn host_checks(
     let mut checks = vec![version_check(&subject, host, &version)];
     checks.push(limits_check(&subject, &info));
     checks.push(storage_check(&subject, &info));
+    checks.push(reach_note(&subject, config.reconcile.subnet_pool));
     checks.push(swap_check(&subject, host, config, &info));
     checks.extend(clock_check(&subject, &info, clock.now()));
     checks.extend(capacity_check(&subject, config, &info));

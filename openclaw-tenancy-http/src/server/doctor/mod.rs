@@ -3,6 +3,7 @@
 mod engine_checks;
 mod local;
 mod providers;
+mod reach;
 mod room_checks;
 mod store_checks;
 mod table;
@@ -16,6 +17,8 @@ use super::config::Loaded;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
+    /// Something to know that cannot be looked at from here.
+    Note,
     /// As it should be.
     Ok,
     /// It works, with something to know.
@@ -45,6 +48,16 @@ impl Check {
             outcome: Outcome::Ok,
             found: found.into(),
             fix: None,
+        }
+    }
+
+    fn note(subject: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        let (outcome, fix) = (Outcome::Note, Some(fix.into()));
+        Self {
+            subject: subject.into(),
+            outcome,
+            found: found.into(),
+            fix,
         }
     }
 

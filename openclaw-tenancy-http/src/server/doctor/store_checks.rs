@@ -38,6 +38,8 @@ pub(super) async fn examine(loaded: &Loaded) -> Vec<Check> {
         Ok(Err(error)) => {
             let fix = if may_pass(&error) {
                 RUNS
+            } else if loaded.config.store.url.is_none() {
+                "see that this user can write the data directory, or choose another with --data"
             } else {
                 "correct store.url"
             };

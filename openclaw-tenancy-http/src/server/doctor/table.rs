@@ -14,6 +14,7 @@ pub(super) fn render(report: &Report) -> String {
         .set_width(WIDTH);
     for check in &report.checks {
         let mark = match check.outcome {
+            Outcome::Note => "note",
             Outcome::Ok => "ok",
             Outcome::Warn => "WARN",
             Outcome::Fail => "FAIL",
@@ -32,9 +33,9 @@ pub(super) fn render(report: &Report) -> String {
             .count()
     };
     let (warnings, failures) = (count(Outcome::Warn), count(Outcome::Fail));
-    let total = report.checks.len();
+    let total = report.checks.len() - count(Outcome::Note);
     let verdict = match report.outcome {
-        Outcome::Ok => format!("All {total} checks passed."),
+        Outcome::Note | Outcome::Ok => format!("All {total} checks passed."),
         Outcome::Warn => {
             format!("Nothing keeps it from working; {warnings} of {total} checks warn.")
         }

@@ -2,6 +2,7 @@
 
 mod seal;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,7 +54,10 @@ pub(crate) enum KeyError {
     #[error("the server's own keys cannot be read from the database")]
     Store(#[from] StoreError),
     /// The key file cannot be used.
-    #[error("store.key_file = {path:?}: it cannot be used")]
+    #[error(
+        "store.key_file = {path:?}: it cannot be used; {}",
+        key_file_fix(source)
+    )]
     KeyFile {
         /// The file.
         path: PathBuf,
@@ -79,6 +83,18 @@ pub(crate) enum KeyError {
         /// Which.
         name: &'static str,
     },
+}
+
+/// What to do about a key file that cannot be read. A new one is the fix only where no keys were made yet.
+fn key_file_fix(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            "there is none: correct the path, restore the file from its backup, or, for a new deployment, make it \
+             with `openssl rand -out FILE 32`"
+        }
+        ErrorKind::PermissionDenied => "let the user that the server runs as read it",
+        _ => "it is a file of 32 to 65536 random bytes",
+    }
 }
 
 impl From<WeakSecret> for KeyError {

@@ -128,7 +128,7 @@ impl Transport {
         let answer = self.exchange(request, Allowance::Object).await?;
         if !answer.status().is_success() {
             return Err(WireError::Unfit(format!(
-                "it refuses a ping with {}",
+                "it refuses a ping with {}: is this a Docker Engine? Correct its address, or start the engine there",
                 answer.status()
             )));
         }
@@ -137,11 +137,14 @@ impl Transport {
             .get("api-version")
             .and_then(|v| v.to_str().ok()?.parse::<ApiVersion>().ok())
             .ok_or_else(|| {
-                WireError::Unfit("names no API version: is this a Docker Engine?".into())
+                WireError::Unfit(
+                    "names no API version: is this a Docker Engine? Correct its address, or start the engine there"
+                        .into(),
+                )
             })?;
         let spoken = offered.agree().ok_or_else(|| {
             WireError::Unfit(format!(
-                "speaks API {offered} at most; {} (Engine 20.10) is the oldest supported",
+                "speaks API {offered} at most; {} (Engine 20.10) is the oldest supported: update the engine",
                 ApiVersion::OLDEST
             ))
         })?;

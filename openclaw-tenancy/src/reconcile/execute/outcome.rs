@@ -59,6 +59,12 @@ impl Pass<'_> {
 
     /// Writes a failure with its backoff.
     pub(super) fn fail(&mut self, reason: FailureReason, message: String) -> After {
+        let told = message.clone();
+        self.fail_of(reason, message, &told)
+    }
+
+    /// As [`fail`](Self::fail); the operator is told `cause`, what the engine said, and the owner less.
+    fn fail_of(&mut self, reason: FailureReason, message: String, cause: &str) -> After {
         let now = self.context.clock.now();
         let before = self.tenant.observed.failure.as_ref();
         let attempts = before
@@ -66,6 +72,14 @@ impl Pass<'_> {
             .saturating_add(1);
         let since = before.map_or(now, |failure| failure.since);
         let wait = self.backoff(attempts);
+        tracing::warn!(
+            tenant = %self.tenant.id,
+            ?reason,
+            attempt = attempts,
+            retry_in_ms = wait.as_millis(),
+            error = cause,
+            "failed; tried again"
+        );
         self.tenant.observed.failure = Some(Failure {
             reason,
             message,
@@ -82,7 +96,8 @@ impl Pass<'_> {
             // It makes progress elsewhere, and has a deadline of its own there.
             BackendError::Pulling { .. } => return After::Rest(self.pace().watch * 4),
             BackendError::GhostSuspected { .. } => {
-                self.log(error);
+                let error = crate::error::chain(error);
+                tracing::warn!(tenant = %self.tenant.id, error, "step failed");
                 self.certainty(Certainty::GhostSuspected);
                 return After::Again;
             }
@@ -105,7 +120,6 @@ impl Pass<'_> {
             | BackendError::NeverStarts { .. }
             | BackendError::Engine { .. } => FailureReason::Engine,
         };
-        self.log(error);
         if self
             .tenant
             .observed
@@ -115,13 +129,8 @@ impl Pass<'_> {
         {
             self.event(EventKind::Failed, &error.to_string());
         }
-        self.fail(reason, error.to_string())
-    }
-
-    /// For the operator, with what the engine said; the owner is told less.
-    fn log(&self, error: &BackendError) {
-        let error = crate::error::chain(error);
-        tracing::warn!(tenant = %self.tenant.id, error, "step failed");
+        let cause = crate::error::chain(error);
+        self.fail_of(reason, error.to_string(), &cause)
     }
 
     pub(super) fn hold(&mut self, reason: HoldReason, message: String) {

@@ -166,6 +166,13 @@ impl Pass<'_> {
         if readiness == Readiness::Started {
             let now = self.context.clock.now();
             self.event(EventKind::Ready, "the instance is ready");
+            match &self.tenant.observed.failure {
+                Some(failure) => {
+                    let attempts = failure.attempts;
+                    tracing::info!(tenant = %self.tenant.id, attempts, "runs again");
+                }
+                None => tracing::info!(tenant = %self.tenant.id, "runs"),
+            }
             self.record(|record| record.ready_at = Some(now));
         }
         Ok(())

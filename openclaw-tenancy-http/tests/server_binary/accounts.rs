@@ -1,0 +1,116 @@
+//! `account`: local accounts, made beside a server that runs.
+
+use serde_json::json;
+
+use crate::server::{Server, client, send};
+use crate::support::{run, text};
+
+#[tokio::test]
+async fn an_account_made_beside_a_running_server_signs_in_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]).await;
+    let sign_in = async |name: &str, password: &str| {
+        let request = client()
+            .post(format!("{}/api/auth/token", server.api))
+            .json(&json!({ "username": name, "password": password }));
+        send(request).await
+    };
+    let add = async |args: &[&str]| {
+        let args = [&["account", "add"], args].concat();
+        let output = run(dir.path(), &args, &[]).await;
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+
+    let (code, password, stderr) = add(&["Ann", "--email", "ann@example.com"]).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(password.lines().count(), 1, "the password and nothing else");
+    let password = password.trim();
+    let (status, answer) = sign_in("ann", password).await;
+    assert_eq!(status, 200, "{answer}");
+    let token = answer["token"].as_str().unwrap().to_owned();
+    let (_, me) = server.get("/api/auth/me", &token).await;
+    assert_eq!(me["account"]["email"], "ann@example.com", "{me}");
+    assert_eq!(server.get("/api/hosts", &token).await.0, 403);
+    let pro = json!({ "plan": "pro" });
+    assert_eq!(
+        server.post("/api/tenants", &token, pro.clone()).await.0,
+        403
+    );
+
+    // A second one of this name would be a take-over.
+    let (code, stdout, stderr) = add(&["ann", "--admin"]).await;
+    assert_eq!((code, &*stdout), (Some(1), ""));
+    assert!(
+        stderr.contains("\"ann\"") && stderr.contains("already") && stderr.contains("password"),
+        "{stderr}"
+    );
+    assert_eq!(server.get("/api/hosts", &token).await.0, 403);
+    assert_eq!(
+        sign_in("ann", password).await.0,
+        200,
+        "it keeps its password"
+    );
+
+    let (code, password, stderr) = add(&["bob", "--admin"]).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    let (_, answer) = sign_in("bob", password.trim()).await;
+    let token = answer["token"].as_str().unwrap().to_owned();
+    assert_eq!(server.get("/api/hosts", &token).await.0, 200);
+
+    let (code, password, stderr) = add(&["eve", "--plan", "pro"]).await;
+    assert_eq!(code, Some(0), "{stderr}");
+    let (_, answer) = sign_in("eve", password.trim()).await;
+    let token = answer["token"].as_str().unwrap().to_owned();
+    let (status, answer) = server.post("/api/tenants", &token, pro).await;
+    assert_ne!(status, 403, "{answer}");
+    assert_eq!(server.get("/api/hosts", &token).await.0, 403);
+
+    let (code, log) = server.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_an_account_is_named_with_the_fix() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]).await;
+    assert_eq!(server.stop().await.0, Some(0));
+    let off = [
+        ("OPENCLAW_TENANCY__IDENTITY__LOCAL", "false"),
+        ("OPENCLAW_TENANCY__IDENTITY__OIDC__0__ID", "company"),
+        (
+            "OPENCLAW_TENANCY__IDENTITY__OIDC__0__ISSUER",
+            "https://127.0.0.1:1",
+        ),
+        ("OPENCLAW_TENANCY__IDENTITY__OIDC__0__CLIENT_ID", "tenancy"),
+        ("OPENCLAW_TENANCY__IDENTITY__OIDC__0__CLIENT_AUTH", "none"),
+    ];
+    for (args, environment, told) in [
+        (&["a b"][..], &[][..], ["\"a b\"", "1 to 64 of a-z"]),
+        (
+            &["ann", "--plan", "gold"],
+            &[],
+            ["--plan \"gold\"", "free, basic, pro, enterprise"],
+        ),
+        (
+            &["ann", "--email", "ann"],
+            &[],
+            ["--email \"ann\"", "ann@example.com"],
+        ),
+        (&["ann"], &off, ["\"ann\"", "identity.local = true"]),
+    ] {
+        let args = [&["account", "add"], args].concat();
+        let output = run(dir.path(), &args, environment).await;
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let stderr = text(&output.stderr);
+        for told in told {
+            assert!(stderr.contains(told), "{told}: {stderr}");
+        }
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+    let output = run(dir.path(), &["account", "add", "ann"], &[]).await;
+    assert!(output.status.success(), "none of them was made");
+}
