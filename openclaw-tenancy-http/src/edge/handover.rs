@@ -131,6 +131,18 @@ impl Inner {
         let session = self
             .put_session(&site, owner, ends.min(now.plus(SESSION_LASTS)), now)
             .await?;
+        if let Err(ended) = self
+            .console_session_ends(&hand_over.session, owner, now)
+            .await
+        {
+            // Signed out meanwhile: that may have ended what there was before this session was written.
+            let hash = SecretHash::of(session.expose_secret());
+            let taken = self
+                .access
+                .take_grant(GrantKind::InstanceSession, hash, now);
+            taken.await.map_err(unavailable)?;
+            return Err(ended);
+        }
         let cookie = cookies::set(cookies::INSTANCE, session.expose_secret(), None);
         let return_to = Url::parse(&site.origin)
             .map(|origin| return_path::from_query(query, "return_to", &origin, &[OWN_PATHS]))

@@ -1,12 +1,13 @@
 //! A15: a session is for one instance, and a hand-over works once, here, in the browser that asked for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use openclaw_tenancy::access::Grant;
+use openclaw_tenancy::access::{Grant, GrantKind};
 use openclaw_tenancy::clock::Timestamp;
 use openclaw_tenancy::id::Generation;
 
-use crate::support::{Answer, Instance, World, get};
+use crate::support::{Answer, Instance, Outage, World, get};
 
 #[tokio::test]
 async fn a15_a_cookie_of_one_instance_opens_no_other() {
@@ -230,4 +231,25 @@ async fn a15_a_session_ends_with_the_consoles() {
             == 401
     })
     .await;
+}
+
+/// A sign-out that is over before the session is written ends it all the same.
+#[tokio::test]
+async fn a15_a_hand_over_during_a_sign_out_gives_nothing() {
+    let signs_out = |access| Outage {
+        inner: access,
+        down: Arc::default(),
+        signs_out: true,
+    };
+    let world = World::with(|_| {}, |store, access| (store, Arc::new(signs_out(access)))).await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "alpha").await;
+    let (code, pre) = world.hand_over(&tenant, |_| {}).await;
+    let answer = world.redeem(&tenant, &code, &pre, "/").await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.cookie("__Host-oct-instance"), None);
+    let left = world
+        .access
+        .revoke_grants(GrantKind::InstanceSession, tenant.owner);
+    assert_eq!(left.await.unwrap(), 0);
 }

@@ -19,6 +19,7 @@ async fn f16_store_down_sessions_that_are_known_go_on() {
             let access = Outage {
                 inner: access,
                 down: Arc::clone(&down),
+                signs_out: false,
             };
             (
                 Arc::new(Faulty::new(store, faults.clone())),

@@ -13,11 +13,13 @@ use openclaw_tenancy::identity::Identity;
 use openclaw_tenancy::store::StoreError;
 use secrecy::SecretString;
 
-/// Answers "unavailable" while it is down.
+/// Answers "unavailable" while it is down. Or loses a race each time: whoever is given a session at an instance has
+/// just signed out.
 #[derive(Debug)]
 pub(crate) struct Outage {
     pub(crate) inner: Arc<dyn AccessStore>,
     pub(crate) down: Arc<AtomicBool>,
+    pub(crate) signs_out: bool,
 }
 
 impl Outage {
@@ -35,7 +37,15 @@ impl Outage {
 #[async_trait]
 impl AccessStore for Outage {
     async fn put_grant(&self, grant: Grant) -> Result<(), StoreError> {
-        self.up()?.put_grant(grant).await
+        let up = self.up()?;
+        if let (true, GrantKind::InstanceSession, Some(account)) =
+            (self.signs_out, grant.kind, grant.account)
+        {
+            for kind in [GrantKind::InstanceSession, GrantKind::Session] {
+                up.revoke_grants(kind, account).await?;
+            }
+        }
+        up.put_grant(grant).await
     }
     async fn grant(
         &self,
