@@ -10,24 +10,8 @@ use std::time::Duration;
 use crate::server::{Server, client, send};
 use crate::support::{PATIENCE, run, text};
 use serde_json::{Value, json};
+use test_support::services::given;
 use tokio::time::{sleep, timeout};
-
-/// A variable of the test environment, or `None` where it may be missing.
-fn given(service: &str, name: &str) -> Option<String> {
-    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-    let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
-    let must = required
-        .split(',')
-        .any(|part| part == service || part == "all");
-    assert!(
-        value.is_some() || !must,
-        "TENANCY_TEST_REQUIRE={required}, but {name} is not set"
-    );
-    if value.is_none() {
-        eprintln!("skipped: {name} is not set");
-    }
-    value
-}
 
 async fn token(data: &std::path::Path, environment: &[(&str, &str)]) -> String {
     let output = run(data, &["token"], environment).await;

@@ -27,6 +27,7 @@ impl Services {
     pub(super) fn start() -> Result<Self> {
         let engine = engine::ensure()?;
         let image = image::ensure(&engine)?;
+        let stand_in_program = stand_in::build()?;
         let stand_in = stand_in::ensure_image(&engine)?;
         let swap = Swap::ensure()?;
         let postgres = Postgres::start()?;
@@ -37,7 +38,7 @@ impl Services {
                 ("chromedriver", "chromium-driver"),
                 ("nginx", "nginx"),
             ],
-            "Testing in a browser and behind nginx",
+            "Testing in a browser and measuring beside nginx",
         )?;
         let pictures = platform::target_dir().join("pictures");
         std::fs::create_dir_all(&pictures)
@@ -55,6 +56,10 @@ impl Services {
             ("TENANCY_TEST_IMAGE", image),
             ("TENANCY_TEST_STAND_IN_IMAGE", stand_in),
             (
+                "TENANCY_TEST_STAND_IN",
+                stand_in_program.to_string_lossy().into_owned(),
+            ),
+            (
                 "TENANCY_TEST_OIDC_PROVIDER_DIR",
                 node.folder.to_string_lossy().into_owned(),
             ),
@@ -64,7 +69,6 @@ impl Services {
             ),
             ("TENANCY_TEST_CHROMIUM", program("chromium")?),
             ("TENANCY_TEST_CHROMEDRIVER", program("chromedriver")?),
-            ("TENANCY_TEST_NGINX", program("nginx")?),
             (
                 "TENANCY_TEST_PICTURES",
                 pictures.to_string_lossy().into_owned(),
