@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openclaw_tenancy::access::SecretHash;
 use openclaw_tenancy::clock::{Clock, ManualClock, SeededEntropy};
 use openclaw_tenancy::id::AccountId;
