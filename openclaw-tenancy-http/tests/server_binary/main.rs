@@ -5,9 +5,12 @@
     reason = "helpers of tests fail the test that calls them"
 )]
 
+mod canaries;
 mod commands;
 mod database;
+mod instances;
 mod life;
+mod postgres_killed;
 mod server;
 mod services;
 mod support;
