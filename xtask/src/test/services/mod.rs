@@ -1,5 +1,6 @@
 //! What the tests talk to. Whatever cannot be had is a failure here, never a skipped test later.
 
+mod font;
 mod node;
 mod postgres;
 mod swap;
@@ -40,6 +41,7 @@ impl Services {
             ],
             "Testing in a browser and measuring beside nginx",
         )?;
+        font::ensure()?;
         let pictures = platform::target_dir().join("pictures");
         std::fs::create_dir_all(&pictures)
             .with_context(|| format!("cannot make the folder {}", pictures.display()))?;
