@@ -75,8 +75,8 @@ pub(crate) fn ensure_image(engine: &Engine) -> Result<String> {
     Ok(name)
 }
 
-/// Builds the program, and answers where it is.
-fn build() -> Result<PathBuf> {
+/// Builds the program, which runs on any machine of this kind, and answers where it is.
+pub(crate) fn build() -> Result<PathBuf> {
     // With an explicit target: `crt-static` would otherwise apply to build scripts and macros.
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     run::logged(

@@ -4,3 +4,4 @@ pub mod engine;
 pub mod postgres;
 pub mod provider;
 pub mod proxy;
+pub mod services;

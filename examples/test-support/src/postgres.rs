@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::services::is_required;
+
 /// A server process with a data directory of its own, on a loopback port of its own.
 #[derive(Debug)]
 pub struct Server {
@@ -35,7 +37,10 @@ impl Server {
     #[must_use]
     pub fn prepare() -> Option<Self> {
         let Some(programs) = programs() else {
-            assert!(!is_required(), "PostgreSQL's initdb must be installed");
+            assert!(
+                !is_required("postgres"),
+                "PostgreSQL's initdb must be installed"
+            );
             eprintln!("skipped: PostgreSQL's initdb is not installed");
             return None;
         };
@@ -159,14 +164,6 @@ impl Deadline {
         assert!(Instant::now() < self.0, "in time: {condition}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Whether `TENANCY_TEST_REQUIRE` names PostgreSQL, or everything.
-fn is_required() -> bool {
-    let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
-    required
-        .split(',')
-        .any(|part| part == "postgres" || part == "all")
 }
 
 fn is_root() -> bool {

@@ -10,7 +10,7 @@ use openclaw_tenancy::store::StoreError;
 use secrecy::SecretString;
 
 use super::session::{NewSession, Session, SessionUse, Sessions};
-use crate::identity::jwt::{JwtError, OwnTokens, TokenGrant, TokenKind};
+use crate::identity::jwt::{JwtError, OwnTokens, TokenGrant};
 
 /// A bearer just made.
 #[derive(Debug, Clone)]
@@ -68,13 +68,13 @@ pub enum IssueError {
 }
 
 impl ApiTokens {
-    /// Bearers signed with `keys` that hold for `lifetime`, at most [`TokenKind::longest`].
+    /// Bearers signed with `keys` that hold for `lifetime`, at most [`OwnTokens::LONGEST`].
     #[must_use]
     pub fn new(keys: Arc<OwnTokens>, sessions: Sessions, lifetime: Duration) -> Self {
         Self {
             keys,
             sessions,
-            lifetime: lifetime.min(TokenKind::Api.longest()),
+            lifetime: lifetime.min(OwnTokens::LONGEST),
         }
     }
 
@@ -109,12 +109,11 @@ impl ApiTokens {
         let grant = TokenGrant {
             account,
             session: session.hash,
-            bound_to: None,
             lifetime: session.lifetime,
         };
         let token = self
             .keys
-            .issue(TokenKind::Api, &grant)
+            .issue(&grant)
             .map_err(|error| IssueError::Sign(error.into()))?;
         Ok(ApiToken {
             token,
@@ -127,7 +126,7 @@ impl ApiTokens {
     /// # Errors
     /// [`ApiTokenError`].
     pub async fn verify(&self, token: &SecretString) -> Result<Session, ApiTokenError> {
-        let claims = self.keys.verify(TokenKind::Api, token, None)?;
+        let claims = self.keys.verify(token)?;
         self.sessions
             .find(claims.session, SessionUse::Token)
             .await?

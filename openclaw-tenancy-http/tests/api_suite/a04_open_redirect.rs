@@ -1,7 +1,9 @@
 //! A4: after sign-in a browser is sent to a path of ours, and nowhere else.
 
 use http::{Method, header};
+use openclaw_tenancy::clock::Clock as _;
 
+use crate::sign_in::{CALLBACK, call_back, to_provider_and_back, with_provider};
 use crate::support::{Answer, App, ORIGIN, PASSWORD, request};
 
 /// What browsers read as another host, or as more than one thing.
@@ -142,4 +144,44 @@ async fn a04_open_redirect_of_the_hand_over_stays_at_the_instance() {
             "{return_to:?}: {location}"
         );
     }
+}
+
+#[tokio::test]
+async fn a04_open_redirect_of_the_way_through_a_provider_ends_at_home() {
+    let (app, provider) = with_provider().await;
+    for return_to in HOSTILE {
+        // An address may sign in so often.
+        app.clock.advance(std::time::Duration::from_secs(60));
+        provider.set_time(app.clock.now().as_seconds());
+        let (query, cookie) = to_provider_and_back(&app, &provider, &encode(return_to)).await;
+        assert!(
+            !query.contains("evil"),
+            "{return_to:?} is nothing to the provider: {query}"
+        );
+        let answer = call_back(&app, CALLBACK, &query, &cookie).await;
+        assert_eq!(answer.status, 303, "{return_to:?}: {}", answer.body);
+        assert_eq!(answer.header("location"), "/", "{return_to:?}");
+    }
+    // Not even with the path of a good one and another beside it.
+    for query in [
+        "return_to=/x&return_to=//evil.example",
+        "return_to=/x&return_to=/x",
+    ] {
+        app.clock.advance(std::time::Duration::from_secs(60));
+        provider.set_time(app.clock.now().as_seconds());
+        let path = format!("/api/auth/login?provider=idp&{query}");
+        let begun = app.get(&path).await;
+        assert_eq!(begun.status, 303, "{query}: {}", begun.body);
+        let cookie = format!(
+            "__Host-oct-login={}",
+            begun.cookie("__Host-oct-login").unwrap()
+        );
+        let query = provider.authorize(begun.header("location")).await;
+        let answer = call_back(&app, CALLBACK, &query, &cookie).await;
+        assert_eq!(answer.header("location"), "/");
+    }
+    let good = "/?lang=en#plans";
+    let (query, cookie) = to_provider_and_back(&app, &provider, &encode(good)).await;
+    let answer = call_back(&app, CALLBACK, &query, &cookie).await;
+    assert_eq!(answer.header("location"), good);
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Method, header};
 use openclaw_tenancy::access::{Rights, SecretHash};
 use openclaw_tenancy_http::access::session::SessionUse;
 use openclaw_tenancy_http::api::{Access, routes};
-use openclaw_tenancy_http::identity::jwt::{OwnTokens, TokenGrant, TokenKind, TokenSecret};
+use openclaw_tenancy_http::identity::jwt::{OwnTokens, TokenGrant, TokenSecret};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
 
 use crate::support::{Answer, App, ORIGIN, SECRET, request};
 
@@ -29,7 +32,6 @@ async fn session(app: &App, used_by: SessionUse) -> (TokenGrant, SecretString) {
     let grant = TokenGrant {
         account: ada.id,
         session: session.hash,
-        bound_to: None,
         lifetime: Duration::from_secs(60),
     };
     (grant, session.secret)
@@ -40,40 +42,106 @@ async fn as_bearer(app: &App, method: Method, path: &str, token: &str) -> Answer
     app.send(request.body(String::new().into()).unwrap()).await
 }
 
+/// A token of ours with another `typ`, other claims or both, signed with our own secret.
+fn forged(token: &SecretString, typ: Option<&str>, claims: &[(&str, &str)]) -> String {
+    use hmac::Mac as _;
+
+    let mut parts = token
+        .expose_secret()
+        .split('.')
+        .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap());
+    let (mut header, mut payload): (Value, Value) = (parts.next().unwrap(), parts.next().unwrap());
+    match typ {
+        Some(typ) => header["typ"] = json!(typ),
+        None => drop(header.as_object_mut().unwrap().remove("typ")),
+    }
+    for (name, value) in claims {
+        payload[*name] = json!(value);
+    }
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let text = format!("{}.{}", encode(&header), encode(&payload));
+    let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    format!("{text}.{signature}")
+}
+
+/// Every kind of token that A9 names, and each half of one, at every route that takes a bearer.
 #[tokio::test]
 async fn a09_token_confusion_kinds_by_endpoints() {
+    const OURS: &str = "openclaw-api+jwt";
+    const KINDS: &[(Option<&str>, &[(&str, &str)])] = &[
+        (
+            Some("openclaw-edge+jwt"),
+            &[("aud", "urn:openclaw-tenancy:edge")],
+        ),
+        (
+            Some("openclaw-instance+jwt"),
+            &[("aud", "urn:openclaw-tenancy:instance")],
+        ),
+        (
+            Some("openclaw-sandbox+jwt"),
+            &[("aud", "urn:openclaw-tenancy:sandbox")],
+        ),
+        (
+            Some("openclaw-handover+jwt"),
+            &[("aud", "urn:openclaw-tenancy:handover")],
+        ),
+        (
+            Some("openclaw-refresh+jwt"),
+            &[("aud", "urn:openclaw-tenancy:refresh")],
+        ),
+        (Some("JWT"), &[("nonce", "n")]),
+        (Some("at+jwt"), &[]),
+        (Some("logout+jwt"), &[]),
+        (None, &[]),
+        (Some(OURS), &[("aud", "urn:openclaw-tenancy:refresh")]),
+        (Some(OURS), &[("aud", "tenancy")]),
+        (Some(OURS), &[("iss", "https://id.example")]),
+    ];
     let app = App::new().await;
-    let (grant, _) = session(&app, SessionUse::Token).await;
     let keys = own(&app, SECRET, ORIGIN);
-    let mut tried = 0;
+    let mut tried = Vec::new();
     for route in routes() {
         if matches!(route.access, Access::Public | Access::Browser) {
             continue;
         }
         let path = route.path.replace("{id}", "x");
-        for kind in TokenKind::ALL {
-            tried += 1;
-            let token = keys.issue(kind, &grant).unwrap();
-            let answer = as_bearer(&app, route.method.clone(), &path, token.expose_secret()).await;
+        // Of its own for each route: one of them ends it.
+        let (grant, _) = session(&app, SessionUse::Token).await;
+        let token = keys.issue(&grant).unwrap();
+        for (typ, claims) in KINDS {
             app.clock.advance(Duration::from_secs(1));
-            if kind == TokenKind::Api {
-                assert_ne!(
-                    answer.status, 401,
-                    "{} {path}: {}",
-                    route.method, answer.body
-                );
-            } else {
-                let problem = answer.problem(401, "bearer-refused");
-                assert_eq!(problem["field"], "Authorization");
-                assert!(answer.header("www-authenticate").contains("invalid_token"));
-            }
-            // A sign-out has ended the session.
-            if path == "/api/auth/logout" && kind == TokenKind::Api {
-                let (fresh, _) = session(&app, SessionUse::Token).await;
-                assert_ne!(fresh.session, grant.session);
-                return assert!(tried > 10, "the rest is tried in the next test");
-            }
+            let other = forged(&token, *typ, claims);
+            let answer = as_bearer(&app, route.method.clone(), &path, &other).await;
+            let problem = answer.problem(401, "bearer-refused");
+            assert_eq!(problem["field"], "Authorization");
+            assert!(answer.header("www-authenticate").contains("invalid_token"));
         }
+        // What was changed is why: the same token unchanged is one.
+        for good in [token.expose_secret(), &*forged(&token, Some(OURS), &[])] {
+            let (method, me) = (Method::GET, "/api/auth/me");
+            assert_eq!(
+                as_bearer(&app, method, me, good).await.status,
+                200,
+                "{path}"
+            );
+        }
+        let answer = as_bearer(&app, route.method.clone(), &path, token.expose_secret()).await;
+        assert_ne!(
+            answer.status, 401,
+            "{} {path}: {}",
+            route.method, answer.body
+        );
+        tried.push(format!("{} {path}", route.method));
+    }
+    for path in [
+        "POST /api/auth/logout",
+        "POST /api/tenants",
+        "GET /api/tenants/me",
+        "DELETE /api/tenants/x",
+    ] {
+        assert!(tried.iter().any(|tried| tried == path), "{path}: {tried:?}");
     }
 }
 
@@ -92,21 +160,15 @@ async fn a09_token_confusion_by_key_issuer_session_and_binding() {
         account: app.account("bob").await.id,
         ..grant.clone()
     };
-    let bound = TokenGrant {
-        bound_to: Some("x".to_owned()),
-        ..grant.clone()
-    };
-    let api = TokenKind::Api;
     for (what, token) in [
-        ("another key", own(&app, other, ORIGIN).issue(api, &grant)),
+        ("another key", own(&app, other, ORIGIN).issue(&grant)),
         (
             "another issuer",
-            own(&app, SECRET, "http://localhost:3001").issue(api, &grant),
+            own(&app, SECRET, "http://localhost:3001").issue(&grant),
         ),
-        ("a browser's session", ours.issue(api, &of_browser)),
-        ("an unknown session", ours.issue(api, &unknown)),
-        ("somebody else's session", ours.issue(api, &somebody)),
-        ("bound to something", ours.issue(api, &bound)),
+        ("a browser's session", ours.issue(&of_browser)),
+        ("an unknown session", ours.issue(&unknown)),
+        ("somebody else's session", ours.issue(&somebody)),
     ] {
         let answer = as_bearer(
             &app,
@@ -118,7 +180,7 @@ async fn a09_token_confusion_by_key_issuer_session_and_binding() {
         answer.problem(401, "bearer-refused");
         assert!(!answer.body.contains("ada"), "{what}");
     }
-    let good = ours.issue(api, &grant).unwrap();
+    let good = ours.issue(&grant).unwrap();
     assert_eq!(
         as_bearer(&app, Method::GET, "/api/auth/me", good.expose_secret())
             .await

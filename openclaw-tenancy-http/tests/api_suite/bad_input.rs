@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::{Method, header};
 use openclaw_tenancy::access::AccessStore as _;
 use openclaw_tenancy::clock::{Clock as _, Timestamp};
-use openclaw_tenancy_http::identity::jwt::TokenKind;
 use serde_json::{Value, json};
 
 use crate::sign_in::with_provider;
@@ -117,7 +116,6 @@ async fn bad_tokens_are_named_and_nothing_is_written() {
             base64url(&mac.finalize().into_bytes())
         )
     };
-    let own = TokenKind::Refresh.typ();
     let cases = [
         ("malformed", "not.a.jwt".to_owned()),
         ("one part", "x".to_owned()),
@@ -140,7 +138,10 @@ async fn bad_tokens_are_named_and_nothing_is_written() {
             "another payload",
             format!("{header}.{}.{signature}", part(json!({"sub": "root"}))),
         ),
-        ("a type of ours", key.token(&json!({"typ": own}), &good)),
+        (
+            "a type of ours",
+            key.token(&json!({"typ": "openclaw-api+jwt"}), &good),
+        ),
         (
             "crit",
             key.token(&json!({"typ": "at+jwt", "crit": ["x"], "x": 1}), &good),

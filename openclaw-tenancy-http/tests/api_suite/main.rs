@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod a04_open_redirect;
+mod a06_bad_id_token;
 mod a09_token_confusion;
 mod a10_cookies_and_csrf;
 mod a11_idor;

@@ -120,7 +120,7 @@ pub(crate) async fn me(app: &App, session: &str) -> Answer {
 }
 
 /// How many sessions there are, whatever the API says. Ends them all.
-async fn sessions(app: &App) -> u64 {
+pub(crate) async fn sessions(app: &App) -> u64 {
     app.access
         .sweep_grants(Timestamp::from_millis(i64::MAX), u32::MAX)
         .await

@@ -183,10 +183,11 @@ async fn a20_cross_site_websocket_suspend_delete_and_remaking_close_what_is_open
 async fn a20_cross_site_websocket_event_streams_end_too() {
     let world = World::new().await;
     let (one, two) = (world.ready("alpha", 0).await, world.ready("beta", 1).await);
-    let _one = Instance::stream(one.ip()).await;
-    let _two = Instance::stream(two.ip()).await;
+    let three = world.ready("gamma", 2).await;
+    let mut instances = Vec::new();
     let mut streams = Vec::new();
-    for tenant in [&one, &two] {
+    for tenant in [&one, &two, &three] {
+        instances.push(Instance::stream(tenant.ip()).await);
         let cookie = world.sign_in(tenant).await;
         let mut stream = Connection::open(world.address).await;
         stream
@@ -200,10 +201,11 @@ async fn a20_cross_site_websocket_event_streams_end_too() {
     }
     world.sign_out(one.owner).await;
     world.power(&two, Power::Suspended).await;
+    world.power(&three, Power::Deleted).await;
     let ended = streams
         .iter_mut()
         .map(|stream| stream.ends_within(Duration::from_secs(5)));
-    assert_eq!(futures::future::join_all(ended).await, [true; 2]);
+    assert_eq!(futures::future::join_all(ended).await, [true; 3]);
 }
 
 /// What the edge remembers of a session does not outlast a sign-out that it is told of; another's stays.

@@ -1,7 +1,7 @@
 //! The edge before the stand-in of `OpenClaw`: identity by trusted proxy, with no token and no pairing.
 //!
-//! Runs where `TENANCY_TEST_STAND_IN` names the stand-in's binary; `TENANCY_TEST_REQUIRE=stand-in` makes its absence a
-//! failure.
+//! Runs where `TENANCY_TEST_STAND_IN` names the stand-in's binary; its absence is a failure where
+//! `TENANCY_TEST_REQUIRE` names `stand-in` or `all`.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use openclaw_tenancy::instance::{PROXY_HEADER, USER_HEADER, user_name};
 use openclaw_tenancy::probe::{InstanceProbe as _, Readiness};
 use openclaw_tenancy::routes::Upstream;
 use openclaw_tenancy_http::edge::HttpProbe;
+use test_support::services::given;
 
 use crate::support::{Connection, Tenant, World, eventually, get};
 
@@ -65,13 +66,7 @@ fn start(binary: &str, tenant: &Tenant) -> StandIn {
 
 #[tokio::test]
 async fn the_stand_in_believes_the_edge_and_its_page_connects() {
-    let Ok(binary) = std::env::var("TENANCY_TEST_STAND_IN") else {
-        let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|name| name == "stand-in"),
-            "TENANCY_TEST_STAND_IN is not set"
-        );
-        println!("skipped: TENANCY_TEST_STAND_IN does not name the stand-in's binary");
+    let Some(binary) = given("stand-in", "TENANCY_TEST_STAND_IN") else {
         return;
     };
     let world = World::new().await;

@@ -256,18 +256,21 @@ async fn a32_timing_an_unknown_name_takes_as_long() {
         .unwrap();
     let names = ["ann", "bob", "no such name!"];
     let mut quickest = [Duration::MAX; 3];
-    for _ in 0..15 {
+    for round in 1..=60 {
         for (name, quickest) in names.iter().zip(&mut quickest) {
             *quickest = time(&accounts, name).await.min(*quickest);
         }
-    }
-    let [known, unknown, impossible] = quickest.map(|time| time.as_secs_f64() * 1e3);
-    println!("known {known:.1} ms, unknown {unknown:.1} ms, impossible {impossible:.1} ms");
-    for other in [unknown, impossible] {
-        assert!(
-            (0.2..5.0).contains(&(other / known)),
-            "{other} ms beside {known} ms"
-        );
+        let [known, unknown, impossible] = quickest.map(|time| time.as_secs_f64() * 1e3);
+        let alike = [unknown, impossible]
+            .into_iter()
+            .all(|other| (0.2..5.0).contains(&(other / known)));
+        // A busy machine needs more attempts until each was left in peace once; what is left out never takes as long.
+        if round >= 15 && (alike || round == 60) {
+            println!(
+                "known {known:.1} ms, unknown {unknown:.1} ms, impossible {impossible:.1} ms in {round} rounds"
+            );
+            return assert!(alike, "{quickest:?}");
+        }
     }
 }
 

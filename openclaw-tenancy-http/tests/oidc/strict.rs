@@ -28,7 +28,6 @@ fn relying_party(issuer: &str, credential: ClientCredential) -> OidcProvider {
 #[tokio::test]
 async fn a_strict_provider_signs_people_in() {
     let Some(folder) = strict::folder() else {
-        println!("skipped: {} is not set", strict::DIR_VARIABLE);
         return;
     };
     let provider = StrictProvider::start(&folder, REDIRECT_URI).await;
@@ -63,7 +62,6 @@ async fn a_strict_provider_signs_people_in() {
 #[tokio::test]
 async fn a_strict_provider_refuses_a_wrong_client_secret() {
     let Some(folder) = strict::folder() else {
-        println!("skipped: {} is not set", strict::DIR_VARIABLE);
         return;
     };
     let provider = StrictProvider::start(&folder, REDIRECT_URI).await;

@@ -6,11 +6,14 @@
 )]
 
 mod accounts;
+mod canaries;
 mod commands;
 mod database;
 mod disk;
+mod instances;
 mod life;
 mod operator;
+mod postgres_killed;
 mod server;
 mod services;
 mod sign_out;

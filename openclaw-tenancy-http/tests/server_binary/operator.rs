@@ -1,10 +1,11 @@
 //! What somebody on call sees: signals, health, and log lines that name the fix.
 
 use serde_json::{Value, json};
+use test_support::services::given;
 use tokio::time::timeout;
 
 use crate::server::{NOWHERE, Server, client, send};
-use crate::services::{docker, given, of, token, until};
+use crate::services::{docker, of, token, until};
 use crate::support::{PATIENCE, command, run, text};
 
 #[tokio::test]

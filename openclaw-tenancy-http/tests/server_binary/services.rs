@@ -10,24 +10,8 @@ use std::time::Duration;
 use crate::server::{Server, client, send};
 use crate::support::{PATIENCE, run, text};
 use serde_json::{Value, json};
+use test_support::services::given;
 use tokio::time::{sleep, timeout};
-
-/// A variable of the test environment, or `None` where it may be missing.
-pub(crate) fn given(service: &str, name: &str) -> Option<String> {
-    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-    let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
-    let must = required
-        .split(',')
-        .any(|part| part == service || part == "all");
-    assert!(
-        value.is_some() || !must,
-        "TENANCY_TEST_REQUIRE={required}, but {name} is not set"
-    );
-    if value.is_none() {
-        eprintln!("skipped: {name} is not set");
-    }
-    value
-}
 
 pub(crate) async fn token(data: &std::path::Path, environment: &[(&str, &str)]) -> String {
     let output = run(data, &["token"], environment).await;
@@ -89,7 +73,14 @@ async fn two_servers_share_one_postgresql() {
     url.set_path(&name);
 
     let dir = tempfile::tempdir().unwrap();
-    let environment = [("DATABASE_URL", url.as_str())];
+    let environment = [
+        ("DATABASE_URL", url.as_str()),
+        // Both answer for one edge, as replicas do.
+        (
+            "OPENCLAW_TENANCY__EDGE__URL_FORMAT",
+            "http://{slug}.localhost:8080",
+        ),
+    ];
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     // Together, so that one of them makes the tables, the keys and the administrator.
     let (first, second) = tokio::join!(
@@ -111,8 +102,7 @@ async fn two_servers_share_one_postgresql() {
             "a session holds on every replica"
         );
     }
-    let (status, made) = first.post("/api/tenants", &token, json!({})).await;
-    assert_eq!(status, 202, "{made}");
+    let made = f26_one_key_on_both([&first, &second], &token).await;
     let (status, found) = second.get("/api/tenants/me", &token).await;
     assert_eq!((status, &found["id"]), (200, &made["id"]));
     for server in [first, second] {
@@ -124,6 +114,48 @@ async fn two_servers_share_one_postgresql() {
         );
     }
     sql(&admin, &format!("DROP DATABASE {name}")).await;
+}
+
+/// F26: one key, 32 at once over both servers: one effect, 32 equal answers.
+async fn f26_one_key_on_both(servers: [&Server; 2], token: &str) -> Value {
+    let create = |server: &Server| {
+        let request = client()
+            .post(format!("{}/api/tenants", server.api))
+            .bearer_auth(token)
+            .header("Idempotency-Key", "one-for-both")
+            .json(&json!({ "plan": "free", "name": "ada-lab" }));
+        async move {
+            let answer = request.send().await.unwrap();
+            let status = answer.status().as_u16();
+            let replayed = answer.headers().contains_key("idempotency-replayed");
+            (status, replayed, answer.text().await.unwrap())
+        }
+    };
+    let race = (0..32).map(|number| create(servers[number % 2]));
+    let answers = futures::future::join_all(race).await;
+    // What has become of it since may have moved on between two answers; all else is the same.
+    let made_of = |body: &str| {
+        let mut tenant: Value = serde_json::from_str(body).unwrap();
+        for now in ["phase", "status"] {
+            assert!(
+                tenant.as_object_mut().unwrap().remove(now).is_some(),
+                "{body}"
+            );
+        }
+        tenant
+    };
+    let (_, _, first) = &answers[0];
+    for (status, _, body) in &answers {
+        assert_eq!((*status, made_of(body)), (202, made_of(first)), "{body}");
+    }
+    let made = answers.iter().filter(|(_, replayed, _)| !replayed);
+    assert_eq!(made.count(), 1, "one of them made it");
+    for server in servers {
+        let (status, all) = server.get("/api/tenants", token).await;
+        assert_eq!(status, 200, "{all}");
+        assert_eq!(all["tenants"].as_array().map(Vec::len), Some(1), "{all}");
+    }
+    serde_json::from_str(first).unwrap()
 }
 
 #[tokio::test]

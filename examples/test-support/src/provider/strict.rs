@@ -14,6 +14,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use url::{Url, form_urlencoded};
 
+use crate::services;
+
 /// Names the folder whose `node_modules` holds `oidc-provider`.
 pub const DIR_VARIABLE: &str = "TENANCY_TEST_OIDC_PROVIDER_DIR";
 
@@ -32,16 +34,10 @@ const MAX_STEPS: usize = 12;
 /// The folder that [`DIR_VARIABLE`] names; `None` where it is not set.
 ///
 /// # Panics
-/// When it is not set although `TENANCY_TEST_REQUIRE` lists `oidc-provider`: nothing is skipped silently in CI.
+/// When it is not set although `TENANCY_TEST_REQUIRE` lists `oidc-provider` or `all`.
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os(DIR_VARIABLE).map(PathBuf::from);
-    let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
-    assert!(
-        folder.is_some() || !required.split(',').any(|name| name == "oidc-provider"),
-        "TENANCY_TEST_REQUIRE lists oidc-provider, but {DIR_VARIABLE} is not set",
-    );
-    folder
+    services::given("oidc-provider", DIR_VARIABLE).map(PathBuf::from)
 }
 
 /// A running strict provider; it ends when dropped.

@@ -58,7 +58,6 @@ const PHRASES: &[(&str, &str)] = &[
         "an ID token is not a bearer token",
         "ID 令牌不能用作访问令牌",
     ),
-    ("the token is bound to something else", "令牌绑定于其他对象"),
     ("the token was revoked", "令牌已被撤销"),
     (
         "the Authorization header is not one bearer token",
@@ -211,7 +210,6 @@ mod tests {
             JwtError::Nonce,
             JwtError::AccessTokenHash,
             JwtError::IdTokenAsBearer,
-            JwtError::Binding,
         ] {
             assert!(!phrase(error.reason()).is_ascii(), "{error}");
         }

@@ -18,7 +18,7 @@ mod token;
 
 pub use claims::{Claims, Expect, LEEWAY, Profile};
 pub use key::{Algorithm, VerifyKey};
-pub use own::{OwnClaims, OwnTokens, TokenGrant, TokenKind};
+pub use own::{OwnClaims, OwnTokens, TokenGrant};
 pub use own_secret::{TokenSecret, WeakSecret};
 pub use token::{MAX_TOKEN_BYTES, UnverifiedToken};
 
@@ -67,8 +67,6 @@ pub enum JwtError {
     AccessTokenHash,
     /// An ID token where an access token belongs.
     IdTokenAsBearer,
-    /// The token is bound to something else: another instance, another host.
-    Binding,
 }
 
 impl JwtError {
@@ -95,7 +93,6 @@ impl JwtError {
             Self::Nonce => "the token belongs to another sign-in",
             Self::AccessTokenHash => "the token belongs to another access token",
             Self::IdTokenAsBearer => "an ID token is not a bearer token",
-            Self::Binding => "the token is bound to something else",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Our own tokens: each kind with a `typ` and an audience that no other kind has.
+//! Our own tokens, the bearers of the REST API: with a `typ` and an audience that no other token has.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,65 +17,11 @@ use super::{
     Algorithm, Claims, Expect, JwtError, Profile, TokenSecret, UnverifiedToken, VerifyKey,
 };
 
-/// What a token of ours is for. One kind is refused wherever another belongs (RFC 8725 §3.11, §3.12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TokenKind {
-    /// The REST API's bearer.
-    Api,
-    /// The edge's, on the control plane's own host name.
-    Edge,
-    /// One instance's host name; bound to tenant and generation.
-    Instance,
-    /// Carries a signed-in browser to an instance's host name; bound to it.
-    HandOver,
-    /// Gets a new API token.
-    Refresh,
-}
-
-impl TokenKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::Api,
-        Self::Edge,
-        Self::Instance,
-        Self::HandOver,
-        Self::Refresh,
-    ];
-
-    /// The header's `typ`.
-    #[must_use]
-    pub const fn typ(self) -> &'static str {
-        match self {
-            Self::Api => "openclaw-api+jwt",
-            Self::Edge => "openclaw-edge+jwt",
-            Self::Instance => "openclaw-instance+jwt",
-            Self::HandOver => "openclaw-handover+jwt",
-            Self::Refresh => "openclaw-refresh+jwt",
-        }
-    }
-
-    /// The claim `aud`.
-    #[must_use]
-    pub const fn audience(self) -> &'static str {
-        match self {
-            Self::Api => "urn:openclaw-tenancy:api",
-            Self::Edge => "urn:openclaw-tenancy:edge",
-            Self::Instance => "urn:openclaw-tenancy:instance",
-            Self::HandOver => "urn:openclaw-tenancy:handover",
-            Self::Refresh => "urn:openclaw-tenancy:refresh",
-        }
-    }
-
-    /// The longest a token of this kind lives; a longer wish is cut to it.
-    #[must_use]
-    pub const fn longest(self) -> Duration {
-        match self {
-            Self::Api | Self::Edge | Self::Instance => Duration::from_secs(24 * 3600),
-            Self::HandOver => Duration::from_secs(60),
-            Self::Refresh => Duration::from_secs(30 * 24 * 3600),
-        }
-    }
-}
+/// The header's `typ`. Anything else signed with the same secret is refused by it, and by [`AUDIENCE`] alone too
+/// (RFC 8725 §3.11, §3.12).
+const TYP: &str = "openclaw-api+jwt";
+/// The claim `aud`.
+const AUDIENCE: &str = "urn:openclaw-tenancy:api";
 
 /// What a token of ours is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +30,7 @@ pub struct TokenGrant {
     pub account: AccountId,
     /// The session it lives and dies with: revoking that grant revokes every token of it.
     pub session: SecretHash,
-    /// What else it holds for only, such as `{tenant id}/{generation}`; `None` for the whole audience.
-    pub bound_to: Option<String>,
-    /// How long, at most [`TokenKind::longest`].
+    /// How long, at most [`OwnTokens::LONGEST`].
     pub lifetime: Duration,
 }
 
@@ -113,7 +57,7 @@ pub struct OwnClaims {
 /// use openclaw_tenancy::access::SecretHash;
 /// use openclaw_tenancy::clock::{SystemClock, SystemEntropy};
 /// use openclaw_tenancy::id::AccountId;
-/// use openclaw_tenancy_http::identity::jwt::{OwnTokens, TokenGrant, TokenKind, TokenSecret};
+/// use openclaw_tenancy_http::identity::jwt::{OwnTokens, TokenGrant, TokenSecret};
 ///
 /// let secret = TokenSecret::new("qvJ0w8m2Tf9sVbXn3LrKz6HdYpGc1EuRa5Ti7OoWjUA=".into())?;
 /// let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
@@ -123,12 +67,10 @@ pub struct OwnClaims {
 /// let grant = TokenGrant {
 ///     account,
 ///     session: SecretHash::of("the session's secret"),
-///     bound_to: None,
 ///     lifetime: Duration::from_secs(15 * 60),
 /// };
-/// let token = tokens.issue(TokenKind::Api, &grant)?;
-/// assert_eq!(tokens.verify(TokenKind::Api, &token, None)?.account, account);
-/// assert!(tokens.verify(TokenKind::Refresh, &token, None).is_err());
+/// let token = tokens.issue(&grant)?;
+/// assert_eq!(tokens.verify(&token)?.account, account);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct OwnTokens {
@@ -141,6 +83,9 @@ pub struct OwnTokens {
 }
 
 impl OwnTokens {
+    /// The longest a token lives; a longer wish is cut to it.
+    pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
     /// Tokens of `issuer`, the deployment's public URL, signed with `secret`.
     #[must_use]
     pub fn new(
@@ -175,31 +120,24 @@ impl OwnTokens {
     ///
     /// # Errors
     /// What the cryptographic library reports; with a key of ours there is no known reason for one.
-    pub fn issue(
-        &self,
-        kind: TokenKind,
-        grant: &TokenGrant,
-    ) -> Result<SecretString, jsonwebtoken::errors::Error> {
+    pub fn issue(&self, grant: &TokenGrant) -> Result<SecretString, jsonwebtoken::errors::Error> {
         let now = self.clock.now();
         let mut id = [0_u8; 16];
         self.entropy.fill(&mut id);
         let header = json!({
             "alg": "HS256",
-            "typ": kind.typ(),
+            "typ": TYP,
             "kid": self.verify.first().and_then(VerifyKey::id),
         });
-        let mut claims = json!({
+        let claims = json!({
             "iss": self.issuer,
-            "aud": kind.audience(),
+            "aud": AUDIENCE,
             "sub": grant.account.to_string(),
             "sid": hex::encode(grant.session.0),
             "jti": URL_SAFE_NO_PAD.encode(id),
             "iat": now.as_seconds(),
-            "exp": now.plus(grant.lifetime.min(kind.longest())).as_seconds(),
+            "exp": now.plus(grant.lifetime.min(Self::LONGEST)).as_seconds(),
         });
-        if let Some(bound) = &grant.bound_to {
-            claims["bnd"] = json!(bound);
-        }
         let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
@@ -210,18 +148,13 @@ impl OwnTokens {
         Ok(SecretString::from(token))
     }
 
-    /// Verifies a token of `kind` that is bound to exactly `bound_to`.
+    /// Verifies a token of ours.
     ///
     /// The caller still has to look up the session.
     ///
     /// # Errors
     /// The first rule that does not hold.
-    pub fn verify(
-        &self,
-        kind: TokenKind,
-        token: &SecretString,
-        bound_to: Option<&str>,
-    ) -> Result<OwnClaims, JwtError> {
+    pub fn verify(&self, token: &SecretString) -> Result<OwnClaims, JwtError> {
         let token = UnverifiedToken::parse(token.expose_secret())?;
         let key = self
             .verify
@@ -230,13 +163,10 @@ impl OwnTokens {
             .ok_or(JwtError::UnknownKey)?;
         let expect = Expect {
             issuer: &self.issuer,
-            audience: kind.audience(),
-            profile: Profile::Own { typ: kind.typ() },
+            audience: AUDIENCE,
+            profile: Profile::Own { typ: TYP },
         };
         let claims = token.verify(key, &expect, self.clock.now())?;
-        if claims.text("bnd") != bound_to {
-            return Err(JwtError::Binding);
-        }
         own(&claims).ok_or(JwtError::Claims)
     }
 }

@@ -8,7 +8,7 @@ use super::error::Problem;
 use super::sections::{EdgeSection, StoreSection, TokensSection};
 use super::{Config, hosts, identity, plans};
 use crate::access::host::HostName;
-use crate::identity::jwt::{TokenKind, TokenSecret, WeakSecret};
+use crate::identity::jwt::{OwnTokens, TokenSecret, WeakSecret};
 
 /// Everything that keeps `config` from being used.
 pub(super) fn problems(config: &Config) -> Vec<Problem> {
@@ -81,7 +81,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let longest = TokenKind::Api.longest();
+    let longest = OwnTokens::LONGEST;
     if config.tokens.expires_in > longest {
         warnings.push(format!(
             "tokens.expires_in is cut to {} hours, the longest an API token lives",

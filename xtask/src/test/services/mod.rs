@@ -1,5 +1,6 @@
 //! What the tests talk to. Whatever cannot be had is a failure here, never a skipped test later.
 
+mod font;
 mod node;
 mod postgres;
 mod swap;
@@ -27,6 +28,7 @@ impl Services {
     pub(super) fn start() -> Result<Self> {
         let engine = engine::ensure()?;
         let image = image::ensure(&engine)?;
+        let stand_in_program = stand_in::build()?;
         let stand_in = stand_in::ensure_image(&engine)?;
         let swap = Swap::ensure()?;
         let postgres = Postgres::start()?;
@@ -37,8 +39,9 @@ impl Services {
                 ("chromedriver", "chromium-driver"),
                 ("nginx", "nginx"),
             ],
-            "Testing in a browser and behind nginx",
+            "Testing in a browser and measuring beside nginx",
         )?;
+        font::ensure()?;
         let pictures = platform::target_dir().join("pictures");
         std::fs::create_dir_all(&pictures)
             .with_context(|| format!("cannot make the folder {}", pictures.display()))?;
@@ -55,6 +58,10 @@ impl Services {
             ("TENANCY_TEST_IMAGE", image),
             ("TENANCY_TEST_STAND_IN_IMAGE", stand_in),
             (
+                "TENANCY_TEST_STAND_IN",
+                stand_in_program.to_string_lossy().into_owned(),
+            ),
+            (
                 "TENANCY_TEST_OIDC_PROVIDER_DIR",
                 node.folder.to_string_lossy().into_owned(),
             ),
@@ -64,7 +71,6 @@ impl Services {
             ),
             ("TENANCY_TEST_CHROMIUM", program("chromium")?),
             ("TENANCY_TEST_CHROMEDRIVER", program("chromedriver")?),
-            ("TENANCY_TEST_NGINX", program("nginx")?),
             (
                 "TENANCY_TEST_PICTURES",
                 pictures.to_string_lossy().into_owned(),
