@@ -106,6 +106,11 @@ impl World {
         Answer::empty(204)
     }
 
+    /// Has the kernel kill a child of a running container for memory.
+    pub fn kill_child(&mut self, id: &str) {
+        self.tell("container", "oom", id, &json!({}));
+    }
+
     /// Lets a running container end by itself.
     pub fn end(&mut self, id: &str, code: i64, oom: bool) {
         let Some(container) = self.container_mut(id) else {
