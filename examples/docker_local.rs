@@ -50,7 +50,7 @@ async fn main() -> anyhow::Result<()> {
         .deployment(deployment)
         .origins(OriginTemplate::new("http://{slug}.localhost:8080")?)
         // A pool of its own, so that it does not meet a server's on the same machine.
-        .subnets("10.214.0.0/24".parse()?)
+        .subnets("10.218.0.0/24".parse()?)
         .image(image, Bytes::mib(16))
         .build()?;
     tenancy.register_hosts().await?;

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
-use test_support::proxy::{Mode, Proxy};
+use test_support::proxy::{Mode, Proxy, Released};
 use tokio::sync::Mutex;
 
 use crate::dice::Dice;
@@ -41,16 +41,23 @@ use crate::people::{People, Person};
 use crate::server::{Server, free_port, last_words};
 
 /// Kills in each mode.
-const KILLS: u32 = 4;
+const KILLS: usize = 4;
 /// Instances, and so starts that can be in flight.
-const INSTANCES: usize = 10;
-/// As many starts as must be in flight at a kill.
+const INSTANCES: usize = 12;
+/// As many starts as must be in flight at a kill: sent to the engine, and never answered.
 const IN_FLIGHT: u64 = 8;
-/// The kill comes at a random moment within this after the starts have reached the engine.
+/// A kill that found fewer is one more, up to so many in all: answers may come between the decision and the signal.
+const TRIES: usize = 3 * KILLS;
+/// The kill comes at a random moment within this after the starts have reached the engine, and before so many are
+/// answered that too few are left.
 const KILL_WITHIN: Duration = Duration::from_millis(600);
-/// Every ghost is named within 30 s of the engine's return; five times that on a busy machine.
-const CONVERGED: Duration = Duration::from_secs(150);
+/// Converged or in a named hold within 15 s after the engine answers again; five times that on a busy machine.
+const CONVERGED: Duration = Duration::from_secs(75);
+/// For what is arranged before a kill and has no figure of its own.
+const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK: Duration = Duration::from_millis(200);
+/// While starts are under way: an answer is to be seen before the next comes.
+const CLOSE_LOOK: Duration = Duration::from_millis(2);
 
 /// Two cores: the two modes take turns.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -134,9 +141,10 @@ struct World<'a> {
 /// What was seen, over all kills of a mode.
 #[derive(Debug, Default)]
 struct Figures {
-    kills: u32,
-    /// Starts in flight at each kill.
+    /// Starts that the engine had and never answered, at each kill.
     in_flight: Vec<u64>,
+    /// When each kill came, in milliseconds after that many starts had gone to the engine.
+    killed_after_ms: Vec<u128>,
     /// Containers with a live process on a volume that the returned engine did not list as running.
     ghosts: usize,
     /// Instances that were held: by such a process, or by a shim that keeps a task without one.
@@ -156,7 +164,12 @@ impl World<'_> {
             assert_eq!(made.await.expect("the server is up").0, 202);
         }
         self.until_all("running").await;
-        for _ in 0..KILLS {
+        while self.kills_that_count() < KILLS {
+            let in_flight = &self.figures.in_flight;
+            assert!(
+                in_flight.len() < TRIES,
+                "too few starts in flight: {in_flight:?}"
+            );
             self.kill_with_starts_in_flight(dice).await;
             let back = self.engine.start().await;
             self.figures.engine_back_ms.push(back.as_millis());
@@ -181,18 +194,47 @@ impl World<'_> {
         let before = self.proxy.held();
         self.proxy.set(Mode::HoldRequest("/start"));
         self.all("resume").await;
-        let end = Instant::now() + CONVERGED;
+        let end = Instant::now() + PATIENCE;
         while self.proxy.held() - before < IN_FLIGHT {
             let held = self.proxy.held() - before;
             assert!(Instant::now() < end, "only {held} starts at once");
             tokio::time::sleep(LOOK).await;
         }
+        let daemons = self.engine.daemons();
+        let moment = dice.within(KILL_WITHIN);
+        let earlier = self.proxy.released();
         self.proxy.set(Mode::Pass);
-        tokio::time::sleep(dice.within(KILL_WITHIN)).await;
-        self.engine.kill();
+        let too_few = |now: Released| now.passed_on - earlier.passed_on < IN_FLIGHT;
+        while too_few(self.proxy.released()) {
+            assert!(Instant::now() < end, "{:?}", self.proxy.released());
+            tokio::time::sleep(CLOSE_LOOK).await;
+        }
+        let released = Instant::now();
+        let none_answered = |now: Released| now.answered == earlier.answered;
+        while released.elapsed() < moment && none_answered(self.proxy.released()) {
+            tokio::time::sleep(CLOSE_LOOK).await;
+        }
+        let at_kill = self.proxy.released();
+        processes::kill(&daemons);
+        self.figures
+            .killed_after_ms
+            .push(released.elapsed().as_millis());
+        // The dead engine's connections end; only then is it certain who never got an answer.
+        while self.proxy.released().in_flight() > 0 {
+            assert!(Instant::now() < end, "{:?}", self.proxy.released());
+            tokio::time::sleep(CLOSE_LOOK).await;
+        }
         self.proxy.cut();
-        self.figures.kills += 1;
-        self.figures.in_flight.push(self.proxy.held() - before);
+        let answered_late = self.proxy.released().answered - at_kill.answered;
+        self.figures
+            .in_flight
+            .push(at_kill.in_flight().saturating_sub(answered_late));
+    }
+
+    /// Kills with enough starts in flight.
+    fn kills_that_count(&self) -> usize {
+        let enough = |in_flight: &&u64| **in_flight >= IN_FLIGHT;
+        self.figures.in_flight.iter().filter(enough).count()
     }
 
     /// Waits until each instance runs or is held; answers who is held. All the while no volume has two writers.
@@ -251,7 +293,8 @@ impl World<'_> {
             let on_volume = on_volume
                 .filter(|process| process.volume.contains(&tenant))
                 .map(|process| process.pid);
-            on_volume.chain(shims).for_each(processes::kill);
+            let pids: Vec<u32> = on_volume.chain(shims).collect();
+            processes::kill(&pids);
             let path = format!("/api/tenants/{id}/release");
             let (status, answer) = self.admin.ask(Method::POST, &path, None).await.unwrap();
             assert!((200..300).contains(&status), "{status} {answer}");
@@ -300,7 +343,7 @@ impl World<'_> {
     }
 
     async fn until_all(&self, phase: &str) {
-        let end = Instant::now() + CONVERGED;
+        let end = Instant::now() + PATIENCE;
         loop {
             let now = self.look().await;
             if now.values().all(|answer| answer["phase"] == phase) {

@@ -267,6 +267,9 @@ pub struct ContainerDetail {
     pub state: RunState,
     /// The limits the engine holds. Storage is not one of them.
     pub limits: AppliedLimits,
+    /// When the kernel killed processes of it for memory since its start, by the engine's clock, oldest first: also
+    /// a child alone, of which [`RunState`] tells nothing. Only what the engine still remembers, which is the newest.
+    pub oom_kills: Vec<Timestamp>,
 }
 
 /// The limits an engine reports for a container.

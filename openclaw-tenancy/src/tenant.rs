@@ -190,6 +190,9 @@ pub struct ContainerRecord {
     /// Whether it is to be replaced by a new one once it has ended, since it cannot be brought to what it needs.
     #[serde(default)]
     pub unfit: bool,
+    /// The newest kill for memory that its owner was told of, by the engine's clock.
+    #[serde(default)]
+    pub oom_told: Option<Timestamp>,
 }
 
 impl ContainerRecord {
@@ -205,6 +208,7 @@ impl ContainerRecord {
             stop_asked_at: None,
             broken: false,
             unfit: false,
+            oom_told: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_tenancy::event::{Event, EventKind};
 use openclaw_tenancy::id::DeploymentId;
 use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::memory::{Behavior, StartOutcome};
@@ -114,6 +115,64 @@ async fn an_instance_out_of_memory_says_so_and_is_tried_again() {
         .until(60, SECOND, |t| phase(&world, t) == Phase::Running)
         .await;
     assert_eq!(phase(&world, &tenants), Phase::Running);
+}
+
+#[tokio::test]
+async fn f07_a_child_out_of_memory_is_told_once_and_names_the_end_that_follows() {
+    let world = World::new().await;
+    let ada = world.account("ada").await;
+    let made = world
+        .tenancy
+        .create(&ada, CreateRequest::default(), None)
+        .await
+        .unwrap();
+    let id = made.view.tenant.id;
+    let running = |t: &[Tenant]| phase(&world, t) == Phase::Running;
+    world.until(60, SECOND, running).await;
+    let told = async || {
+        let events = world
+            .tenancy
+            .store()
+            .events(Some(id), 0, 1000)
+            .await
+            .unwrap();
+        let kind = |event: &&Event| event.event.kind == EventKind::OutOfMemory;
+        events.iter().filter(kind).count()
+    };
+    for kill in 1..=2 {
+        world.backend.kill_child(&world.host, id);
+        // Far longer than it takes to look again: told once, and the instance runs on.
+        for _ in 0..20 {
+            let tenants = world.until(1, 30 * SECOND, |_| false).await;
+            assert_eq!(phase(&world, &tenants), Phase::Running);
+        }
+        assert_eq!(told().await, kill);
+    }
+    world.backend.crash(&world.host, id, 1);
+    let failed = |t: &[Tenant]| matches!(phase(&world, t), Phase::Failed { .. });
+    let crashed = world.until(120, SECOND, failed).await;
+    assert!(
+        matches!(
+            phase(&world, &crashed),
+            Phase::Failed {
+                reason: FailureReason::Crashed,
+                ..
+            }
+        ),
+        "the kill was long ago"
+    );
+    world.until(120, SECOND, running).await;
+    world.backend.kill_child(&world.host, id);
+    world.backend.crash(&world.host, id, 1);
+    let named = world.until(120, SECOND, failed).await;
+    assert!(matches!(
+        phase(&world, &named),
+        Phase::Failed {
+            reason: FailureReason::OutOfMemory,
+            ..
+        }
+    ));
+    assert_eq!(told().await, 3);
 }
 
 #[tokio::test]

@@ -47,6 +47,9 @@ struct Control {
 struct Counts {
     lost: AtomicU64,
     held: AtomicU64,
+    released: AtomicU64,
+    answered: AtomicU64,
+    abandoned: AtomicU64,
 }
 
 impl Proxy {
@@ -98,6 +101,38 @@ impl Proxy {
     pub fn held(&self) -> u64 {
         self.counts.held.load(Ordering::SeqCst)
     }
+
+    /// What became of the requests that were held, since the proxy was started.
+    #[must_use]
+    pub fn released(&self) -> Released {
+        let read = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        // The outcomes first: one that comes in between is then in flight, and not counted twice.
+        let (answered, abandoned) = (read(&self.counts.answered), read(&self.counts.abandoned));
+        Released {
+            passed_on: read(&self.counts.released),
+            answered,
+            abandoned,
+        }
+    }
+}
+
+/// Requests that [`Mode::HoldRequest`] held and that were passed on later, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Released {
+    /// Passed on.
+    pub passed_on: u64,
+    /// Of these, the ones whose answer has begun to come.
+    pub answered: u64,
+    /// Of these, the ones whose connection ended before any of an answer came.
+    pub abandoned: u64,
+}
+
+impl Released {
+    /// Passed on and still waiting for an answer.
+    #[must_use]
+    pub const fn in_flight(&self) -> u64 {
+        self.passed_on - self.answered - self.abandoned
+    }
 }
 
 impl Drop for Proxy {
@@ -124,6 +159,7 @@ async fn accept(
             control: control.clone(),
             counts: Arc::clone(&counts),
             doomed: Arc::default(),
+            awaited: Arc::default(),
         };
         connections.spawn(async move {
             if let Ok(server) = TcpStream::connect(upstream).await {
@@ -140,6 +176,8 @@ struct Connection {
     counts: Arc<Counts>,
     /// The next reply is to be lost.
     doomed: Arc<AtomicBool>,
+    /// A request that was held has been passed on, and no answer has come.
+    awaited: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,11 +193,14 @@ impl Connection {
         let requests = self
             .clone()
             .pump(from_client, to_server, Direction::Request);
-        let replies = self.pump(from_server, to_client, Direction::Reply);
+        let replies = self.clone().pump(from_server, to_client, Direction::Reply);
         // Either end closes both: a client or a server that has gone is gone for the other.
         tokio::select! {
             () = requests => {}
             () = replies => {}
+        }
+        if self.awaited.swap(false, Ordering::SeqCst) {
+            self.counts.abandoned.fetch_add(1, Ordering::SeqCst);
         }
     }
 
@@ -196,6 +237,9 @@ impl Connection {
             self.counts.lost.fetch_add(1, Ordering::SeqCst);
             return false;
         }
+        if direction == Direction::Reply && self.awaited.swap(false, Ordering::SeqCst) {
+            self.counts.answered.fetch_add(1, Ordering::SeqCst);
+        }
         let mut is_counted = false;
         loop {
             let control = self.control.borrow_and_update().clone();
@@ -219,6 +263,10 @@ impl Connection {
                     }
                 }
                 (Mode::Pass | Mode::Delay(_) | Mode::LoseReplyTo(_) | Mode::HoldRequest(_), _) => {
+                    if is_counted {
+                        self.counts.released.fetch_add(1, Ordering::SeqCst);
+                        self.awaited.store(true, Ordering::SeqCst);
+                    }
                     return true;
                 }
             }
@@ -288,6 +336,52 @@ mod tests {
         assert_eq!(say(&mut client, "COMMIT").await, None);
         assert_eq!(client.read(&mut [0]).await.unwrap_or(0), 0, "it is closed");
         assert_eq!(proxy.lost(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_held_is_in_flight_until_its_answer_comes_or_its_connection_ends() {
+        // It answers when it is told to, and closes when it is told nothing more.
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let proxy = Proxy::start(listener.local_addr().unwrap()).await.unwrap();
+        proxy.set(Mode::HoldRequest("start"));
+        let mut clients = Vec::new();
+        let mut ends = Vec::new();
+        for _ in 0..2 {
+            let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+            client.write_all(b"start").await.unwrap();
+            clients.push(client);
+            ends.push(listener.accept().await.unwrap().0);
+        }
+        until(|| proxy.held() == 2).await;
+        assert_eq!(proxy.released().in_flight(), 0, "the upstream has none");
+        proxy.set(Mode::Pass);
+        for end in &mut ends {
+            let mut arrived = [0; 5];
+            end.read_exact(&mut arrived).await.unwrap();
+        }
+        until(|| proxy.released().in_flight() == 2).await;
+        ends[0].write_all(b"done").await.unwrap();
+        until(|| proxy.released().in_flight() == 1).await;
+        drop(ends);
+        until(|| proxy.released().in_flight() == 0).await;
+        let expected = Released {
+            passed_on: 2,
+            answered: 1,
+            abandoned: 1,
+        };
+        assert_eq!(proxy.released(), expected);
+    }
+
+    /// Waits for what comes surely.
+    async fn until(wanted: impl Fn() -> bool + Send + Sync) {
+        let look = async {
+            while !wanted() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), look)
+            .await
+            .unwrap();
     }
 
     #[tokio::test]

@@ -49,9 +49,10 @@ pub(crate) fn naming(text: &str) -> Vec<(String, u32)> {
         .collect()
 }
 
-/// Sends SIGKILL. A process that has ended meanwhile is as good.
-pub(crate) fn kill(pid: u32) {
-    let sent = Command::new("kill").args(["-9", &pid.to_string()]).output();
+/// Sends SIGKILL, to all at once. A process that has ended meanwhile is as good.
+pub(crate) fn kill(pids: &[u32]) {
+    let pids = pids.iter().map(u32::to_string);
+    let sent = Command::new("kill").arg("-9").args(pids).output();
     sent.expect("kill is installed");
 }
 

@@ -9,6 +9,7 @@ mod image;
 mod labels;
 mod logs;
 mod observe;
+mod oom;
 mod raw;
 mod swap;
 mod transport;

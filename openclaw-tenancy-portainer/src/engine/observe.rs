@@ -216,7 +216,15 @@ impl Engine {
         self.within(WHAT, async {
             let id = full(id, WHAT)?;
             Ok(match self.find(id).await? {
-                Found::Ours(container) => Some(container.detail),
+                Found::Ours(container) => {
+                    let Container { mut detail, raw } = *container;
+                    let state = raw.state.as_ref();
+                    let started = state.and_then(|s| timestamp(s.started_at.as_deref()?));
+                    if let Some(started) = started {
+                        detail.oom_kills = self.oom_kills(&detail, started).await;
+                    }
+                    Some(detail)
+                }
                 Found::Absent | Found::Foreign(_) => None,
             })
         })
@@ -306,6 +314,7 @@ fn detail(
     };
     Some(ContainerDetail {
         limits: limits(raw.host_config.as_ref()?),
+        oom_kills: Vec::new(),
         seen: SeenContainer {
             id,
             name,

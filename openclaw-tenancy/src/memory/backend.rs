@@ -161,6 +161,7 @@ impl MemoryBackend {
             config: Some(config),
             broken: false,
             cut_off: false,
+            oom_kills: Vec::new(),
         };
         engine.containers.insert(id.clone(), container);
         Ok(Made { id, adopted: false })
@@ -276,6 +277,7 @@ impl ContainerBackend for MemoryBackend {
                     seen: self.seen(container, c)?,
                     state: c.state.clone(),
                     limits: c.limits,
+                    oom_kills: c.oom_kills.clone(),
                 })
             }))
         })

@@ -83,6 +83,16 @@ impl MemoryBackend {
         });
     }
 
+    /// Kills a child of a tenant's running instance for memory: the instance itself runs on.
+    pub fn kill_child(&self, host: &HostId, tenant: TenantId) {
+        let now = self.clock.now();
+        self.instances(host, tenant, |container| {
+            if matches!(container.state, RunState::Running { .. }) {
+                container.oom_kills.push(now);
+            }
+        });
+    }
+
     /// Freezes a tenant's running instance, as `docker pause` does.
     pub fn pause(&self, host: &HostId, tenant: TenantId) {
         self.instances(host, tenant, |container| {
@@ -173,6 +183,7 @@ impl MemoryBackend {
                     config: None,
                     broken: false,
                     cut_off: false,
+                    oom_kills: Vec::new(),
                 };
                 engine.containers.insert(id.clone(), container);
                 Some(ObjectRef::Container(id))

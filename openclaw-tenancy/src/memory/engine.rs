@@ -65,6 +65,8 @@ pub(super) struct Container {
     pub broken: bool,
     /// Taken out of its network: it runs without one from then on.
     pub cut_off: bool,
+    /// When children of it were killed for memory, since its start.
+    pub oom_kills: Vec<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -196,6 +198,7 @@ impl Engine {
             return Started::Lost;
         }
         container.address = (!container.cut_off).then(|| instance_address(spec.subnet));
+        container.oom_kills.clear();
         container.state = match behavior {
             Behavior {
                 runs_out_of_memory: true,

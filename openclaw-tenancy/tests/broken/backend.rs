@@ -257,6 +257,7 @@ impl ContainerBackend for Broken {
                     },
                     state: RunState::Created,
                     limits: NO_LIMITS.into(),
+                    oom_kills: Vec::new(),
                 })),
                 _ => Ok(None),
             };

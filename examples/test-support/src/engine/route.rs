@@ -93,6 +93,10 @@ pub(super) fn answer(call: &Call, body: &Bytes, shared: &Shared) -> Answer {
         ("GET" | "HEAD", ["_ping"]) => world.ping(),
         ("GET", ["version"]) => world.version_info(),
         ("GET", ["info"]) => world.info(),
+        ("GET", ["events"]) if call.asks("until").is_some() => {
+            let since = call.asks("since").unwrap_or("0");
+            world.past_events(since, &call.filters())
+        }
         ("GET", ["events"]) => Answer {
             status: 200,
             headers: Vec::new(),

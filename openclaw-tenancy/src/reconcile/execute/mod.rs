@@ -184,6 +184,7 @@ impl Pass<'_> {
                 return Ok(Ok(None));
             }
         }
+        self.tell_of_oom_kills(&seen);
         Ok(Ok(Some(seen)))
     }
 

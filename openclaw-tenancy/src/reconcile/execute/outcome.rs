@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{After, Pass};
 use crate::backend::{BackendError, Signal};
+use crate::container::RunState;
 use crate::event::EventKind;
 use crate::reconcile::Pace;
 use crate::reconcile::observe::Seen;
@@ -55,6 +56,33 @@ impl Pass<'_> {
         } else {
             pace.resync
         })
+    }
+
+    /// Tells the owner that a process of an instance was killed for memory while the instance runs on; each kill
+    /// once. What ended with its instance is told as the failure that it is.
+    pub(super) fn tell_of_oom_kills(&mut self, seen: &Seen) {
+        let Some(container) = &seen.container else {
+            return;
+        };
+        let location = self.tenant.observed.location();
+        let told = location
+            .and_then(|location| location.container.as_ref())
+            .and_then(|record| record.oom_told);
+        let kills = &container.oom_kills;
+        let new = kills.iter().filter(|at| Some(**at) > told).count();
+        if new == 0 || !matches!(container.state, RunState::Running { .. }) {
+            return;
+        }
+        let newest = kills.iter().max().copied();
+        self.record(|record| record.oom_told = newest);
+        // One event for all of them: an instance that is short of memory could otherwise fill the log.
+        let message = match new {
+            1 => "a process of the instance was killed for memory; a larger plan helps".to_owned(),
+            _ => format!(
+                "{new} processes of the instance were killed for memory; a larger plan helps"
+            ),
+        };
+        self.event(EventKind::OutOfMemory, &message);
     }
 
     /// Writes a failure with its backoff.

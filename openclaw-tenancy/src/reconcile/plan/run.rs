@@ -65,10 +65,14 @@ pub(super) fn run(s: &Situation<'_>, location: &Location, container: &ContainerD
             readiness(s, record)
         }
         RunState::Exited {
-            code, oom_killed, ..
+            code,
+            oom_killed,
+            finished_at,
         } => {
             if record.started_at.is_some() {
-                return ended(*code, *oom_killed);
+                let last_kill = container.oom_kills.last();
+                let child = last_kill.is_some_and(|at| finished_at.since(*at) < JUST_BEFORE);
+                return ended(*code, *oom_killed, child);
             }
             if record.broken || (outdated && !may_have_started(s, location)) {
                 return Step::Remove(ObjectRef::Container(id()));
@@ -164,7 +168,10 @@ fn look_again(age: Duration, pace: &Pace) -> Duration {
     (age / 8).clamp(SOONEST, (pace.watch * 2).max(SOONEST))
 }
 
-fn ended(code: i64, oom_killed: bool) -> Step {
+/// An end this soon after a child was killed for memory is taken for its consequence.
+const JUST_BEFORE: Duration = Duration::from_secs(10);
+
+fn ended(code: i64, oom_killed: bool, child_oom_killed: bool) -> Step {
     if oom_killed {
         return Step::Fail(
             FailureReason::OutOfMemory,
@@ -176,6 +183,14 @@ fn ended(code: i64, oom_killed: bool) -> Step {
             HoldReason::Configuration,
             "OpenClaw does not start with its configuration (exit code 78); repair it, then restart"
                 .to_owned(),
+        );
+    }
+    if child_oom_killed {
+        return Step::Fail(
+            FailureReason::OutOfMemory,
+            format!(
+                "the instance ended with exit code {code} after a process of it was killed for memory; a larger plan helps"
+            ),
         );
     }
     Step::Fail(

@@ -40,8 +40,6 @@ pub(super) struct Container {
     pub(super) task: Task,
     pub(super) started: String,
     pub(super) finished: String,
-    /// Does not end at SIGTERM.
-    pub(super) stuck: bool,
     /// Memory in use, in bytes.
     pub(super) usage: u64,
     pub(super) log: Vec<(u8, Vec<u8>)>,
@@ -245,7 +243,6 @@ impl World {
             task: Task::Sound,
             started: ZERO_TIME.to_owned(),
             finished: ZERO_TIME.to_owned(),
-            stuck: false,
             usage: 64 << 20,
             log: Vec::new(),
             root: Tree::of_an_image(),

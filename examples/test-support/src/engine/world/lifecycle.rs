@@ -92,7 +92,7 @@ impl World {
                 format!("Cannot kill container: {id}: No such container: {id}"),
             );
         };
-        let (full, stuck) = (container.id.clone(), container.stuck);
+        let full = container.id.clone();
         if !container.is_running() {
             return Answer::error(
                 409,
@@ -101,10 +101,14 @@ impl World {
         }
         match number {
             "KILL" | "9" => self.end(&full, 137, false),
-            _ if stuck => {}
             _ => self.end(&full, 0, false),
         }
         Answer::empty(204)
+    }
+
+    /// Has the kernel kill a child of a running container for memory.
+    pub fn kill_child(&mut self, id: &str) {
+        self.tell("container", "oom", id, &json!({}));
     }
 
     /// Lets a running container end by itself.
@@ -122,21 +126,6 @@ impl World {
             &id,
             &json!({ "exitCode": code.to_string() }),
         );
-    }
-
-    /// Makes a container ignore SIGTERM.
-    pub fn stick(&mut self, id: &str) {
-        if let Some(container) = self.container_mut(id) {
-            container.stuck = true;
-        }
-    }
-
-    /// Ends a ghost, as an operator does who sees processes, and with it what it left in the way.
-    pub fn bury(&mut self, id: &str) {
-        self.processes.retain(|p| !(p.container == id && p.ghost));
-        if let Some(container) = self.container_mut(id) {
-            container.task = Task::Sound;
-        }
     }
 
     /// What an engine without live-restore does at its start.

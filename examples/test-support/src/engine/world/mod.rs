@@ -73,6 +73,9 @@ pub struct Process {
     pub ghost: bool,
 }
 
+/// So many events an engine remembers.
+const KEPT_EVENTS: usize = 256;
+
 /// Everything an engine holds.
 #[derive(Debug)]
 pub struct World {
@@ -89,6 +92,8 @@ pub struct World {
     most_writers: BTreeMap<String, usize>,
     made: u64,
     events: Vec<Value>,
+    /// Events that were told, the newest last.
+    past: Vec<Value>,
 }
 
 impl World {
@@ -107,6 +112,7 @@ impl World {
             most_writers: BTreeMap::new(),
             made: 0,
             events: Vec::new(),
+            past: Vec::new(),
         };
         let bridge = world.fresh_id();
         world.networks.push(Network::default_bridge(bridge));
@@ -212,13 +218,45 @@ impl World {
     }
 
     fn tell(&mut self, kind: &str, action: &str, id: &str, attributes: &Value) {
-        self.events.push(json!({
+        let at = now();
+        let nanos = i64::try_from(at.unix_timestamp_nanos()).unwrap_or_default();
+        let event = json!({
             "Type": kind,
             "Action": action,
             "Actor": { "ID": id, "Attributes": attributes },
             "scope": "local",
-            "time": now().unix_timestamp(),
-        }));
+            "time": at.unix_timestamp(),
+            "timeNano": nanos,
+        });
+        if self.past.len() == KEPT_EVENTS {
+            self.past.remove(0);
+        }
+        self.past.push(event.clone());
+        self.events.push(event);
+    }
+
+    /// The events that the engine still has, one a line, until now.
+    pub(super) fn past_events(&self, since: &str, filters: &Value) -> Answer {
+        let since: i64 = since
+            .split('.')
+            .next()
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or_default();
+        let (names, ids) = (
+            filter_values(filters, "event"),
+            filter_values(filters, "container"),
+        );
+        let among = |values: &[String], field: &Value| {
+            values.is_empty() || values.iter().any(|value| field == value.as_str())
+        };
+        let lines: String = self
+            .past
+            .iter()
+            .filter(|event| event["time"].as_i64() >= Some(since))
+            .filter(|event| among(&names, &event["Action"]) && among(&ids, &event["Actor"]["ID"]))
+            .map(|event| format!("{event}\n"))
+            .collect();
+        Answer::bytes(200, "application/json", lines)
     }
 
     pub(super) fn take_events(&mut self) -> Vec<Value> {

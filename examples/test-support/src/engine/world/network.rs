@@ -81,12 +81,6 @@ impl World {
         id
     }
 
-    /// Whether there is a network of this id.
-    #[must_use]
-    pub fn has_network(&self, id: &str) -> bool {
-        self.networks.iter().any(|network| network.id == id)
-    }
-
     pub(in super::super) fn create_network(&mut self, body: &Value) -> Answer {
         let name = body["Name"].as_str().unwrap_or_default().to_owned();
         // From API 1.44 on the check is always made.
