@@ -126,6 +126,7 @@ impl World {
     }
 
     /// Waits for something that the runner comes to by itself.
+    #[expect(clippy::future_not_send, reason = "the test runs on one thread")]
     async fn until(&self, what: &str, so: impl AsyncFn(&Self) -> bool) {
         let waiting = async {
             while !so(self).await {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use openclaw_tenancy::host::Reserved;
 use openclaw_tenancy::id::{HostId, TenantId};
 use openclaw_tenancy::memory::Process;
 use openclaw_tenancy::routes::Upstream;
@@ -113,18 +114,22 @@ fn capacity(world: &World, rows: &[Tenant]) -> Result<(), String> {
             .flat_map(|row| &row.observed.locations)
             .filter(|location| location.host == host.id)
             .collect();
-        let memory: u64 = here.iter().map(|location| location.granted.memory.0).sum();
-        if memory > capacity.memory.0 {
-            return Err(format!(
-                "I7: {memory} bytes granted on {}, it has {}",
-                host.id, capacity.memory
-            ));
-        }
-        if host.reserved.memory.0 > capacity.memory.0 {
-            return Err(format!(
-                "I7: {} reserved on {}",
-                host.reserved.memory, host.id
-            ));
+        let granted = here.iter().fold(Reserved::default(), |sum, location| {
+            sum.with(&location.granted)
+        });
+        let most = [capacity.cpu.0, capacity.memory.0, capacity.swap.0];
+        for (what, of) in [("granted", &granted), ("reserved", &host.reserved)] {
+            let amounts = [of.cpu.0, of.memory.0, of.swap.0];
+            if amounts
+                .iter()
+                .zip(&most)
+                .any(|(amount, most)| amount > most)
+            {
+                return Err(format!(
+                    "I7: {amounts:?} {what} on {} (CPU, memory, swap), it has {most:?}",
+                    host.id
+                ));
+            }
         }
         let subnets: BTreeSet<_> = here.iter().map(|location| location.subnet).collect();
         if subnets.len() != here.len() {

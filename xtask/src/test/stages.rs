@@ -193,6 +193,7 @@ impl Call {
         }
         if context.long {
             self.0.env("TENANCY_TEST_LONG", "1");
+            self.0.env("SIMULATION_SCHEDULES", "1000000");
         }
         let shown = run::shown(&self.0);
         note(&format!("$ {shown}"));

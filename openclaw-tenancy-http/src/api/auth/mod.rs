@@ -52,7 +52,7 @@ async fn establish(
     if let Some(code) = cookie::read(headers, cookie::CLAIM)
         && let Some(administrator) = state.claims().redeem(code, &account).await?
     {
-        audit::done("admin.claim", account.id, "own");
+        audit::done("admin.claim", account.id, "administrator");
         state.sessions().end_everywhere(account.id).await?;
         account = administrator;
     }
@@ -61,7 +61,7 @@ async fn establish(
         .sessions()
         .begin(account.id, granted, SessionUse::Browser, lifetime)
         .await?;
-    audit::done("sign-in", account.id, "own");
+    audit::done("sign-in", account.id, "session");
     let secret = session.secret.expose_secret();
     let cookies = [
         cookie::set(cookie::SESSION, secret, lifetime),

@@ -66,7 +66,7 @@ pub(in crate::api) async fn issue(
         For::Password(account, granted) => state.tokens().issue(account, granted).await?,
         For::Browser(session) => state.tokens().issue_within(&session).await?,
     };
-    audit::done("token.issue", account, "own");
+    audit::done("token.issue", account, "token");
     let body = TokenJson {
         token: issued.token.expose_secret().to_owned(),
         token_type: "Bearer",

@@ -200,8 +200,8 @@ pub(super) fn words(kind: &Kind) -> Words {
             "give the operator the request's number: the server's log says under it which setting to change".into(),
         ),
         Kind::StoreUnavailable => (
-            "The database does not answer",
-            "The database does not answer. A write may have happened.".into(),
+            "The database is not available",
+            "The database does not answer or takes no writes. A write may have happened.".into(),
             "look, then try again in a moment, with the same Idempotency-Key if there was one"
                 .into(),
         ),

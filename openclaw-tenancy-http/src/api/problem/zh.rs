@@ -191,8 +191,8 @@ pub(super) fn words(kind: &Kind) -> Words {
             "请将请求编号告知运维人员：服务器日志中该编号的记录写明了需要更改的设置".into(),
         ),
         Kind::StoreUnavailable => (
-            "数据库无响应",
-            "数据库无响应。写入可能已经发生。".into(),
+            "数据库不可用",
+            "数据库无响应或无法写入。写入可能已经发生。".into(),
             "请先查看，再稍后重试；若使用了 Idempotency-Key，请沿用同一个".into(),
         ),
         Kind::TimedOut => (
