@@ -66,11 +66,17 @@ fn forged(token: &SecretString, typ: Option<&str>, claims: &[(&str, &str)]) -> S
     format!("{text}.{signature}")
 }
 
+/// A `typ`, or none, and the claims that go with it.
+type Kind = (
+    Option<&'static str>,
+    &'static [(&'static str, &'static str)],
+);
+
 /// Every kind of token that A9 names, and each half of one, at every route that takes a bearer.
 #[tokio::test]
 async fn a09_token_confusion_kinds_by_endpoints() {
     const OURS: &str = "openclaw-api+jwt";
-    const KINDS: &[(Option<&str>, &[(&str, &str)])] = &[
+    const KINDS: &[Kind] = &[
         (
             Some("openclaw-edge+jwt"),
             &[("aud", "urn:openclaw-tenancy:edge")],

@@ -27,6 +27,15 @@ const NETWORK_CHANGED: &str = "net::ERR_NETWORK_CHANGED";
 /// What it says of those whose answer a page's service worker was to fetch, and lost.
 const WORKER_FAILED: &str = "net::ERR_FAILED";
 
+/// What the person looks at, and the language that the browser asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Screen {
+    /// A desktop's, in English.
+    Desk,
+    /// A phone's of 390 by 844, in Chinese.
+    Phone,
+}
+
 /// A browser with a profile of its own.
 pub(crate) struct Browser {
     client: reqwest::Client,
@@ -43,7 +52,12 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// Starts the driver and through it the browser; pictures go to `pictures`.
-    pub(crate) async fn start(driver: &str, chromium: &str, pictures: PathBuf) -> Self {
+    pub(crate) async fn start(
+        driver: &str,
+        chromium: &str,
+        screen: Screen,
+        pictures: PathBuf,
+    ) -> Self {
         std::fs::create_dir_all(&pictures).unwrap();
         let mut child = Command::new(driver)
             .arg("--port=0")
@@ -66,10 +80,23 @@ impl Browser {
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
             "--disable-dev-shm-usage".to_owned(),
-            "--lang=en-US".to_owned(),
             "--window-size=1280,900".to_owned(),
             format!("--user-data-dir={}", profile.path().display()),
         ];
+        let languages = match screen {
+            Screen::Desk => "en-US,en",
+            Screen::Phone => "zh-CN,zh",
+        };
+        let mut options = json!({
+            "binary": chromium,
+            "args": arguments,
+            "prefs": { "intl.accept_languages": languages },
+        });
+        if screen == Screen::Phone {
+            options["mobileEmulation"] = json!({
+                "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0, "touch": true },
+            });
+        }
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(COMMAND)
@@ -86,7 +113,7 @@ impl Browser {
             _profile: profile,
         };
         let wanted = json!({ "capabilities": { "alwaysMatch": {
-            "goog:chromeOptions": { "binary": chromium, "args": arguments },
+            "goog:chromeOptions": options,
             "goog:loggingPrefs": { "performance": "ALL" },
         }}});
         let session = browser.post("", wanted).await.expect("a session");
@@ -125,6 +152,30 @@ impl Browser {
             return e && e.checkVisibility() ? e : null";
         let found = self.script(script, json!([css])).await;
         found[ELEMENT].as_str().map(str::to_owned)
+    }
+
+    /// Clicks on an element once it is shown, again where the page drew itself anew in between.
+    pub(crate) async fn press(&self, css: &str, within: Duration) {
+        let end = Instant::now() + within;
+        loop {
+            let element = self.shown(css, within).await;
+            let path = format!("{}/click", element.path);
+            match self.post(&path, json!({})).await {
+                Ok(_) => return,
+                Err(why) => assert!(Instant::now() < end, "{css} cannot be clicked: {why}"),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// How wide the screen is, and the page, in CSS pixels. A page that is wider than its screen also makes a phone
+    /// show more than its width.
+    pub(crate) async fn widths(&self) -> (u64, u64) {
+        let script = "return [screen.width, \
+            Math.max(document.documentElement.scrollWidth, window.innerWidth)]";
+        let widths = self.script(script, json!([])).await;
+        let width = |at: usize| widths[at].as_u64().expect("a width");
+        (width(0), width(1))
     }
 
     /// Waits until the page's text says `words`.
@@ -282,6 +333,13 @@ impl Element<'_> {
     pub(crate) async fn click(&self) {
         let path = format!("{}/click", self.path);
         self.browser.post(&path, json!({})).await.unwrap();
+    }
+
+    /// A property of it, as a text.
+    pub(crate) async fn property(&self, name: &str) -> String {
+        let url = format!("{}{}/property/{name}", self.browser.session, self.path);
+        let value = self.browser.send(self.browser.client.get(url)).await;
+        value.unwrap().as_str().unwrap_or_default().to_owned()
     }
 
     /// Types into it.

@@ -17,8 +17,8 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::Target;
 
-/// A starting or busy instance may stall for seconds; nothing here waits longer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// A busy instance may stall for 10 s and more; nothing here waits longer than five times that.
+pub(super) const PATIENCE: Duration = Duration::from_secs(50);
 
 /// The headers of one request, by name.
 #[derive(Debug, Clone)]
