@@ -88,6 +88,37 @@ async fn f32_foreign_objects_are_identical_afterwards() {
 }
 
 #[tokio::test]
+async fn f05_a_volume_of_ours_with_other_options_carries_no_container() {
+    with_tenant(|engine, t| async move {
+        t.ground().await;
+        let data = t.name(&t.volume(VolumeRole::Data));
+        let path = format!("/volumes/{data}");
+        let (_, made) = engine.raw("GET", &path, Value::Null).await;
+        t.remove(&ObjectRef::Volume(data.clone())).await.unwrap();
+        // Ours by its labels, and lost at every stop.
+        let other = json!({
+            "Name": data, "Labels": made["Labels"],
+            "DriverOpts": { "type": "tmpfs", "device": "tmpfs" },
+        });
+        let (status, answer) = engine.raw("POST", "/volumes/create", other).await;
+        assert_eq!(status, 201, "{answer}");
+        let (_, before) = engine.raw("GET", &path, Value::Null).await;
+        for spec in [t.volume(VolumeRole::Data), t.instance(1, plan("free"))] {
+            let refused = t.make(&spec).await.unwrap_err();
+            assert!(
+                matches!(refused, BackendError::StorageMismatch { .. }),
+                "{refused:?}"
+            );
+        }
+        let seen = t.backend.list(&t.host, Scope::All).await.unwrap();
+        assert!(seen.containers.is_empty(), "{seen:?}");
+        let (_, after) = engine.raw("GET", &path, Value::Null).await;
+        assert_eq!(before, after);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn f32_a_container_is_not_made_on_a_foreign_or_absent_volume() {
     with_tenant(|engine, t| async move {
         t.make(&t.network()).await.unwrap();

@@ -237,6 +237,41 @@ async fn an_out_of_memory_kill_of_the_main_process_is_seen() {
 }
 
 #[tokio::test]
+async fn f07_a_child_killed_for_memory_is_seen_although_the_container_lives() {
+    with_tenant(|engine, t| async move {
+        let small = Limits {
+            memory: Bytes::mib(32),
+            swap: Bytes(0),
+            ..plan("free")
+        };
+        let id = t.created(small).await;
+        t.start(&id).await.unwrap();
+        let greedy = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}";
+        let look = async || t.backend.inspect(&t.host, &id).await.unwrap().unwrap();
+        for _ in 0..2 {
+            let before = look().await.oom_kills.last().copied();
+            let ran = engine.run(&id.0, greedy).await;
+            assert!(
+                ran.code != 0 || !ran.output.contains("200000000"),
+                "200 MB under a limit of 32: {ran:?}"
+            );
+            // An instance that has just started is asked about later.
+            let seen = async {
+                while look().await.oom_kills.last().copied() <= before {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, seen).await.unwrap();
+        }
+        let seen = look().await;
+        assert!(matches!(seen.state, RunState::Running { .. }), "{seen:?}");
+        let shown = engine.inspect(&id.0).await;
+        assert_eq!(shown["State"]["OOMKilled"], false);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn f12_shrinking_below_use_is_refused_and_changes_nothing() {
     with_tenant(|engine, t| async move {
         let wide = Limits {

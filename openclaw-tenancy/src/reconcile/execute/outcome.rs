@@ -69,20 +69,15 @@ impl Pass<'_> {
             .and_then(|location| location.container.as_ref())
             .and_then(|record| record.oom_told);
         let kills = &container.oom_kills;
-        let new = kills.iter().filter(|at| Some(**at) > told).count();
-        if new == 0 || !matches!(container.state, RunState::Running { .. }) {
+        let is_new = kills.iter().any(|at| Some(*at) > told);
+        if !is_new || !matches!(container.state, RunState::Running { .. }) {
             return;
         }
         let newest = kills.iter().max().copied();
         self.record(|record| record.oom_told = newest);
-        // One event for all of them: an instance that is short of memory could otherwise fill the log.
-        let message = match new {
-            1 => "a process of the instance was killed for memory; a larger plan helps".to_owned(),
-            _ => format!(
-                "{new} processes of the instance were killed for memory; a larger plan helps"
-            ),
-        };
-        self.event(EventKind::OutOfMemory, &message);
+        // One event for all since the last look, and no number: engines tell of one kill several times.
+        let message = "a process of the instance was killed for memory; a larger plan helps";
+        self.event(EventKind::OutOfMemory, message);
     }
 
     /// Writes a failure with its backoff.
