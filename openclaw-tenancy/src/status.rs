@@ -131,14 +131,17 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
         .failure
         .as_ref()
         .map(|failure| failure.message.clone());
-    let until = |from: Option<Timestamp>, within| from.map(|from: Timestamp| from.plus(within));
+    let made_so = observed.converged == Some(tenant.revision);
+    let begun = observed.begun_at.unwrap_or(tenant.created_at);
+    let until = |from: Option<Timestamp>, within| Some(from.unwrap_or(begun).plus(within));
     match tenant.desired.power {
         Power::Deleted => Status {
             phase: Phase::Deleting,
             message: None,
             deadline: until(stopping, deadlines.stop),
         },
-        Power::Suspended if started => Status {
+        // Until a pass has seen that nothing runs, one that began before the wish may be starting it.
+        Power::Suspended if started || !made_so => Status {
             phase: Phase::Stopping,
             message: None,
             deadline: until(stopping, deadlines.stop),
@@ -160,7 +163,7 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
             Some(_) | None => Status {
                 phase: Phase::Provisioning,
                 message: None,
-                deadline: Some(tenant.created_at.plus(deadlines.provision)),
+                deadline: until(None, deadlines.provision),
             },
         },
     }

@@ -7,13 +7,15 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::error::{Retry, Source};
 use crate::event::{Event, NewEvent};
-use crate::host::{Capacity, Host, HostFacts, HostState, Shortage};
-use crate::id::{AccountId, Fence, HostId, Revision, Slug, TenantId, WorkerId};
+use crate::host::{Capacity, Host, HostFacts, HostState};
+use crate::id::{AccountId, Fence, HostId, Revision, TenantId, WorkerId};
 use crate::tenant::{NewTenant, Observed, Power, Settings, Tenant};
 
+mod error;
 pub mod rules;
+
+pub use error::StoreError;
 
 /// What a create came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -416,112 +418,4 @@ pub enum Cordon {
     Closed,
     /// It does.
     Open,
-}
-
-/// Why a store call did not do what it should.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The database does not answer, or the answer was lost: the write may have happened.
-    #[error("the database is unavailable: {what}")]
-    Unavailable {
-        /// What was tried.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        source: Option<Source>,
-    },
-    /// There is no such row.
-    #[error("there is no such {what}")]
-    NotFound {
-        /// The kind of row.
-        what: &'static str,
-    },
-    /// The row exists with other content.
-    #[error("this {what} exists already")]
-    Conflict {
-        /// The kind of row.
-        what: &'static str,
-    },
-    /// The owner has a live tenant.
-    #[error("the account has an instance already: {existing}")]
-    AlreadyHasTenant {
-        /// Which.
-        existing: TenantId,
-    },
-    /// The slug is in use or kept back.
-    #[error("the name `{slug}` is taken")]
-    SlugTaken {
-        /// The slug.
-        slug: Slug,
-    },
-    /// The plan has no seat left.
-    #[error("every seat of the plan is taken: {seats}")]
-    NoSeat {
-        /// How many there are.
-        seats: u64,
-    },
-    /// The idempotency key was used for another request.
-    #[error("the idempotency key was used for another request")]
-    IdempotencyMismatch,
-    /// The change was decided on an older revision.
-    #[error("the tenant has changed: revision {current} now")]
-    StaleRevision {
-        /// The revision now.
-        current: Revision,
-    },
-    /// The tenant is to be deleted.
-    #[error("the instance is being deleted")]
-    Deleting,
-    /// The claim has passed on to another worker: nothing was written.
-    #[error("the claim has passed on")]
-    Fenced,
-    /// The host has no room.
-    #[error("host {host} has no room: {shortage}")]
-    NoRoom {
-        /// The host.
-        host: HostId,
-        /// What lacks.
-        shortage: Shortage,
-    },
-    /// The row cannot be read: another version wrote it, or it is damaged.
-    #[error("a stored {what} cannot be read")]
-    Corrupt {
-        /// The kind of row.
-        what: &'static str,
-        /// The cause.
-        #[source]
-        source: Option<Source>,
-    },
-}
-
-impl StoreError {
-    /// Whether the same call can succeed later.
-    #[must_use]
-    pub const fn retry(&self) -> Retry {
-        match self {
-            Self::Unavailable { .. } | Self::NoRoom { .. } => Retry::Backoff,
-            Self::NotFound { .. }
-            | Self::Conflict { .. }
-            | Self::AlreadyHasTenant { .. }
-            | Self::SlugTaken { .. }
-            | Self::NoSeat { .. }
-            | Self::IdempotencyMismatch
-            | Self::StaleRevision { .. }
-            | Self::Deleting
-            | Self::Fenced
-            | Self::Corrupt { .. } => Retry::Never,
-        }
-    }
-}
-
-/// The `/29` with this number in a pool, if the pool has it.
-#[must_use]
-pub fn nth_subnet(pool: Ipv4Net, n: u32) -> Option<Ipv4Net> {
-    let size = 1_u32.checked_shl(29_u32.checked_sub(u32::from(pool.prefix_len()))?)?;
-    if n >= size {
-        return None;
-    }
-    let network = u32::from(pool.network()).checked_add(n.checked_mul(8)?)?;
-    Ipv4Net::new(network.into(), 29).ok()
 }

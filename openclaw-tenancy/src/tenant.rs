@@ -86,6 +86,10 @@ pub struct Observed {
     pub queued: Option<String>,
     /// The desired revision that was last made so.
     pub converged: Option<Revision>,
+    /// When the work towards what is wanted began anew: with a change of it, a place, another container. Deadlines
+    /// run from here; `None` is since the tenant was asked for.
+    #[serde(default)]
+    pub begun_at: Option<Timestamp>,
 }
 
 impl Observed {
@@ -104,9 +108,10 @@ impl Observed {
         }
     }
 
-    /// What every change of what is wanted does: the wait for a retry ends, and a hold that is the owner's
-    /// to release.
+    /// What every change of what is wanted does: deadlines begin anew, the wait for a retry ends, and a hold that
+    /// is the owner's to release.
     pub fn stir(&mut self, now: Timestamp) {
+        self.begun_at = Some(now);
         if let Some(failure) = &mut self.failure {
             failure.retry_at = failure.retry_at.min(now);
         }

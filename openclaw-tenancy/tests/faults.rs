@@ -6,6 +6,8 @@
 
 #[path = "support/faulty.rs"]
 mod faulty;
+#[path = "faults/suspended.rs"]
+mod suspended;
 
 use std::time::Duration;
 

@@ -365,13 +365,13 @@ async fn a_paused_instance_is_said_so_and_left_alone_until_it_goes_on_or_goes() 
 async fn f31_a_subnet_that_is_in_use_is_given_back_for_another() {
     let world = World::new().await;
     let pool = world.tenancy.context().blueprint.subnets;
-    let somebody = [3, 0].map(|n| openclaw_tenancy::store::nth_subnet(pool, n).unwrap());
+    let somebody = [3, 0].map(|n| openclaw_tenancy::store::rules::nth_subnet(pool, n).unwrap());
     for subnet in somebody {
         world.backend.add_foreign_network(&world.host, subnet);
     }
     let tenant = running(&world).await;
     let location = tenant.observed.location().unwrap();
-    let expected = openclaw_tenancy::store::nth_subnet(pool, 1);
+    let expected = openclaw_tenancy::store::rules::nth_subnet(pool, 1);
     assert_eq!(Some(location.subnet), expected);
     let networks = world.backend.names(&world.host);
     let networks = networks.iter().filter(|name| name.ends_with("-network"));

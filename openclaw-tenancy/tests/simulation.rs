@@ -18,6 +18,8 @@
 mod bugs;
 #[path = "simulation/invariants.rs"]
 mod invariants;
+#[path = "simulation/machine.rs"]
+mod machine;
 #[path = "simulation/story.rs"]
 mod story;
 #[path = "simulation/world.rs"]

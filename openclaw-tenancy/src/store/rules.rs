@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::Ipv4Net;
 
-use super::{Change, PlaceRequest, Settlement, StoreError, nth_subnet};
+use super::{Change, PlaceRequest, Settlement, StoreError};
 use crate::clock::Timestamp;
 use crate::event::{EventKind, NewEvent};
 use crate::host::{Host, HostState, Reserved, Shortage};
@@ -230,6 +230,17 @@ pub fn place(
         has_data: false,
         container: None,
     })
+}
+
+/// The `/29` with this number in a pool, if the pool has it.
+#[must_use]
+pub fn nth_subnet(pool: Ipv4Net, n: u32) -> Option<Ipv4Net> {
+    let size = 1_u32.checked_shl(29_u32.checked_sub(u32::from(pool.prefix_len()))?)?;
+    if n >= size {
+        return None;
+    }
+    let network = u32::from(pool.network()).checked_add(n.checked_mul(8)?)?;
+    Ipv4Net::new(network.into(), 29).ok()
 }
 
 /// Writes a new place into what was observed.

@@ -19,7 +19,8 @@ use crate::quota::{PlanPolicy, PlanRefused};
 use crate::reconcile::{Blueprint, Context, Pace};
 use crate::scheduler::{HostScheduler, Spread};
 use crate::status::Deadlines;
-use crate::store::{TenantStore, nth_subnet};
+use crate::store::TenantStore;
+use crate::store::rules::nth_subnet;
 
 use super::{Inner, Tenancy};
 

@@ -63,10 +63,12 @@ pub(crate) enum Bug {
     KeepsLateNetworks,
     /// A deletion stops when the container is gone.
     LeaveNetworks,
+    /// A settlement drops the hold that it should write.
+    HoldIsForgotten,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::FenceIsIgnored,
         Self::ClaimForgetsUnknown,
         Self::PlaceIgnoresCapacity,
@@ -84,6 +86,7 @@ impl Bug {
         Self::SharedSubnet,
         Self::KeepsLateNetworks,
         Self::LeaveNetworks,
+        Self::HoldIsForgotten,
     ];
 
     /// A seed whose story finds it.
@@ -95,7 +98,7 @@ impl Bug {
             Self::ClaimForgetsUnknown | Self::RemoveAfterLostStart => 210,
             Self::NeverKills => 52,
             Self::LeaveEarly | Self::LeaveNetworks => 6,
-            Self::GhostTakenForBroken => 5,
+            Self::GhostTakenForBroken | Self::HoldIsForgotten => 5,
             Self::EraseFirst => 3,
             Self::PlaceIgnoresCapacity | Self::ForeignIsRemoved | Self::SuspendRemovesData => 1,
             Self::AnswerBeforeDurable
@@ -159,6 +162,7 @@ impl Bug {
             | Self::KeyIsIgnored
             | Self::GhostTakenForBroken
             | Self::ForeignIsRemoved
+            | Self::HoldIsForgotten
             | Self::KeepsLateNetworks
             | Self::SharedSubnet => plan,
         }
@@ -418,7 +422,7 @@ impl TenantStore for BuggyStore {
         }
         let mut location = self.inner.place(id, fence, request.clone()).await?;
         if self.bug == Bug::SharedSubnet {
-            location.subnet = openclaw_tenancy::store::nth_subnet(request.pool, 0).unwrap();
+            location.subnet = openclaw_tenancy::store::rules::nth_subnet(request.pool, 0).unwrap();
         }
         Ok(location)
     }
@@ -427,9 +431,18 @@ impl TenantStore for BuggyStore {
         &self,
         id: TenantId,
         fence: Fence,
-        settlement: Settlement,
+        mut settlement: Settlement,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        // The second one: the first wrote it, and whoever looks after that finds nothing.
+        let held = self
+            .inner
+            .get(id)
+            .await?
+            .is_some_and(|row| row.observed.hold.is_some());
+        if self.bug == Bug::HoldIsForgotten && held {
+            settlement.observed.hold = None;
+        }
         self.inner
             .settle(id, self.fence(id, fence), settlement, now)
             .await

@@ -9,6 +9,7 @@ use openclaw_tenancy::routes::Upstream;
 use openclaw_tenancy::store::TenantStore as _;
 use openclaw_tenancy::tenant::{Certainty, Location, Power, Tenant};
 
+use crate::machine::{Stood, moved};
 use crate::world::{World, now};
 
 /// What the checker remembers between steps.
@@ -22,6 +23,8 @@ pub(crate) struct Memory {
     pub(crate) acknowledged: BTreeSet<TenantId>,
     /// How a tenant is written in the names of its objects: formatting it at each check would take longest.
     written_as: BTreeMap<TenantId, String>,
+    /// Each tenant as it stood.
+    stood: BTreeMap<TenantId, Stood>,
 }
 
 /// What the engines hold, looked at once.
@@ -56,6 +59,10 @@ pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
     routes(world, &rows)?;
     foreign_untouched(&seen)?;
     nothing_orphaned(world, &seen, &rows, memory)?;
+    for row in &rows {
+        let stands = moved(world, memory.stood.get(&row.id), row)?;
+        memory.stood.insert(row.id, stands);
+    }
     for tenant in &memory.acknowledged {
         let there = rows.iter().any(|row| row.id == *tenant);
         if !there && !memory.deleted.contains(tenant) {

@@ -15,7 +15,8 @@ use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::memory::{Faults, Faulty, MemoryAccess, MemoryStore};
 use openclaw_tenancy::plan::{Limits, PlanName};
 use openclaw_tenancy::quantity::{Bytes, MilliCpus};
-use openclaw_tenancy::store::{Change, ClaimRequest, Settlement, TenantStore, nth_subnet};
+use openclaw_tenancy::store::rules::nth_subnet;
+use openclaw_tenancy::store::{Change, ClaimRequest, Settlement, TenantStore};
 use openclaw_tenancy::tenant::{
     Certainty, ContainerRecord, Desired, Location, NewTenant, Observed, Power, Settings,
 };

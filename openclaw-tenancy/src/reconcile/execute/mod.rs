@@ -177,6 +177,7 @@ impl Pass<'_> {
             let before = location.generation;
             absorb(location, &mut observed.generation, power, &seen);
             if location.generation != before {
+                observed.begun_at = Some(context.clock.now());
                 self.memory = PassMemory {
                     prepared: self.memory.prepared,
                     ..PassMemory::default()

@@ -46,6 +46,12 @@ impl Pass<'_> {
             if over {
                 observed.failure = None;
             }
+            for location in &mut observed.locations {
+                // The plan would not be done with one that may run.
+                if location.certainty == Certainty::Unknown {
+                    location.certainty = Certainty::Known;
+                }
+            }
             if newly && !running && seen.container.is_some() {
                 self.event(EventKind::Stopped, "the instance is stopped");
             }

@@ -55,9 +55,11 @@ impl Pass<'_> {
                     // Reserved by this very claim: nothing can have been begun there.
                     location.certainty = Certainty::Known;
                     self.event(EventKind::Placed, &format!("on host {host}"));
-                    self.tenant.observed.queued = None;
-                    self.tenant.observed.generation = location.generation;
-                    self.tenant.observed.locations.push(location);
+                    let observed = &mut self.tenant.observed;
+                    observed.queued = None;
+                    observed.begun_at = Some(self.context.clock.now());
+                    observed.generation = location.generation;
+                    observed.locations.push(location);
                     return Ok(After::Again);
                 }
                 // Another tenant was quicker: choose anew.

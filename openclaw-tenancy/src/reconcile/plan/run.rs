@@ -8,7 +8,7 @@ use crate::container::{
     instance_address,
 };
 use crate::probe::Readiness;
-use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Location};
+use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Location, Power};
 
 use super::make::instance_spec;
 use super::stop::{await_end, left_alone, odd};
@@ -133,9 +133,16 @@ pub(super) fn start_or_doubt(s: &Situation<'_>, location: &Location, id: EngineI
 pub(super) fn may_have_started(s: &Situation<'_>, location: &Location) -> bool {
     match location.certainty {
         Certainty::Known => false,
-        Certainty::Unknown => !s.seen.pass.fresh,
+        Certainty::Unknown => !s.seen.pass.fresh && !rests(s),
         Certainty::StartLost | Certainty::GhostSuspected => true,
     }
+}
+
+/// Whether it was settled that the tenant is suspended, and nothing else was wanted since: whoever claimed it after
+/// that had no reason to start anything, so a lost pass has not.
+fn rests(s: &Situation<'_>) -> bool {
+    s.tenant.desired.power == Power::Suspended
+        && s.tenant.observed.converged == Some(s.tenant.revision)
 }
 
 fn readiness(s: &Situation<'_>, record: &ContainerRecord) -> Step {
