@@ -85,7 +85,8 @@ impl HostRule {
     pub(super) fn label(&self, request: &Parts, listener: Option<u16>) -> Result<Label, HostError> {
         let label = self.normalise(single_host(&request.headers)?, listener)?;
         if let Some(authority) = request.uri.authority() {
-            let plain = matches!(request.uri.scheme(), Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+            let scheme = request.uri.scheme();
+            let plain = scheme.is_some_and(|s| *s == Scheme::HTTP || *s == Scheme::HTTPS);
             if !plain {
                 return Err(HostError::Malformed(
                     "the request target has no scheme of the web",
