@@ -15,6 +15,7 @@ mod life;
 mod operator;
 mod postgres_killed;
 mod server;
+mod readme;
 mod services;
 mod sign_out;
 mod support;
