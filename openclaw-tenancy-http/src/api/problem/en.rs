@@ -28,7 +28,7 @@ pub(super) fn words(kind: &Kind) -> Words {
         Kind::BodyTooLarge { limit } => (
             "The body is too large",
             format!("At most {limit} bytes are read."),
-            "send less".into(),
+            format!("send at most {limit} bytes"),
         ),
         Kind::InvalidFields(faults) => match faults.as_slice() {
             [one] => {

@@ -25,7 +25,7 @@ pub(super) fn words(kind: &Kind) -> Words {
         Kind::BodyTooLarge { limit } => (
             "请求体过大",
             format!("最多读取 {limit} 字节。"),
-            "请减小请求体".into(),
+            format!("请最多发送 {limit} 字节"),
         ),
         Kind::InvalidFields(faults) => match faults.as_slice() {
             [one] => {
