@@ -71,11 +71,6 @@ impl HostRule {
         self.scheme
     }
 
-    /// The domain that all instances are below.
-    pub(super) fn base(&self) -> &str {
-        self.suffix.trim_start_matches('.')
-    }
-
     /// The one way an instance's host is written towards it, with the port where there is one.
     pub(super) fn canonical(&self, slug: &str) -> String {
         format!("{slug}{}{}", self.suffix, self.port_suffix)

@@ -8,14 +8,15 @@
 mod accounts;
 mod canaries;
 mod commands;
+mod cookie_tossing;
 mod database;
 mod disk;
 mod instances;
 mod life;
 mod operator;
 mod postgres_killed;
-mod server;
 mod readme;
+mod server;
 mod services;
 mod sign_out;
 mod support;
