@@ -268,8 +268,8 @@ pub struct ContainerDetail {
     /// The limits the engine holds. Storage is not one of them.
     pub limits: AppliedLimits,
     /// When the kernel killed processes of it for memory since its start, by the engine's clock, oldest first: also
-    /// a child alone, of which [`RunState`] tells nothing. Only what the engine still remembers, which is the newest; one kill
-    /// may be told several times.
+    /// a child alone, of which [`RunState`] tells nothing. Only what the engine still remembers, which is the newest;
+    /// one kill may be told several times.
     pub oom_kills: Vec<Timestamp>,
 }
 

@@ -4,9 +4,9 @@
 //! by the same clients in turns. nginx checks no session; the edge does. Needs `nginx`, and the stand-in beside this
 //! binary (`cargo build --release -p stand-in`).
 //!
-//! Turns are short and many, and a ratio is the median of the ratios of neighbours: what else the machine does hits both
-//! alike. `EDGE_BENCH_MILLIS` (default 500) is how long one turn takes, `EDGE_BENCH_TURNS` (default 15) how many each
-//! has.
+//! Turns are short and many, and a ratio is the median of the ratios of neighbours: what else the machine does hits
+//! both alike. `EDGE_BENCH_MILLIS` (default 500) is how long one turn takes, `EDGE_BENCH_TURNS` (default 15) how many
+//! each has.
 
 #![expect(clippy::disallowed_methods, reason = "a bench measures wall time")]
 

@@ -2,8 +2,9 @@
 //!
 //! Each line is a process of its own, looked at from outside (`/proc/PID/smaps_rollup`) once it has come to rest:
 //!
-//! - the reference server, as it is built, on SQLite, with a host that does not answer. At its first start it hashes the
-//!   first administrator's password, for which argon2 takes 19 MiB, and the allocator keeps them; then it is started again;
+//! - the reference server, as it is built, on SQLite, with a host that does not answer. At its first start it hashes
+//!   the first administrator's password, for which argon2 takes 19 MiB, and the allocator keeps them; then it is
+//!   started again;
 //! - the server's parts (API with local accounts, edge, reconciler) put together in this program, over engines in
 //!   memory, with the store in memory or in SQLite. The engines in memory are counted too: for each tenant a container,
 //!   two volumes with their files and a network, which a real server does not hold.

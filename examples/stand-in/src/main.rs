@@ -1,9 +1,12 @@
 //! A small instance that imitates OpenClaw 2026.9.6 towards a manager and an edge.
 //!
-//! It imitates probes, attribution, the page, the WebSocket handshake, identity by trusted proxy, hot reload, shutdown and exit codes, and reads OpenClaw's own configuration files.
-//! Everything under `/whoami`, `/echo`, `/_knob/` and `/hostile/`, every `STAND_IN_` variable, the echo of text on an admitted socket and the lock on the data volume exist in the stand-in only.
+//! It imitates probes, attribution, the page, the WebSocket handshake, identity by trusted proxy, hot reload, shutdown
+//! and exit codes, and reads OpenClaw's own configuration files. Everything under `/whoami`, `/echo`, `/_knob/` and
+//! `/hostile/`, every `STAND_IN_` variable, the echo of text on an admitted socket and the lock on the data volume
+//! exist in the stand-in only.
 //!
-//! It does not imitate device signatures, stored pairings, the lockout after failed sign-ins, or any RPC method but `health`.
+//! It does not imitate device signatures, stored pairings, the lockout after failed sign-ins, or any RPC method but
+//! `health`.
 
 mod app;
 mod applet;

@@ -1,7 +1,8 @@
 //! Where the instance lives and how it is told to misbehave at start.
 //!
 //! OpenClaw's own names are read as OpenClaw reads them; names that begin with `STAND_IN_` are knobs.
-//! A knob also comes from the file `stand-in/next-start.json` in the state directory, see [`crate::knob`]: a container's environment cannot be changed between two starts.
+//! A knob also comes from the file `stand-in/next-start.json` in the state directory, see [`crate::knob`]: a
+//! container's environment cannot be changed between two starts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -49,7 +50,8 @@ pub(crate) struct StartKnobs {
 impl Settings {
     /// Reads arguments as OpenClaw's `gateway` command takes them.
     ///
-    /// Anything else on the command line (`dist/index.js`, `gateway`) is passed over, so the image also works under a manager that spells out OpenClaw's command.
+    /// Anything else on the command line (`dist/index.js`, `gateway`) is passed over, so the image also works under a
+    /// manager that spells out OpenClaw's command.
     ///
     /// # Errors
     ///

@@ -16,6 +16,9 @@ pub const LOGIN: &str = "__Host-oct-login";
 pub const CLAIM: &str = "__Host-oct-claim";
 /// The language somebody chose.
 pub const LANGUAGE: &str = "__Host-oct-lang";
+/// What the names of all of ours begin with, here and at instances.
+#[cfg(feature = "edge")]
+const PREFIX: &str = "__Host-oct-";
 
 /// The value of the cookie `name`, if the request has exactly one of that name.
 ///
@@ -55,6 +58,29 @@ pub fn set(name: &str, value: &str, max_age: Duration) -> Option<HeaderValue> {
 #[must_use]
 pub fn clear(name: &str) -> Option<HeaderValue> {
     set(name, "", Duration::ZERO)
+}
+
+/// Name and value of each cookie in a `Cookie` line. One without `=` has no name (RFC 6265bis §5.6).
+#[cfg(feature = "edge")]
+pub(crate) fn split(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let space = |c| c == ' ' || c == '\t';
+    text.split(';')
+        .map(move |pair| pair.trim_matches(space))
+        .filter(|pair| !pair.is_empty())
+        .map(move |pair| {
+            let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+            (
+                name.trim_end_matches(space),
+                value.trim_start_matches(space),
+            )
+        })
+}
+
+/// Whether a cookie name is one of ours in any spelling that some browser may take for it.
+#[cfg(feature = "edge")]
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 #[cfg(test)]

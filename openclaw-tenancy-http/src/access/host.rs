@@ -127,7 +127,7 @@ fn single(headers: &HeaderMap) -> Option<Option<&str>> {
 }
 
 /// Which port it was matters to nobody: a tunnel or a proxy has another than the listener.
-fn without_port(text: &str) -> Option<HostName> {
+pub(super) fn without_port(text: &str) -> Option<HostName> {
     let end = if text.starts_with('[') {
         text.find(']')? + 1
     } else {

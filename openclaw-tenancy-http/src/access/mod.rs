@@ -9,7 +9,7 @@
 //! - [`limit`]: how often a caller or an address may try, and `familiar` from where a name has signed in before;
 //! - [`address`]: which address that is;
 //! - [`host`]: which host name a request gives;
-//! - [`cookie`]: the cookies, all of them `__Host-`.
+//! - [`cookie`]: the cookies, all of them `__Host-`, and `tossed` for those of others that are too many.
 
 pub mod address;
 pub mod caller;
@@ -25,3 +25,5 @@ pub(crate) mod places;
 pub mod rights;
 pub mod session;
 pub mod token;
+#[cfg(feature = "edge")]
+pub(crate) mod tossed;

@@ -201,8 +201,8 @@ impl Sessions {
         Ok(Some(session))
     }
 
-    /// Ends one session and the bearers that are a part of it, with the sessions at instances that its account has: which of them came from this
-    /// browser is not kept, and the next visit hands over anew.
+    /// Ends one session and the bearers that are a part of it, with the sessions at instances that its account has:
+    /// which of them came from this browser is not kept, and the next visit hands over anew.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -139,12 +139,14 @@ fn write(
         ([(CONTENT_TYPE, media)], json).into_response()
     };
     *response.status_mut() = problem.status();
-    for (name, value) in came_with {
-        if !response.headers().contains_key(name) && *name != http::header::CONTENT_LENGTH {
-            response.headers_mut().append(name, value.clone());
+    let headers = response.headers_mut();
+    for name in came_with.keys() {
+        if !headers.contains_key(name) && *name != http::header::CONTENT_LENGTH {
+            for value in came_with.get_all(name) {
+                headers.append(name, value.clone());
+            }
         }
     }
-    let headers = response.headers_mut();
     if let Some(wait) = problem.retry_after() {
         // Rounded up: a client that comes back in time must not come too early.
         let seconds = wait.as_millis().div_ceil(1000).max(1);

@@ -2,9 +2,11 @@
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use http::header::SET_COOKIE;
+use http::request::Parts;
 
-use super::problem::{HeadFault, Kind, Problem};
+use super::problem::{EndCookies, HeadFault, Kind, Problem};
 use super::state::ApiState;
 use crate::access::host::{HostFault, HostName};
 
@@ -20,7 +22,7 @@ pub(super) async fn own_host(
     // Apart, because a body may not be shared between threads and a head may.
     let (head, body) = request.into_parts();
     if let Some(fault) = head.extensions.get::<HeadFault>() {
-        return Err(Kind::InvalidHead(*fault).into());
+        return Ok(refuse(*fault, &head));
     }
     match state.hosts().check(&head) {
         Ok(()) => {}
@@ -39,4 +41,16 @@ pub(super) async fn own_host(
         }
     }
     Ok(next.run(Request::from_parts(head, body)).await)
+}
+
+/// The answer to a head that was refused. One that was too long is so by its cookies, nearly always: another site's
+/// page has set them for a domain that it shares with us, and they are ended (safety row A16).
+fn refuse(fault: HeadFault, head: &Parts) -> Response {
+    let mut response = Problem::new(Kind::InvalidHead(fault)).into_response();
+    if let Some(EndCookies(ends)) = head.extensions.get() {
+        for end in ends {
+            response.headers_mut().append(SET_COOKIE, end.clone());
+        }
+    }
+    response
 }

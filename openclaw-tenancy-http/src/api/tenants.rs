@@ -24,6 +24,9 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// `POST /api/tenants`: asks for an instance. It is made after the answer; `GET /api/tenants/me` tells how far it is.
+///
+/// Repeated with its `Idempotency-Key` it makes nothing new: the answer, marked by `Idempotency-Replayed`, shows the
+/// instance as it is now and not as it was then. Once it is gone it stays `deleting`.
 pub(super) async fn create(
     State(state): State<ApiState>,
     caller: Caller,

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 
+pub(super) use crate::access::cookie::is_ours;
+use crate::access::cookie::split;
+
 /// The browser's session with one instance.
 pub(super) const INSTANCE: &str = "__Host-oct-instance";
 /// Ties a hand-over to the browser that asked for it.
 pub(super) const PRE: &str = "__Host-oct-pre";
-const PREFIX: &str = "__Host-oct-";
 
 /// The value of the only cookie of this name, if it is a secret of ours by its form: 256 bits in base64url.
 pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -52,7 +54,7 @@ pub(super) fn without_ours(headers: &HeaderMap) -> Option<HeaderValue> {
     }
 }
 
-/// Name and value of each cookie sent. One without `=` has no name (RFC 6265bis §5.6).
+/// Name and value of each cookie sent.
 ///
 /// A header that is not ASCII is left out: we cannot say what is in it.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
@@ -61,26 +63,6 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(split)
-}
-
-fn split(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let space = |c| c == ' ' || c == '\t';
-    text.split(';')
-        .map(move |pair| pair.trim_matches(space))
-        .filter(|pair| !pair.is_empty())
-        .map(move |pair| {
-            let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-            (
-                name.trim_end_matches(space),
-                value.trim_start_matches(space),
-            )
-        })
-}
-
-/// Whether a cookie name is one of ours in any spelling that some browser may take for it.
-pub(super) fn is_ours(name: &str) -> bool {
-    name.get(..PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 /// A `Set-Cookie` of ours. Without `lasts` it ends with the browser's session.
@@ -96,32 +78,6 @@ pub(super) fn set(name: &str, value: &str, lasts: Option<Duration>) -> Option<He
     .ok()?;
     cookie.set_sensitive(true);
     Some(cookie)
-}
-
-/// Ends cookies that made a request too large: those whose names stand in the part of its head that was read.
-///
-/// Another instance's page can set cookies for the whole base domain, until every request is refused for its
-/// size. What it set that way is ended here, so that the person gets in again.
-pub(super) fn end_tossed(head: &[u8], base: &str) -> Vec<HeaderValue> {
-    const AT_MOST: usize = 64;
-    let text = String::from_utf8_lossy(head);
-    text.split("\r\n")
-        .filter_map(|line| line.split_once(':'))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"))
-        .flat_map(|(_, value)| split(value))
-        .map(|(name, _)| name)
-        .filter(|name| {
-            !name.is_empty()
-                && !is_ours(name)
-                && name.bytes().all(|b| b.is_ascii_graphic() && b != b',')
-        })
-        .take(AT_MOST)
-        .flat_map(|name| {
-            let ended = format!("{name}=; Path=/; Max-Age=0; Secure");
-            [format!("{ended}; Domain={base}"), ended]
-        })
-        .filter_map(|cookie| HeaderValue::try_from(cookie).ok())
-        .collect()
 }
 
 #[cfg(test)]

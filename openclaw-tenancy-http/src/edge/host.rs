@@ -71,11 +71,6 @@ impl HostRule {
         self.scheme
     }
 
-    /// The domain that all instances are below.
-    pub(super) fn base(&self) -> &str {
-        self.suffix.trim_start_matches('.')
-    }
-
     /// The one way an instance's host is written towards it, with the port where there is one.
     pub(super) fn canonical(&self, slug: &str) -> String {
         format!("{slug}{}{}", self.suffix, self.port_suffix)
@@ -85,7 +80,8 @@ impl HostRule {
     pub(super) fn label(&self, request: &Parts, listener: Option<u16>) -> Result<Label, HostError> {
         let label = self.normalise(single_host(&request.headers)?, listener)?;
         if let Some(authority) = request.uri.authority() {
-            let plain = matches!(request.uri.scheme(), Some(scheme) if *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+            let scheme = request.uri.scheme();
+            let plain = scheme.is_some_and(|s| *s == Scheme::HTTP || *s == Scheme::HTTPS);
             if !plain {
                 return Err(HostError::Malformed(
                     "the request target has no scheme of the web",

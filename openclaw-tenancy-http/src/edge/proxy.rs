@@ -18,6 +18,7 @@ use super::routes::Site;
 use super::upstream::{Backend, BodyFault, DialError, RelayedBody, RequestBody, ended_early};
 use super::wire::{FAULT_METHOD, Fault};
 use super::{Inner, OWN_PATHS, cookies, headers, origin, tunnel};
+use crate::access::tossed;
 
 /// What is known of a request that is let through.
 pub(super) struct Admitted {
@@ -33,7 +34,13 @@ impl Inner {
         client: Arc<Client>,
     ) -> Response<AnswerBody> {
         let exchange = Exchange::begin(&client);
-        let asked = Asked::of(request.method(), request.headers(), self.ids.next());
+        let asked = match client.link.fault() {
+            // What stands for a refused request says nothing of who is to read the answer.
+            Some((_, head)) if request.method().as_str() == FAULT_METHOD => {
+                Asked::of(&Method::GET, &tossed::manners(head), self.ids.next())
+            }
+            _ => Asked::of(request.method(), request.headers(), self.ids.next()),
+        };
         let response = match self.handle(request, &client, &asked).await {
             Ok(response) => response,
             Err(notice) => self.refuse(notice, &client, &asked),
@@ -270,7 +277,7 @@ impl Inner {
         match notice {
             Notice::HeadTooLarge => {
                 let head = client.link.fault().map_or(&[][..], |(_, head)| head);
-                for cookie in cookies::end_tossed(head, self.rules.hosts.base()) {
+                for cookie in tossed::end(head) {
                     headers.append(header::SET_COOKIE, cookie);
                 }
             }

@@ -1,7 +1,8 @@
 //! Listeners: taken early, and served with limits that slow or greedy clients do not get past.
 //!
 //! They read requests by the edge's rules of framing (safety row A18): what it refuses, they refuse. A refused head
-//! goes to the router as a request with a [`HeadFault`] among its extensions, to be answered like any other.
+//! goes to the router as a request with a [`HeadFault`] among its extensions, to be answered like any other, and in the
+//! form and language that it asked for as far as it was read.
 
 use std::convert::Infallible;
 use std::io;
@@ -28,7 +29,8 @@ use tower::ServiceExt as _;
 
 use crate::access::address::TrustedProxies;
 use crate::access::places::{Places, shared, turn_away};
-use crate::api::problem::HeadFault;
+use crate::access::tossed;
+use crate::api::problem::{EndCookies, HeadFault};
 use crate::edge::Patience;
 use crate::edge::wire::{FAULT_METHOD, Fault, Link, Strict};
 
@@ -193,7 +195,16 @@ async fn connection(
         if request.method().as_str() == FAULT_METHOD {
             // No path of anybody's.
             *request.uri_mut() = Uri::from_static("*");
-            request.extensions_mut().insert(head_fault(&link));
+            let fault = head_fault(&link);
+            request.extensions_mut().insert(fault);
+            if let Some((_, head)) = link.fault() {
+                request.headers_mut().extend(tossed::manners(head));
+                if fault == HeadFault::TooLarge {
+                    request
+                        .extensions_mut()
+                        .insert(EndCookies(tossed::end(head)));
+                }
+            }
         }
         let answer = router.clone().oneshot(request);
         async move {

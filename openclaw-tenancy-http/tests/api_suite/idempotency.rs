@@ -162,3 +162,39 @@ async fn a34_another_body_another_account_and_odd_keys() {
     app.send(twice).await.problem(400, "invalid-parameter");
     assert_eq!(app.tenants().await, 2);
 }
+
+/// As the READMEs say: the instance as it is now, not as it was when the key was first used.
+#[tokio::test]
+async fn f26_a_replay_shows_the_instance_as_it_is_now() {
+    let app = App::new().await;
+    let ada = app.account("ada").await;
+    let program = app.program(&ada).await;
+    let first = app.send(create(&program, "k", "{}")).await;
+    let made = first.json();
+    let replayed = async |phase: &str| {
+        let again = app.send(create(&program, "k", "{}")).await;
+        assert_eq!(again.status, 202, "{}", again.body);
+        assert_eq!(again.header("idempotency-replayed"), "true", "{phase}");
+        let now = again.json();
+        assert_eq!(
+            (&now["id"], &now["phase"]),
+            (&made["id"], &phase.into()),
+            "{now}"
+        );
+    };
+    replayed("queued").await;
+    app.reconcile().await;
+    replayed("running").await;
+    program.post("/api/tenants/me/suspend", "").await;
+    app.reconcile().await;
+    replayed("suspended").await;
+    program.delete("/api/tenants/me").await;
+    replayed("deleting").await;
+    app.reconcile().await;
+    program
+        .get("/api/tenants/me")
+        .await
+        .problem(404, "not-found");
+    replayed("deleting").await;
+    assert_eq!(app.tenants().await, 0);
+}

@@ -16,6 +16,7 @@ mod a33_json;
 mod bad_input;
 mod bodies;
 mod edge_authorize;
+mod every_bad_input;
 mod idempotency;
 mod log_levels;
 mod logs;

@@ -161,23 +161,24 @@ async fn a01_login_csrf_foreign_code_and_state_give_400_and_no_session() {
     ] {
         let answer = call_back(&app, CALLBACK, &query, cookie).await;
         let problem = answer.problem(400, "sign-in-refused");
-        assert!(problem["fix"].is_string(), "{what}");
+        assert_eq!(problem["field"], "Cookie", "{what}");
         assert_eq!(answer.cookie("__Host-oct-session"), None, "{what}");
     }
     // The foreign tries have used the state up: the honest one begins again.
     call_back(&app, CALLBACK, &query, &cookie)
         .await
         .problem(400, "sign-in-refused");
-    for query in [
-        "",
-        "state=x",
-        "state=x&code=y",
-        "code=y",
-        "error=access_denied",
-        "state=a&state=b&code=c",
+    for (query, field) in [
+        ("", "state"),
+        ("state=x", "state"),
+        ("state=x&code=y", "state"),
+        ("code=y", "state"),
+        ("error=access_denied", "state"),
+        ("state=a&state=b&code=c", "query"),
     ] {
         let answer = call_back(&app, CALLBACK, query, &cookie).await;
-        answer.problem(400, "sign-in-refused");
+        let problem = answer.problem(400, "sign-in-refused");
+        assert_eq!(problem["field"], field, "{query}");
     }
     assert_eq!(sessions(&app).await, 0);
 }

@@ -21,6 +21,7 @@ mod model;
 mod phone;
 #[path = "../kill/server.rs"]
 mod server;
+mod tossed;
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;

@@ -249,3 +249,61 @@ async fn a14_host_confusion_a_label_is_never_an_id() {
         assert_eq!(answer.status, 401, "{label}");
     }
 }
+
+/// Whoever looks at the refusal reads why, in their language.
+#[tokio::test]
+async fn a14_host_confusion_is_told_in_both_languages() {
+    let world = World::new().await;
+    for (head, chinese, english) in [
+        ("GET / HTTP/1.1\r\n", "缺少 Host", "Host is missing"),
+        (
+            "GET / HTTP/1.1\r\nHost: a.inst.example\r\nHost: b.inst.example\r\n",
+            "Host 出现了多次",
+            "Host is given more than once",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a..inst.example\r\n",
+            "Host 不是主机名",
+            "Host is not a host name",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.inst.example:+1\r\n",
+            "Host 中的端口无效",
+            "the port in Host is not a port",
+        ),
+        (
+            "GET http://b.inst.example/ HTTP/1.1\r\nHost: a.inst.example\r\n",
+            "请求目标与 Host 中的主机名不一致",
+            "the request target and Host name different hosts",
+        ),
+        (
+            "GET ftp://a.inst.example/ HTTP/1.1\r\nHost: a.inst.example\r\n",
+            "请求目标的协议不是 http 或 https",
+            "the request target has no scheme of the web",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a.inst.example\r\nContent-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length 出现了多次",
+            "Content-Length is given more than once",
+        ),
+    ] {
+        for (language, reason, other) in [("zh-CN", chinese, english), ("en", english, chinese)] {
+            for (accept, kind) in [
+                ("text/html", "text/html; charset=utf-8"),
+                ("application/json", "application/problem+json"),
+            ] {
+                let mut connection = Connection::open(world.address).await;
+                connection
+                    .send(format!(
+                        "{head}Accept: {accept}\r\nAccept-Language: {language}\r\n\r\n"
+                    ))
+                    .await;
+                let answer = connection.answer().await.expect("an answer");
+                assert_eq!(answer.status, 400, "{head}");
+                assert_eq!(answer.header("content-type"), Some(kind), "{head}");
+                assert!(answer.body.contains(reason), "{head}: {}", answer.body);
+                assert!(!answer.body.contains(other), "{head}: {}", answer.body);
+            }
+        }
+    }
+}

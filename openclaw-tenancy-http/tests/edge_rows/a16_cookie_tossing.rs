@@ -80,9 +80,41 @@ async fn a16_cookie_overflow_clears_what_was_tossed() {
         "{ended:?}"
     );
     assert!(ended.len() >= 20, "{}", ended.len());
+    assert!(!ended.iter().any(|cookie| cookie.starts_with("__Host-oct")));
     assert!(
         connection
             .ends_within(std::time::Duration::from_secs(5))
             .await
     );
+}
+
+/// Where a sibling set them is not known: for any domain that both are below, and for any path above the one asked for.
+#[tokio::test]
+async fn a16_cookie_overflow_is_a_page_and_ends_every_place() {
+    let world = World::new().await;
+    let tenant = world.ready("alpha", 0).await;
+    let tossed = format!("Cookie: toss={}", "x".repeat(17_000));
+    let lines = [
+        &*tenant.host(),
+        "Accept: text/html",
+        "Accept-Language: zh-CN",
+        &*tossed,
+    ];
+    let answer = get(world.address, "/chat/one?a=/b", &lines).await;
+    assert_eq!(answer.status, 431);
+    let ended = answer.all("set-cookie");
+    for path in ["/", "/chat", "/chat/", "/chat/one"] {
+        for domain in ["; Domain=alpha.inst.example", "; Domain=inst.example", ""] {
+            let wanted = format!("toss=; Path={path}; Max-Age=0; Secure{domain}");
+            assert!(ended.contains(&&*wanted), "{wanted}: {ended:?}");
+        }
+    }
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/html"),
+        "{answer:?}"
+    );
+    assert!(answer.body.contains("请刷新页面"), "{}", answer.body);
 }

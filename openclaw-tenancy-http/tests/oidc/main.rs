@@ -8,6 +8,7 @@
 )]
 
 mod code;
+mod conformance;
 mod csrf;
 mod keys;
 mod local;

@@ -23,7 +23,7 @@ pub(crate) struct World {
     pub(crate) provider: Provider,
     pub(crate) clock: ManualClock,
     pub(crate) store: Arc<MemoryAccess>,
-    pub(crate) relying_party: OidcProvider,
+    pub(crate) relying_party: Arc<OidcProvider>,
 }
 
 impl World {
@@ -43,7 +43,7 @@ impl World {
             provider,
             clock,
             store,
-            relying_party,
+            relying_party: Arc::new(relying_party),
         }
     }
 

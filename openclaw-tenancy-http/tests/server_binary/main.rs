@@ -8,12 +8,14 @@
 mod accounts;
 mod canaries;
 mod commands;
+mod cookie_tossing;
 mod database;
 mod disk;
 mod instances;
 mod life;
 mod operator;
 mod postgres_killed;
+mod readme;
 mod server;
 mod services;
 mod sign_out;

@@ -9,7 +9,7 @@ use crate::server::Server;
 use crate::support::PATIENCE;
 
 /// Sends `text` to the listener at `origin` and reads until it closes: the head and the body.
-async fn exchange(origin: &str, text: &str) -> (String, String) {
+pub(crate) async fn exchange(origin: &str, text: &str) -> (String, String) {
     let address = origin.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();

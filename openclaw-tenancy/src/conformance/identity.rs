@@ -37,7 +37,8 @@ pub const RULES: &[Rule<dyn IdentityFixture>] = crate::conformance_identity!(@li
 /// [`IdentityProvider`](crate::identity::IdentityProvider).
 ///
 /// The argument is an expression that is evaluated anew for each test: a future of `Option<impl`
-/// [`IdentityFixture`](crate::conformance::identity::IdentityFixture)`>`. `None` skips the test; say why when giving it.
+/// [`IdentityFixture`](crate::conformance::identity::IdentityFixture)`>`. `None` skips the test; say why when giving
+/// it.
 #[macro_export]
 macro_rules! conformance_identity {
     (@list $how:ident [$($with:tt)*]) => {

@@ -1,6 +1,7 @@
 //! `$include`: one file or several, merged into the place where it stands.
 //!
-//! The rules are OpenClaw's: paths are relative to the including file and stay inside the directory of the main file, objects merge, arrays are concatenated, sibling keys override, depth is at most ten.
+//! The rules are OpenClaw's: paths are relative to the including file and stay inside the directory of the main file,
+//! objects merge, arrays are concatenated, sibling keys override, depth is at most ten.
 
 use std::path::{Component, Path, PathBuf};
 

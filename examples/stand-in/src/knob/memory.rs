@@ -35,7 +35,8 @@ fn touched_mib() -> Vec<u8> {
 
 /// Starts a child that takes `mib` MiB, and says how it ended.
 ///
-/// The child offers itself to the OOM killer first, so that the instance outlives it: an engine then reports no `OOMKilled`.
+/// The child offers itself to the OOM killer first, so that the instance outlives it: an engine then reports no
+/// `OOMKilled`.
 pub(crate) async fn child(mib: u64) -> std::io::Result<Value> {
     use std::os::unix::process::ExitStatusExt as _;
     let status = tokio::process::Command::new(std::env::current_exe()?)

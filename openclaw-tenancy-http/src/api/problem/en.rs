@@ -28,7 +28,7 @@ pub(super) fn words(kind: &Kind) -> Words {
         Kind::BodyTooLarge { limit } => (
             "The body is too large",
             format!("At most {limit} bytes are read."),
-            "send less".into(),
+            format!("send at most {limit} bytes"),
         ),
         Kind::InvalidFields(faults) => match faults.as_slice() {
             [one] => {
@@ -235,7 +235,7 @@ fn head(fault: HeadFault) -> (&'static str, String, String) {
         HeadFault::TooLarge => (
             "Request headers too large",
             "The request's headers are larger than 16 KiB or more than 100.".into(),
-            "send fewer or shorter headers; in a browser, remove this site's cookies".into(),
+            "in a browser, reload the page, and if that does not help, remove this site's cookies; in a program, send fewer or shorter headers".into(),
         ),
         HeadFault::Late => (
             "Request timeout",

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use openclaw_tenancy::host::Shortage;
 use openclaw_tenancy::quantity::Bytes;
 
 use super::fault::FieldFault;
+use super::sign_in;
 use crate::access::csrf::CrossSite;
 use crate::access::host::HostName;
 use crate::json::JsonFault as BodyFault;
 
 /// How long a client waits when the database or a provider does not answer.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
+
+/// The place of what is wrong with a body as a whole.
+const BODY: &str = "body";
 
 /// A kind of problem with what it says of this case.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +162,11 @@ pub enum HeadFault {
     Late,
 }
 
+/// Cookies to end with the answer to a head that was too large, each a whole `Set-Cookie`. A listener puts it beside
+/// the [`HeadFault`].
+#[derive(Debug, Clone)]
+pub struct EndCookies(pub Vec<HeaderValue>);
+
 /// What there is none of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
@@ -276,7 +285,11 @@ impl Kind {
             },
             Self::InvalidParameter { name, value, .. } => (Some(name), value.as_deref()),
             Self::InvalidBody(BodyFault::DuplicateKey { key }) => (Some(key), None),
-            Self::InvalidBody(BodyFault::Syntax(at)) => (at.after.as_deref(), None),
+            Self::InvalidBody(BodyFault::Syntax(at)) => {
+                (Some(at.after.as_deref().unwrap_or(BODY)), None)
+            }
+            Self::InvalidBody(_) | Self::BodyTooLarge { .. } => (Some(BODY), None),
+            Self::SignInRefused { reason } => (Some(sign_in::place(reason)), None),
             Self::UnsupportedMediaType { found } => (Some("Content-Type"), found.as_deref()),
             Self::BearerRefused { .. } => (Some("Authorization"), None),
             Self::ForeignHost { .. } => (Some("Host"), None),
@@ -296,10 +309,7 @@ impl Kind {
             | Self::PlanBelowImageFloor { plan, .. } => (Some("plan"), Some(plan)),
             Self::SeatsTaken { .. } => (Some("plan"), None),
             Self::InvalidHead(_)
-            | Self::InvalidBody(_)
-            | Self::BodyTooLarge { .. }
             | Self::Unauthenticated
-            | Self::SignInRefused { .. }
             | Self::AdministratorsOnly
             | Self::NotFound(_)
             | Self::MethodNotAllowed

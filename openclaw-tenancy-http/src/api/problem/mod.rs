@@ -13,6 +13,7 @@ mod en;
 mod fault;
 mod kind;
 mod phrases;
+mod sign_in;
 mod zh;
 
 use std::time::Duration;
@@ -24,7 +25,9 @@ use serde::Serialize;
 
 pub use crate::json::{Broken, JsonFault as BodyFault, SyntaxFault};
 pub use fault::{Expected, Fault, FieldFault, Found};
-pub use kind::{HeadFault, Kind, Missing};
+pub use kind::{EndCookies, HeadFault, Kind, Missing};
+#[cfg(feature = "edge")]
+pub(crate) use phrases::phrase;
 
 use super::lang::Lang;
 pub(crate) use crate::echo::echo;
@@ -48,7 +51,7 @@ pub struct ProblemBody {
     pub status: u16,
     /// What happened in this case.
     pub detail: String,
-    /// Which field, parameter or header.
+    /// Which field, parameter or header; `body` for a body as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
     /// Its value as it came, cut to 80 characters; never a secret.

@@ -1,7 +1,8 @@
-//! Stable English phrases of the core's and of the token verifier's, in Simplified Chinese.
+//! Stable English phrases that are told as reasons and rules, in Simplified Chinese: the core's, of the sign-in, and of
+//! requests that are none.
 
-/// The Chinese of a stable phrase of the core's or of the token verifier's; the phrase itself if it is none.
-pub(super) fn phrase(english: &'static str) -> &'static str {
+/// The Chinese of a stable phrase; the phrase itself if it is none.
+pub(crate) fn phrase(english: &'static str) -> &'static str {
     PHRASES
         .iter()
         .find(|(known, _)| *known == english)
@@ -109,6 +110,11 @@ const PHRASES: &[(&str, &str)] = &[
         "登录已在提供方取消",
     ),
     ("the provider refused the sign-in", "提供方拒绝了登录"),
+    ("the provider refused the code", "提供方拒绝了授权码"),
+    (
+        "the UserInfo response is about somebody else",
+        "UserInfo 响应说的是另一个人",
+    ),
     (
         "3 to 40 of a-z, 0-9 and single -, beginning with a letter and not ending with -",
         "3 到 40 个字符，仅限 a-z、0-9 和单个 -，以字母开头且不以 - 结尾",
@@ -180,13 +186,73 @@ const PHRASES: &[(&str, &str)] = &[
         "Transfer-Encoding is not `chunked` alone",
         "Transfer-Encoding 不是单独的 `chunked`",
     ),
+    ("a chunk size is too long", "某个分块的长度过长"),
+    ("the chunked body is not well formed", "分块请求体格式有误"),
     ("the body broke off", "请求体中途中断"),
+    ("the request target is not a path", "请求目标不是路径"),
+    (
+        "the request target has no scheme of the web",
+        "请求目标的协议不是 http 或 https",
+    ),
+    (
+        "the request target and Host name different hosts",
+        "请求目标与 Host 中的主机名不一致",
+    ),
+    ("Host is missing", "缺少 Host"),
+    ("Host is given more than once", "Host 出现了多次"),
+    ("Host is not a host name", "Host 不是主机名"),
+    ("the port in Host is not a port", "Host 中的端口无效"),
 ];
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
     use super::*;
     use crate::identity::jwt::JwtError;
+
+    /// Each text that stands in the source at or below `path` right after one of `openings`, tests left out.
+    pub(in super::super) fn reasons_in(path: &str, openings: &[&str]) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for file in files(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)) {
+            let source = std::fs::read_to_string(file).unwrap();
+            let source = source.split("#[cfg(test)]").next().unwrap();
+            for opening in openings {
+                let texts = source.split(opening).skip(1);
+                let texts = texts.filter_map(|after| after.trim_start().strip_prefix('"'));
+                found.extend(texts.filter_map(|text| Some(text.split_once('"')?.0.to_owned())));
+            }
+        }
+        found
+    }
+
+    fn files(path: PathBuf) -> Vec<PathBuf> {
+        if !path.is_dir() {
+            return vec![path];
+        }
+        let entries = std::fs::read_dir(path).unwrap();
+        entries
+            .flat_map(|entry| files(entry.unwrap().path()))
+            .collect()
+    }
+
+    /// One that is not shows its English to people who read Chinese.
+    #[test]
+    fn every_reason_in_the_source_is_translated() {
+        let refused = reasons_in("src/identity/oidc", &["refused("]);
+        let malformed = reasons_in("src/edge", &["Malformed("]);
+        let body = reasons_in("src/api/body.rs", &["what = "]);
+        let listener = reasons_in("src/server/listen.rs", &["what: "]);
+        for (reasons, at_least) in [(refused, 10), (malformed, 20), (body, 1), (listener, 1)] {
+            assert!(reasons.len() >= at_least, "{reasons:?}");
+            for reason in reasons {
+                let known = PHRASES.iter().find(|(english, _)| *english == reason);
+                let (_, chinese) = known.unwrap_or_else(|| panic!("no Chinese for: {reason}"));
+                assert!(!chinese.is_ascii(), "{chinese}");
+            }
+        }
+    }
 
     #[test]
     fn every_reason_of_the_token_verifier_is_translated() {

@@ -25,7 +25,7 @@ pub(super) fn words(kind: &Kind) -> Words {
         Kind::BodyTooLarge { limit } => (
             "请求体过大",
             format!("最多读取 {limit} 字节。"),
-            "请减小请求体".into(),
+            format!("请最多发送 {limit} 字节"),
         ),
         Kind::InvalidFields(faults) => match faults.as_slice() {
             [one] => {
@@ -227,7 +227,7 @@ fn head(fault: HeadFault) -> (&'static str, String, String) {
         HeadFault::TooLarge => (
             "请求头过大",
             "请求头超过 16 KiB 或多于 100 个。".into(),
-            "请减少或缩短请求头；如使用浏览器，请清除本站的 Cookie".into(),
+            "如使用浏览器，请刷新页面，若仍无效请清除本站的 Cookie；如使用程序，请减少或缩短请求头".into(),
         ),
         HeadFault::Late => (
             "请求超时",

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::api::lang::Lang;
+use crate::api::problem::phrase;
 
 /// An answer of the edge's own. Types and slugs are English and stable; words are for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +201,7 @@ impl Notice {
             Self::Malformed(what) => {
                 return Words {
                     title: "请求格式有误",
-                    detail: format!("请求已被拒绝：{what}。"),
+                    detail: format!("请求已被拒绝：{}。", phrase(what)),
                 };
             }
             Self::HeadTooLarge => (

@@ -38,8 +38,9 @@ impl Services {
                 ("chromium", "chromium"),
                 ("chromedriver", "chromium-driver"),
                 ("nginx", "nginx"),
+                ("curl", "curl"),
             ],
-            "Testing in a browser and measuring beside nginx",
+            "Testing in a browser and by the README's lines, and measuring beside nginx",
         )?;
         font::ensure()?;
         let pictures = platform::target_dir().join("pictures");
