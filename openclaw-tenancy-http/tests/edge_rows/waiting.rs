@@ -148,6 +148,19 @@ async fn a_page_asks_how_it_stands() {
         })
         .await;
     world.power(&tenant, Power::Suspended).await;
+    let stopping = get(world.address, status, &[&tenant.host(), &cookie])
+        .await
+        .json();
+    assert_eq!(
+        stopping["phase"], "stopping",
+        "until it was seen to be stopped"
+    );
+    let asked = world.store.get(tenant.id).await.unwrap().unwrap();
+    world
+        .observe(&tenant, |observed| {
+            observed.converged = Some(asked.revision);
+        })
+        .await;
     let suspended = get(world.address, status, &[&tenant.host(), &cookie])
         .await
         .json();

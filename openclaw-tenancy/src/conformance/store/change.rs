@@ -33,6 +33,7 @@ pub async fn change_writes_what_is_wanted(fixture: &dyn StoreFixture) {
         }
         let expected = Some(wanted.revision);
         wanted.revision = wanted.revision.next();
+        wanted.observed.stir(T0);
         let changed = store.change(wanted.id, expected, change, T0).await;
         assert_eq!(changed.expect("it changes"), wanted);
         assert_eq!(now_of(&*fixture.replica(), &wanted).await, wanted);
