@@ -1,20 +1,17 @@
 //! An instance's whole life on the in-memory backends: the thinnest path through all parts of the core.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "lifecycle/hosts.rs"]
+mod hosts;
 mod support;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use openclaw_tenancy::event::{Event, EventKind};
-use openclaw_tenancy::id::DeploymentId;
-use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::memory::{Behavior, StartOutcome};
-use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::tenant::{FailureReason, HoldReason, Power, Tenant};
-use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError};
+use openclaw_tenancy::{CreateRequest, TenancyError};
 use support::World;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -358,53 +355,4 @@ async fn a_paused_instance_is_said_so_and_left_alone_until_it_goes_on_or_goes() 
     let tenants = world.until(60, SECOND, <[Tenant]>::is_empty).await;
     assert_eq!(tenants, []);
     assert_eq!(world.backend.processes(), []);
-}
-
-/// A network of somebody else's that appeared in the pool since the host was looked at.
-#[tokio::test]
-async fn f31_a_subnet_that_is_in_use_is_given_back_for_another() {
-    let world = World::new().await;
-    let pool = world.tenancy.context().blueprint.subnets;
-    let somebody = [3, 0].map(|n| openclaw_tenancy::store::rules::nth_subnet(pool, n).unwrap());
-    for subnet in somebody {
-        world.backend.add_foreign_network(&world.host, subnet);
-    }
-    let tenant = running(&world).await;
-    let location = tenant.observed.location().unwrap();
-    let expected = openclaw_tenancy::store::rules::nth_subnet(pool, 1);
-    assert_eq!(Some(location.subnet), expected);
-    let networks = world.backend.names(&world.host);
-    let networks = networks.iter().filter(|name| name.ends_with("-network"));
-    assert_eq!(networks.count(), 1);
-}
-
-/// Labels are the operator's: who registers hosts without a word about them does not take them away.
-#[tokio::test]
-async fn hosts_are_registered_with_their_labels_and_keep_those_nobody_speaks_of() {
-    let world = World::new().await;
-    let labels = |zone: &str| BTreeMap::from([("zone".to_owned(), zone.to_owned())]);
-    let stored = async || world.tenancy.hosts().await.unwrap().remove(0).labels;
-    assert_eq!(stored().await, BTreeMap::new());
-    let put = world
-        .tenancy
-        .store()
-        .put_host(world.host.clone(), labels("a"));
-    put.await.unwrap();
-    world.tenancy.register_hosts().await.unwrap();
-    assert_eq!(stored().await, labels("a"));
-
-    for told in [labels("b"), BTreeMap::new(), labels("c")] {
-        let again = Tenancy::builder()
-            .backend(Arc::new(world.backend.clone()))
-            .probe(Arc::new(world.backend.clone()))
-            .store(Arc::clone(world.tenancy.store()))
-            .deployment(DeploymentId::new("d1").unwrap())
-            .origins(OriginTemplate::new("http://{slug}.localhost:8080").unwrap())
-            .image(support::IMAGE, Bytes::gib(1))
-            .host_labels(world.host.clone(), told.clone())
-            .build()
-            .unwrap();
-        again.register_hosts().await.unwrap();
-        assert_eq!(stored().await, told);
-    }
 }

@@ -58,6 +58,13 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         () = &mut asked => return Ok(()),
     };
     let _alone = foundation.database.exclusive()?;
+    if let Err(error) = foundation.database.take_over().await {
+        // Their leases run out all the same, and a full disk is to be told by a server that runs.
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "what was under way waits for its lease"
+        );
+    }
     for warning in &foundation.keys.warnings {
         tracing::warn!("{warning}");
     }

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use openclaw_tenancy::access::AccessStore;
@@ -14,6 +15,9 @@ use openclaw_tenancy_postgres::{
 use secrecy::ExposeSecret as _;
 
 use super::config::{Secret, StoreSection};
+
+/// What a server that was killed has asked of an engine lands within this, as a rule; what is later is found.
+const STILL_LANDING: Duration = Duration::from_secs(3);
 
 /// A database.
 #[derive(Debug, Clone)]
@@ -115,6 +119,19 @@ impl Database {
                 Err(error).with_context(|| format!("{} cannot be locked", lock.display()))
             }
         }
+    }
+
+    /// Ends the claims of the server before this one, which is gone: [`exclusive`](Self::exclusive) says so. Where
+    /// several servers may live, their leases say it.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub(crate) async fn take_over(&self) -> anyhow::Result<()> {
+        let Self::Sqlite(store, path) = self else {
+            return Ok(());
+        };
+        let taken = store.take_over(STILL_LANDING).await;
+        taken.with_context(|| format!("the database {} takes no writes", path.display()))
     }
 
     /// Ends its connections, once the calls under way have ended.

@@ -158,7 +158,7 @@ async fn a_page_asks_how_it_stands() {
     let asked = world.store.get(tenant.id).await.unwrap().unwrap();
     world
         .observe(&tenant, |observed| {
-            observed.converged = Some(asked.revision);
+            observed.converged = Some(asked.revision.next());
         })
         .await;
     let suspended = get(world.address, status, &[&tenant.host(), &cookie])

@@ -9,6 +9,7 @@ mod look;
 mod open;
 mod run;
 mod settle;
+mod take_over;
 mod work;
 
 use std::fmt;

@@ -13,3 +13,4 @@ mod given;
 mod kill;
 mod locked;
 mod open;
+mod take_over;

@@ -11,6 +11,7 @@ use futures::future::{Either, select};
 use crate::backend::{BackendError, Scope};
 use crate::container::{Inventory, ObjectSpec};
 use crate::host::{Host, HostFacts, HostState};
+use crate::id::HostId;
 use crate::labels::{Role, hex};
 use crate::store::{Claim, HostSettlement, StoreError};
 use crate::tenant::Tenant;
@@ -106,37 +107,51 @@ async fn visit(
     Ok(())
 }
 
-/// Whether the host carries the marker it was given; a new one is given one.
+/// Whether the host carries the marker it was given, and alone; a new one is given one.
 async fn identity(
     context: &Context,
     host: &Host,
     facts: &HostFacts,
     settlement: &mut HostSettlement,
 ) -> Result<Result<(), String>, Visit> {
-    match &host.marker {
-        Some(marker) if facts.markers.contains(marker) => Ok(Ok(())),
-        Some(marker) => Ok(Err(format!(
+    if let Some(marker) = &host.marker
+        && !facts.markers.contains(marker)
+    {
+        return Ok(Err(format!(
             "its marker {marker} is gone: another machine answers at its address, or its engine lost its data"
-        ))),
-        None => {
-            let marker = match facts.markers.first() {
-                // Made by a pass whose settlement was lost.
-                Some(marker) => marker.clone(),
-                None => {
-                    let mut random = [0_u8; 8];
-                    context.entropy.fill(&mut random);
-                    let marker = hex(&random);
-                    let spec = ObjectSpec::HostMarker {
-                        marker: marker.clone(),
-                    };
-                    bounded(context, host, context.backend.create(&host.id, &spec)).await?;
-                    marker
-                }
-            };
-            settlement.marker = Some(marker);
-            Ok(Ok(()))
-        }
+        )));
     }
+    // A new host's may have been made by a pass whose settlement was lost, or be another host's.
+    if let Some(marker) = host.marker.as_ref().or(facts.markers.first()) {
+        if let Some(twin) = twin(context, host, marker).await? {
+            return Ok(Err(format!(
+                "its marker {marker} is that of host {twin}: both are one engine, or this is a clone of that. Give \
+                 each engine one host id, and keep the id it has"
+            )));
+        }
+        settlement.marker = Some(marker.clone());
+        return Ok(Ok(()));
+    }
+    let mut random = [0_u8; 8];
+    context.entropy.fill(&mut random);
+    let marker = hex(&random);
+    let spec = ObjectSpec::HostMarker {
+        marker: marker.clone(),
+    };
+    bounded(context, host, context.backend.create(&host.id, &spec)).await?;
+    settlement.marker = Some(marker);
+    Ok(Ok(()))
+}
+
+/// Another host with this marker, which had it first; of two that were given it at once, the first by id.
+async fn twin(context: &Context, host: &Host, marker: &str) -> Result<Option<HostId>, StoreError> {
+    let hosts = context.store.hosts().await?;
+    let other = hosts.into_iter().find(|other| {
+        other.id != host.id
+            && other.marker.as_deref() == Some(marker)
+            && (host.marker.is_none() || other.id < host.id)
+    });
+    Ok(other.map(|other| other.id))
 }
 
 /// The swap a container sees. Not knowing it is no reason to turn a host away: it counts as none.

@@ -91,3 +91,22 @@ fn i03_deadlines_run_from_the_last_wish() {
     assert_eq!(deleted.phase, Phase::Deleting);
     assert_eq!(deleted.deadline, Some(now.plus(deadlines.stop)));
 }
+
+#[test]
+fn f15_what_was_made_and_never_configured_is_not_started_blank_to_learn_what_it_is() {
+    for power in [Power::Suspended, Power::Deleted] {
+        let mut world = World::new();
+        world.create(0, None).unwrap().unwrap();
+        // The server dies once the container is made, before anything was put into it.
+        world.faults.next("path_exists", Some(Fault::HangBefore));
+        world.rounds(1, SECOND);
+        world.set_power(0, power);
+        world.faults.trace();
+        world.rounds(4, LEASE_AND_MORE);
+        let traced = world.faults.traced();
+        let at = |call| traced.iter().position(|name| *name == call);
+        let (put, start) = (at("put_files"), at("start"));
+        assert!(start.is_some(), "only starting it tells: {traced:?}");
+        assert!(put.is_some() && put < start, "{traced:?}");
+    }
+}

@@ -6,6 +6,8 @@ use super::{After, Pass, PassError};
 use crate::backend::BackendError;
 use crate::container::ObjectSpec;
 use crate::event::EventKind;
+use crate::host::Shortage;
+use crate::id::HostId;
 use crate::probe::Readiness;
 use crate::reconcile::observe::Seen;
 use crate::routes::upstream;
@@ -28,6 +30,7 @@ impl Pass<'_> {
             labels: std::collections::BTreeMap::new(),
         };
         let mut refusal = None;
+        let mut lacking = None;
         for _ in 0..PLACE_ATTEMPTS {
             let hosts = self.context.store.hosts().await?;
             let fleet = Fleet::new(&hosts, &blueprint.overcommit);
@@ -62,12 +65,12 @@ impl Pass<'_> {
                     observed.locations.push(location);
                     return Ok(After::Again);
                 }
-                // Another tenant was quicker: choose anew.
-                Err(StoreError::NoRoom { .. }) => {}
+                // Another tenant was quicker, or the host lacks what no scheduler sees: choose anew.
+                Err(StoreError::NoRoom { host, shortage }) => lacking = Some((host, shortage)),
                 Err(error) => return Err(error.into()),
             }
         }
-        let message = queue_message(refusal.as_ref());
+        let message = queue_message(refusal.as_ref(), lacking.as_ref());
         if self.tenant.observed.queued.as_ref() != Some(&message) {
             self.event(EventKind::Queued, &message);
         }
@@ -181,9 +184,13 @@ impl Pass<'_> {
     }
 }
 
-fn queue_message(refusal: Option<&Refusal>) -> String {
+/// Why nothing was had: what the scheduler said last, or else the store.
+fn queue_message(refusal: Option<&Refusal>, lacking: Option<&(HostId, Shortage)>) -> String {
     let Some(refusal) = refusal else {
-        return "other instances took the room first".to_owned();
+        return lacking.map_or_else(
+            || "other instances took the room first".to_owned(),
+            |(host, lack)| format!("no host has room: host {host}: {lack}"),
+        );
     };
     if refusal.hosts.is_empty() {
         return "there is no host yet".to_owned();

@@ -86,7 +86,7 @@ pub(super) fn run(s: &Situation<'_>, location: &Location, container: &ContainerD
 }
 
 /// Everything a start needs, then the start.
-fn start(
+pub(super) fn start(
     s: &Situation<'_>,
     location: &Location,
     container: &ContainerDetail,
@@ -120,7 +120,7 @@ fn start(
 ///
 /// A container that others may know of can be removed by their late calls: were the start forgotten as well, its
 /// process would be in no list and in no row. What this very pass has made, nobody else knows of.
-pub(super) fn start_or_doubt(s: &Situation<'_>, location: &Location, id: EngineId) -> Step {
+fn start_or_doubt(s: &Situation<'_>, location: &Location, id: EngineId) -> Step {
     if s.seen.pass.fresh || location.certainty == Certainty::StartLost {
         Step::Start(id)
     } else {

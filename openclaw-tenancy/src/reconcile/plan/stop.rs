@@ -3,9 +3,9 @@
 use crate::backend::Signal;
 use crate::clock::Timestamp;
 use crate::container::{ContainerDetail, ObjectRef, RunState};
-use crate::tenant::{FailureReason, Location, Power};
+use crate::tenant::{ContainerRecord, FailureReason, Location, Power};
 
-use super::run::{may_have_started, start_or_doubt};
+use super::run::{may_have_started, start};
 use super::{Situation, Step};
 
 /// Ends it, and removes it if the tenant goes.
@@ -15,9 +15,12 @@ pub(super) fn stop(s: &Situation<'_>, location: &Location, container: &Container
         RunState::Created | RunState::Exited { .. } if is_broken(location) => {
             Step::Remove(ObjectRef::Container(id()))
         }
-        // A removal would answer success and leave a process behind that nobody sees.
+        // A removal would answer success and leave a process behind that nobody sees. It is started with all it
+        // needs: one that was never configured would end by that, and its owner be told to repair it.
         RunState::Created | RunState::Exited { .. } if may_have_started(s, location) => {
-            start_or_doubt(s, location, id())
+            let fallback = ContainerRecord::new(id());
+            let record = location.container.as_ref().unwrap_or(&fallback);
+            start(s, location, container, record)
         }
         // A signal that ends it also lets it go on first.
         RunState::Running { .. } | RunState::Paused => {
