@@ -286,6 +286,16 @@ pub enum BackendError {
         /// The name.
         name: String,
     },
+    /// A container that is not this deployment's mounts the volume: a second one would write beside it.
+    #[error(
+        "container {container} mounts the volume {volume} and was not touched; one writer at a time: remove that container"
+    )]
+    VolumeHeld {
+        /// The volume.
+        volume: String,
+        /// The container's name.
+        container: String,
+    },
     /// The object is not this deployment's: it was not touched.
     #[error("{name} is not of this deployment and was not touched")]
     Foreign {
@@ -402,6 +412,7 @@ impl BackendError {
             Self::UnknownHost { .. }
             | Self::NotFound { .. }
             | Self::Conflict { .. }
+            | Self::VolumeHeld { .. }
             | Self::Foreign { .. }
             | Self::Refused { .. }
             | Self::StorageMismatch { .. }
@@ -418,6 +429,7 @@ impl BackendError {
             Self::UnknownHost { .. }
             | Self::NotFound { .. }
             | Self::Conflict { .. }
+            | Self::VolumeHeld { .. }
             | Self::Foreign { .. }
             | Self::Busy { .. }
             | Self::Pulling { .. }

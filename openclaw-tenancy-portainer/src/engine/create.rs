@@ -1,9 +1,10 @@
 //! Making networks, volumes and containers, and taking what an earlier try has made.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{Volume, VolumeCreateRequest};
-use bollard::query_parameters::CreateContainerOptionsBuilder;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, ListContainersOptions};
 use openclaw_tenancy::backend::{BackendError, Made, Scope};
 use openclaw_tenancy::container::{
     EngineId, InstanceSpec, NetworkSpec, ObjectSpec, VolumeRole, VolumeSpec, gateway_address,
@@ -155,6 +156,7 @@ impl Engine {
         let network = self.network_for(spec).await?;
         let data = self.mount_for(spec, VolumeRole::Data).await?;
         let config = self.mount_for(spec, VolumeRole::Config).await?;
+        self.no_stranger_writes(&data.name).await?;
         let signed = labels::sign(&self.keys, name, labels);
         let request = body::instance(spec, signed, &network, data, config);
         for _ in 0..LOOKS {
@@ -203,6 +205,34 @@ impl Engine {
         }
     }
 
+    /// One of ours that was renamed is in no list of ours, since its labels are for its name; and it still writes.
+    async fn no_stranger_writes(&self, volume: &str) -> Result<(), BackendError> {
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([(
+                "volume".to_owned(),
+                vec![volume.to_owned()],
+            )])),
+            ..Default::default()
+        };
+        let mounting = self
+            .call(self.docker.list_containers(Some(options)))
+            .await
+            .map_err(|f| f.general(&self.host, "listing containers"))?;
+        let stranger = mounting.into_iter().find_map(|container| {
+            let name = container.names?.first()?.trim_start_matches('/').to_owned();
+            let is_ours = labels::read(&self.keys, &name, container.labels.as_ref()).is_some();
+            (!is_ours).then_some(name)
+        });
+        match stranger {
+            Some(container) => Err(BackendError::VolumeHeld {
+                volume: volume.to_owned(),
+                container,
+            }),
+            None => Ok(()),
+        }
+    }
+
     async fn mount_for(
         &self,
         spec: &InstanceSpec,
@@ -248,7 +278,7 @@ struct NetworkBody<'a> {
     attachable: bool,
     #[serde(rename = "IPAM")]
     ipam: IpamBody,
-    labels: std::collections::HashMap<String, String>,
+    labels: HashMap<String, String>,
 }
 
 #[derive(Serialize)]

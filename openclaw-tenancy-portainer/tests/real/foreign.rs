@@ -87,6 +87,30 @@ async fn f32_foreign_objects_are_identical_afterwards() {
     .await;
 }
 
+/// A container that somebody renamed to look at it later is ours no more, and writes on.
+#[tokio::test]
+async fn i01_no_container_is_made_beside_a_stranger_on_the_data_volume() {
+    with_tenant(|engine, t| async move {
+        let first = t.created(plan("free")).await;
+        t.start(&first).await.unwrap();
+        let name = format!("kept-{}", t.tenant.simple());
+        let path = format!("/containers/{}/rename?name={name}", first.0);
+        engine.raw("POST", &path, Value::Null).await;
+        let refused = t.make(&t.instance(2, plan("free"))).await;
+        let seen = engine.inspect(&first.0).await["State"]["Running"].clone();
+        let path = format!("/containers/{}?force=1", first.0);
+        engine.raw("DELETE", &path, Value::Null).await;
+        let Err(BackendError::VolumeHeld { volume, container }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(container, name);
+        assert_eq!(volume, t.name(&t.volume(VolumeRole::Data)));
+        assert_eq!(seen, true, "it was not touched");
+        t.make(&t.instance(2, plan("free"))).await.unwrap();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn f05_a_volume_of_ours_with_other_options_carries_no_container() {
     with_tenant(|engine, t| async move {

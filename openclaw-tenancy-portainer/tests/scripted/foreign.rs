@@ -101,6 +101,18 @@ async fn f32_foreign_containers_are_not_listed_and_not_touched() {
 }
 
 #[tokio::test]
+async fn i01_no_container_is_made_beside_a_stranger_on_the_data_volume() {
+    let (engine, tenancy) = bench().await;
+    let first = tenancy.created(plan("free")).await;
+    engine.world().rename_container(&first.0, "kept");
+    let refused = tenancy.make(&tenancy.instance(2, plan("free"))).await;
+    assert!(
+        matches!(&refused, Err(BackendError::VolumeHeld { container, .. }) if container == "kept"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn f32_foreign_volumes_and_networks_are_not_touched() {
     let (engine, tenancy) = bench().await;
     let data = tenancy.name(&tenancy.volume(VolumeRole::Data));

@@ -130,7 +130,9 @@ impl Pass<'_> {
                 self.certainty(Certainty::GhostSuspected);
                 return After::Again;
             }
-            BackendError::Conflict { .. } | BackendError::Foreign { .. } => {
+            BackendError::Conflict { .. }
+            | BackendError::VolumeHeld { .. }
+            | BackendError::Foreign { .. } => {
                 self.hold(HoldReason::Conflict, error.to_string());
                 return After::Rest(self.pace().resync);
             }

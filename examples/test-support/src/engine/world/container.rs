@@ -194,6 +194,13 @@ impl World {
         }
     }
 
+    /// What `docker rename` does.
+    pub fn rename_container(&mut self, id: &str, name: &str) {
+        if let Some(container) = self.container_mut(id) {
+            name.clone_into(&mut container.name);
+        }
+    }
+
     /// Lets a container's memory use be `bytes`.
     pub fn set_usage(&mut self, id: &str, bytes: u64) {
         if let Some(container) = self.container_mut(id) {
@@ -288,12 +295,15 @@ impl World {
 
     pub(in super::super) fn list_containers(&self, all: bool, filters: &Value) -> Answer {
         let names = filter_values(filters, "name");
+        let volumes = filter_values(filters, "volume");
+        let mounts = |c: &Container| c.mounts().iter().any(|m| volumes.contains(&m.volume));
         let listed: Vec<_> = self
             .containers
             .iter()
             .filter(|c| all || c.is_running())
             .filter(|c| labels_match(&c.config["Labels"], filters))
             .filter(|c| names.is_empty() || names.iter().any(|n| c.name.contains(n.as_str())))
+            .filter(|c| volumes.is_empty() || mounts(c))
             .map(|c| c.summary(&self.endpoints(c)))
             .collect();
         Answer::json(200, Value::Array(listed))
