@@ -18,6 +18,8 @@ mod docker;
 mod given;
 #[path = "kill/load.rs"]
 mod load;
+#[path = "kill/of_server.rs"]
+mod of_server;
 #[path = "kill/people.rs"]
 mod people;
 #[path = "kill/server.rs"]

@@ -193,6 +193,9 @@ pub struct ContainerRecord {
     /// The newest kill for memory that its owner was told of, by the engine's clock.
     #[serde(default)]
     pub oom_told: Option<Timestamp>,
+    /// When a process of it was last found killed for memory while it ran on, by our clock; none since its start.
+    #[serde(default)]
+    pub oom_at: Option<Timestamp>,
 }
 
 impl ContainerRecord {
@@ -209,6 +212,7 @@ impl ContainerRecord {
             broken: false,
             unfit: false,
             oom_told: None,
+            oom_at: None,
         }
     }
 }

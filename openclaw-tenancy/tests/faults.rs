@@ -208,6 +208,41 @@ fn f07_a_crash_loop_backs_off_to_a_bound_and_says_why() {
 }
 
 #[test]
+fn f07_what_fails_together_is_not_tried_again_together() {
+    let mut world = World::new();
+    for who in 0..8 {
+        let made = world.create(who, None).unwrap().unwrap();
+        let crashes = Behavior {
+            exits: Some(1),
+            ..Behavior::default()
+        };
+        world
+            .backend
+            .set_behavior(&world.host, made.view.tenant.id, crashes);
+    }
+    let mut first_waits = std::collections::BTreeMap::new();
+    for _ in 0..20 {
+        world.rounds(1, SECOND);
+        for row in world.rows() {
+            let failure = row.observed.failure.filter(|failure| failure.attempts == 1);
+            if let Some(failure) = failure {
+                first_waits.insert(row.id, failure.retry_at.since(failure.since));
+            }
+        }
+    }
+    let waits: Vec<Duration> = first_waits.into_values().collect();
+    assert_eq!(waits.len(), 8);
+    assert!(
+        waits
+            .iter()
+            .all(|wait| (SECOND / 2..=SECOND).contains(wait)),
+        "{waits:?}"
+    );
+    let different: std::collections::BTreeSet<_> = waits.iter().collect();
+    assert!(different.len() >= 7, "{waits:?}");
+}
+
+#[test]
 fn f07_exit_78_starts_once_and_is_held() {
     let mut world = World::new();
     let made = world.create(0, None).unwrap().unwrap();
