@@ -14,6 +14,7 @@
 #[path = "../kill/docker.rs"]
 mod docker;
 mod f07_start;
+mod f09_stop;
 #[path = "../kill/given.rs"]
 mod given;
 mod instance;
