@@ -345,7 +345,9 @@ pub enum BackendError {
         source: Option<Source>,
     },
     /// A volume exists with other options than it was asked for.
-    #[error("volume {name} exists with other options")]
+    #[error(
+        "volume {name} exists with other options, and is not used; look at what it holds, then remove it on the host: one as it should be is made by itself"
+    )]
     StorageMismatch {
         /// Its name.
         name: String,

@@ -13,6 +13,7 @@
 
 #[path = "../kill/docker.rs"]
 mod docker;
+mod f05_storage;
 mod f07_start;
 mod f09_stop;
 #[path = "../kill/given.rs"]
