@@ -281,7 +281,9 @@ pub enum BackendError {
         what: &'static str,
     },
     /// The name is taken by something else.
-    #[error("{name} exists with another spec or is not ours")]
+    #[error(
+        "{name} exists with another spec or is not ours, and was not touched; look at it on the host, remove it if nobody needs it, then release the hold"
+    )]
     Conflict {
         /// The name.
         name: String,

@@ -56,6 +56,34 @@ fn f04_what_was_made_without_an_answer_is_adopted() {
     }
 }
 
+#[test]
+fn f04_a_subnet_that_a_killed_engine_holds_unseen_is_passed_over_by_everybody() {
+    let mut world = World::new();
+    // The first two of the pool: whoever comes is given these.
+    for subnet in ["10.213.0.0/29", "10.213.0.8/29"] {
+        let subnet = subnet.parse().unwrap();
+        world.backend.hold_subnet_unseen(&world.host, subnet);
+    }
+    for who in 0..3 {
+        world.create(who, None).unwrap().unwrap();
+    }
+    for _ in 0..30 {
+        world.rounds(1, SECOND);
+    }
+    let rows = world.rows();
+    assert!(
+        rows.iter()
+            .all(|row| row.observed.converged == Some(row.revision)),
+        "{rows:?}"
+    );
+    assert_eq!(world.backend.processes().len(), 3);
+    // What was refused is forgotten once it runs.
+    assert!(
+        rows.iter()
+            .all(|row| row.observed.refused_subnets.is_empty())
+    );
+}
+
 #[tokio::test]
 async fn f29_hosts_are_looked_at_though_the_tenants_cannot_be_claimed() {
     let world = World::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use openclaw_tenancy::clock::Timestamp;
+use openclaw_tenancy::clock::{Clock as _, SystemClock, Timestamp};
 use openclaw_tenancy::reconcile::Pace;
 use openclaw_tenancy::status::Phase;
 use openclaw_tenancy::tenant::{FailureReason, HoldReason};
@@ -108,8 +108,8 @@ async fn f07_exit_78_starts_once_and_is_held_until_its_owner_acts() {
         assert!(message.contains("exit code 78"), "{message}");
         assert!(message.contains("repair it, then restart"), "{message}");
         // Longer than any wait after a failure, and several looks: the span is what is tested.
-        let end = std::time::Instant::now() + brisk().backoff_most * 3;
-        while std::time::Instant::now() < end {
+        let end = SystemClock.now().plus(brisk().backoff_most * 3);
+        while SystemClock.now() < end {
             let now = instance.view().await.status.phase;
             assert!(held(&now), "{now:?}");
             tokio::time::sleep(brisk().watch).await;

@@ -44,6 +44,7 @@ impl Pass<'_> {
             if over {
                 observed.failure = None;
             }
+            observed.refused_subnets.clear();
             if newly && !running && seen.container.is_some() {
                 self.event(EventKind::Stopped, "the instance is stopped");
             }
