@@ -1,4 +1,4 @@
-//! F20: kill -9 of an engine and its containerd while at least eight starts are in flight.
+//! F20, F4: kill -9 of an engine and its containerd while at least eight starts, or creates, are in flight.
 //!
 //! A start that was cut may leave a process that no engine lists (a ghost). What is true is therefore read from
 //! processes, control groups and mounts: no volume ever has a second writer, and whatever runs unseen is named.
@@ -10,6 +10,8 @@
     reason = "helpers of tests fail the test that calls them, and times are measured"
 )]
 
+#[path = "kill/creates.rs"]
+mod creates;
 #[path = "kill/dice.rs"]
 mod dice;
 #[path = "kill/engine.rs"]
@@ -18,6 +20,8 @@ mod engine;
 mod given;
 #[path = "kill/people.rs"]
 mod people;
+#[path = "kill/pids.rs"]
+mod pids;
 #[path = "kill/processes.rs"]
 mod processes;
 #[path = "kill/server.rs"]
@@ -64,15 +68,27 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f20_engine_killed_with_starts_in_flight_with_live_restore() {
-    run(true).await;
+    run(true, During::Starts).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f20_engine_killed_with_starts_in_flight_without_live_restore() {
-    run(false).await;
+    run(false, During::Starts).await;
 }
 
-async fn run(live_restore: bool) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f04_engine_killed_with_creates_in_flight() {
+    run(false, During::Creates).await;
+}
+
+/// Which calls a kill cuts.
+#[derive(Debug, Clone, Copy)]
+enum During {
+    Starts,
+    Creates,
+}
+
+async fn run(live_restore: bool, during: During) {
     let Some(shared) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
         return;
     };
@@ -86,17 +102,23 @@ async fn run(live_restore: bool) {
     let mut dice = Dice::of_this_run();
     let mut engine = PrivateEngine::new(free_port(), live_restore);
     // Whatever becomes of it, no engine and no process stays behind.
-    let outcome = AssertUnwindSafe(work(&mut engine, &mut dice, &shared, &image))
+    let outcome = AssertUnwindSafe(work(&mut engine, &mut dice, &shared, &image, during))
         .catch_unwind()
         .await;
     engine.remove().await;
     match outcome {
-        Ok(figures) => println!("live-restore {live_restore}: {figures:?}"),
+        Ok(figures) => println!("{during:?}, live-restore {live_restore}: {figures:?}"),
         Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 
-async fn work(engine: &mut PrivateEngine, dice: &mut Dice, shared: &str, image: &str) -> Figures {
+async fn work(
+    engine: &mut PrivateEngine,
+    dice: &mut Dice,
+    shared: &str,
+    image: &str,
+    during: During,
+) -> Figures {
     let data = tempfile::tempdir().unwrap();
     engine.start().await;
     engine.load(shared, image);
@@ -116,7 +138,14 @@ async fn work(engine: &mut PrivateEngine, dice: &mut Dice, shared: &str, image: 
             .collect(),
         figures: Figures::default(),
     };
-    let outcome = AssertUnwindSafe(world.work(dice)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(async {
+        match during {
+            During::Starts => world.starts(dice).await,
+            During::Creates => world.creates(dice).await,
+        }
+    })
+    .catch_unwind()
+    .await;
     let (figures, engine_said) = (world.figures, world.engine.last_words());
     server.kill().await;
     if let Err(panic) = outcome {
@@ -141,7 +170,7 @@ struct World<'a> {
 /// What was seen, over all kills of a mode.
 #[derive(Debug, Default)]
 struct Figures {
-    /// Starts that the engine had and never answered, at each kill.
+    /// Starts or creates that the engine had and never answered, at each kill.
     in_flight: Vec<u64>,
     /// When each kill came, in milliseconds after that many starts had gone to the engine.
     killed_after_ms: Vec<u128>,
@@ -156,48 +185,56 @@ struct Figures {
 }
 
 impl World<'_> {
-    async fn work(&mut self, dice: &mut Dice) {
-        let body = json!({ "plan": "free" });
-        for person in &self.people {
-            let key = person.name.clone();
-            let made = person.ask(Method::POST, "/api/tenants", Some((&body, &key)));
-            assert_eq!(made.await.expect("the server is up").0, 202);
-        }
+    async fn starts(&mut self, dice: &mut Dice) {
+        self.ask_for_all("once").await;
         self.until_all("running").await;
         while self.kills_that_count() < KILLS {
             let in_flight = &self.figures.in_flight;
-            assert!(
-                in_flight.len() < TRIES,
-                "too few starts in flight: {in_flight:?}"
-            );
+            assert!(in_flight.len() < TRIES, "too few in flight: {in_flight:?}");
             self.kill_with_starts_in_flight(dice).await;
             let back = self.engine.start().await;
             self.figures.engine_back_ms.push(back.as_millis());
-            let returned = Instant::now();
-            let held = self.converge().await;
-            self.figures
-                .converged_ms
-                .push(returned.elapsed().as_millis());
-            self.every_ghost_is_named(&held).await;
-            self.release(&held).await;
-            self.until_all("running").await;
-            self.one_writer_each();
-            self.what_runs_is_seen();
+            self.recover().await;
         }
         let records = second_writers(&self.engine.volumes());
         assert!(records.is_empty(), "second writers: {records:?}");
     }
 
+    /// The engine has returned: everything runs or is held, whoever is held is released, and everything runs.
+    async fn recover(&mut self) {
+        let returned = Instant::now();
+        let held = self.converge().await;
+        self.figures
+            .converged_ms
+            .push(returned.elapsed().as_millis());
+        self.every_ghost_is_named(&held).await;
+        self.release(&held).await;
+        self.until_all("running").await;
+        self.one_writer_each();
+        self.what_runs_is_seen();
+    }
+
     async fn kill_with_starts_in_flight(&mut self, dice: &mut Dice) {
         self.all("suspend").await;
         self.until_all("suspended").await;
-        let before = self.proxy.held();
-        self.proxy.set(Mode::HoldRequest("/start"));
+        let before = self.hold("/start");
         self.all("resume").await;
+        self.kill_in_flight(before, dice).await;
+    }
+
+    /// From now on such calls go to the engine all at once, at the kill; answers how many have been held before.
+    fn hold(&self, call: &'static str) -> u64 {
+        let before = self.proxy.held();
+        self.proxy.set(Mode::HoldRequest(call));
+        before
+    }
+
+    /// Kills the engine when it has been sent enough of the calls that are held, and has not answered them.
+    async fn kill_in_flight(&mut self, before: u64, dice: &mut Dice) {
         let end = Instant::now() + PATIENCE;
         while self.proxy.held() - before < IN_FLIGHT {
             let held = self.proxy.held() - before;
-            assert!(Instant::now() < end, "only {held} starts at once");
+            assert!(Instant::now() < end, "only {held} at once");
             tokio::time::sleep(LOOK).await;
         }
         let daemons = self.engine.daemons();
@@ -215,7 +252,7 @@ impl World<'_> {
             tokio::time::sleep(CLOSE_LOOK).await;
         }
         let at_kill = self.proxy.released();
-        processes::kill(&daemons);
+        pids::kill(&daemons);
         self.figures
             .killed_after_ms
             .push(released.elapsed().as_millis());
@@ -239,16 +276,22 @@ impl World<'_> {
 
     /// Waits until each instance runs or is held; answers who is held. All the while no volume has two writers.
     async fn converge(&self) -> BTreeMap<String, Value> {
+        self.until_run_or(is_ghost_hold).await
+    }
+
+    async fn until_run_or(
+        &self,
+        held: impl Fn(&Value) -> bool + Send + Sync,
+    ) -> BTreeMap<String, Value> {
         let end = Instant::now() + CONVERGED;
         loop {
             self.one_writer_each();
             let now = self.look().await;
-            let settled = |answer: &Value| answer["phase"] == "running" || is_ghost_hold(answer);
-            if now.values().all(settled) {
-                return now
-                    .into_iter()
-                    .filter(|(_, answer)| is_ghost_hold(answer))
-                    .collect();
+            if now
+                .values()
+                .all(|answer| answer["phase"] == "running" || held(answer))
+            {
+                return now.into_iter().filter(|(_, answer)| held(answer)).collect();
             }
             assert!(
                 Instant::now() < end,
@@ -288,17 +331,21 @@ impl World<'_> {
             let tenant = id.replace('-', "");
             let told = field(&answer["status"], "message");
             let container = processes::container_id(told).expect("the hold names the container");
-            let shims = processes::naming(container).into_iter().map(|(_, pid)| pid);
+            let shims = pids::naming(container).into_iter().map(|(_, pid)| pid);
             let on_volume = self.processes().into_iter();
             let on_volume = on_volume
                 .filter(|process| process.volume.contains(&tenant))
                 .map(|process| process.pid);
             let pids: Vec<u32> = on_volume.chain(shims).collect();
-            processes::kill(&pids);
-            let path = format!("/api/tenants/{id}/release");
-            let (status, answer) = self.admin.ask(Method::POST, &path, None).await.unwrap();
-            assert!((200..300).contains(&status), "{status} {answer}");
+            pids::kill(&pids);
+            self.let_go(id).await;
         }
+    }
+
+    async fn let_go(&self, id: &str) {
+        let path = format!("/api/tenants/{id}/release");
+        let (status, answer) = self.admin.ask(Method::POST, &path, None).await.unwrap();
+        assert!((200..300).contains(&status), "{status} {answer}");
     }
 
     fn one_writer_each(&self) {
@@ -324,9 +371,16 @@ impl World<'_> {
     }
 
     fn processes(&self) -> Vec<processes::OnVolume> {
-        let volumes = self.engine.volumes();
-        let dir = volumes.ancestors().nth(2).unwrap();
-        processes::on_volumes(dir.to_str().unwrap())
+        processes::on_volumes(self.engine.volumes().to_str().unwrap())
+    }
+
+    /// Everybody asks for an instance.
+    async fn ask_for_all(&self, key: &str) {
+        let body = json!({ "plan": "free" });
+        for person in &self.people {
+            let made = person.ask(Method::POST, "/api/tenants", Some((&body, key)));
+            assert_eq!(made.await.expect("the server is up").0, 202);
+        }
     }
 
     /// Everybody asks for a change at once.

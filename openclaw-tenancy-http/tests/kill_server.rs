@@ -18,8 +18,12 @@ mod docker;
 mod given;
 #[path = "kill/load.rs"]
 mod load;
+#[path = "kill/of_server.rs"]
+mod of_server;
 #[path = "kill/people.rs"]
 mod people;
+#[path = "kill/processes.rs"]
+mod processes;
 #[path = "kill/server.rs"]
 mod server;
 
@@ -184,13 +188,42 @@ async fn converge(docker: &Docker, settled: &Settled) {
     }
     let live = settled.live();
     until_left(docker, &live).await;
-    let running = docker
-        .list(Kind::Container, "{{.State}}")
-        .await
+    let listed = docker.list(Kind::Container, "{{.State}} {{.ID}}").await;
+    let running: BTreeSet<&str> = listed
         .iter()
-        .filter(|state| *state == "running")
-        .count();
-    assert_eq!(running, live.len(), "what is said to run runs");
+        .filter_map(|line| line.strip_prefix("running "))
+        .collect();
+    assert_eq!(running.len(), live.len(), "what is said to run runs");
+    // And nothing else does, by the kernel's own account.
+    let volumes = docker.list(Kind::Volume, "{{.Name}}").await;
+    let seen = processes_on(&volumes);
+    let containers: BTreeSet<&str> = seen.iter().map(|found| &*found.container).collect();
+    assert_eq!(containers, running, "{seen:?}");
+    for container in running {
+        let inspect = ["inspect", "--format", "{{.State.Pid}}", container];
+        let first = docker.run(&inspect).await;
+        let is_seen = seen
+            .iter()
+            .any(|found| found.container == container && found.pid.to_string() == first.trim());
+        assert!(is_seen, "process {first} of {container}: {seen:?}");
+    }
+}
+
+/// The live processes with one of these volumes, whichever engine knows of them.
+///
+/// # Panics
+/// When one volume has processes of two containers.
+fn processes_on(volumes: &[String]) -> Vec<processes::OnVolume> {
+    let mut seen = processes::on_volumes("/volumes");
+    seen.retain(|found| volumes.contains(&found.volume));
+    let mut writers = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for found in &seen {
+        let of_volume = writers.entry(&found.volume).or_default();
+        of_volume.insert(&found.container);
+    }
+    let twins: Vec<_> = writers.iter().filter(|(_, each)| each.len() > 1).collect();
+    assert!(twins.is_empty(), "two writers on one volume: {twins:?}");
+    seen
 }
 
 /// Waits until the engine holds exactly one container, one network and two volumes of each live instance,
@@ -220,8 +253,10 @@ async fn until_left(docker: &Docker, live: &BTreeMap<String, String>) {
     }
 }
 
-/// At no moment does an instance have two containers that run.
+/// At no moment does an instance have two containers that run, or processes of two.
 async fn no_twins(docker: &Docker) {
+    let volumes = docker.list(Kind::Volume, "{{.Name}}").await;
+    processes_on(&volumes);
     let format = r#"{{.State}} {{.Label "io.openclaw-tenancy.tenant"}}"#;
     let listed = docker.list(Kind::Container, format).await;
     let mut seen = BTreeSet::new();

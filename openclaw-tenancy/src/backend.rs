@@ -281,7 +281,9 @@ pub enum BackendError {
         what: &'static str,
     },
     /// The name is taken by something else.
-    #[error("{name} exists with another spec or is not ours")]
+    #[error(
+        "{name} exists with another spec or is not ours, and was not touched; look at it on the host, remove it if nobody needs it, then release the hold"
+    )]
     Conflict {
         /// The name.
         name: String,
@@ -355,7 +357,9 @@ pub enum BackendError {
         source: Option<Source>,
     },
     /// A volume exists with other options than it was asked for.
-    #[error("volume {name} exists with other options")]
+    #[error(
+        "volume {name} exists with other options, and is not used; look at what it holds, then remove it on the host: one as it should be is made by itself"
+    )]
     StorageMismatch {
         /// Its name.
         name: String,

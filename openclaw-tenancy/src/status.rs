@@ -99,6 +99,10 @@ impl Default for Deadlines {
     }
 }
 
+/// What is said of an instance that runs on although a process of it was killed.
+pub(crate) const CHILD_KILLED: &str =
+    "a process of the instance was killed for memory; a larger plan helps";
+
 /// What the tenant is doing, from what is wanted and what was seen.
 #[must_use]
 pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
@@ -154,7 +158,9 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
             deadline: until(stopping, deadlines.stop),
         },
         Power::Running => match container {
-            Some(container) if container.ready_at.is_some() => lasting(Phase::Running, None),
+            Some(container) if container.ready_at.is_some() => {
+                lasting(Phase::Running, container.oom_at.map(|_| CHILD_KILLED))
+            }
             Some(container) if started => Status {
                 phase: Phase::Starting,
                 message,

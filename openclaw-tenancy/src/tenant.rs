@@ -90,13 +90,51 @@ pub struct Observed {
     /// run from here; `None` is since the tenant was asked for.
     #[serde(default)]
     pub begun_at: Option<Timestamp>,
+    /// Subnets that engines refused for it since it last ran, the newest last: no list need show who holds them.
+    #[serde(default)]
+    pub refused_subnets: Vec<RefusedSubnet>,
 }
+
+/// A subnet that a host's engine refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedSubnet {
+    /// The host.
+    pub host: HostId,
+    /// The subnet.
+    pub subnet: Ipv4Net,
+}
+
+/// So many refused subnets are remembered: more than an engine that is killed again and again leaves.
+const REFUSED_KEPT: usize = 64;
 
 impl Observed {
     /// The one location, where there is one. Two exist only during a move.
     #[must_use]
     pub fn location(&self) -> Option<&Location> {
         self.locations.first()
+    }
+
+    /// Whether the subnet of `location` was not refused before, and there is room to remember that it was.
+    pub(crate) fn may_pass_over(&self, location: &Location) -> bool {
+        self.refused_subnets.len() < REFUSED_KEPT && !self.was_refused(location)
+    }
+
+    /// Remembers that the engine of `location` refused its subnet: the next place there has another.
+    pub(crate) fn refused(&mut self, location: &Location) {
+        if self.was_refused(location) {
+            return;
+        }
+        let excess = (self.refused_subnets.len() + 1).saturating_sub(REFUSED_KEPT);
+        self.refused_subnets.drain(..excess);
+        self.refused_subnets.push(RefusedSubnet {
+            host: location.host.clone(),
+            subnet: location.subnet,
+        });
+    }
+
+    fn was_refused(&self, Location { host, subnet, .. }: &Location) -> bool {
+        let mut refused = self.refused_subnets.iter();
+        refused.any(|there| there.host == *host && there.subnet == *subnet)
     }
 
     /// What every claim writes before any call: from here on something may happen that is never written.
@@ -198,6 +236,9 @@ pub struct ContainerRecord {
     /// The newest kill for memory that its owner was told of, by the engine's clock.
     #[serde(default)]
     pub oom_told: Option<Timestamp>,
+    /// When a process of it was last found killed for memory while it ran on, by our clock; none since its start.
+    #[serde(default)]
+    pub oom_at: Option<Timestamp>,
 }
 
 impl ContainerRecord {
@@ -214,6 +255,7 @@ impl ContainerRecord {
             broken: false,
             unfit: false,
             oom_told: None,
+            oom_at: None,
         }
     }
 }

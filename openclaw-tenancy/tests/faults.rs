@@ -58,6 +58,34 @@ fn f04_what_was_made_without_an_answer_is_adopted() {
     }
 }
 
+#[test]
+fn f04_a_subnet_that_a_killed_engine_holds_unseen_is_passed_over_by_everybody() {
+    let mut world = World::new();
+    // The first two of the pool: whoever comes is given these.
+    for subnet in ["10.213.0.0/29", "10.213.0.8/29"] {
+        let subnet = subnet.parse().unwrap();
+        world.backend.hold_subnet_unseen(&world.host, subnet);
+    }
+    for who in 0..3 {
+        world.create(who, None).unwrap().unwrap();
+    }
+    for _ in 0..30 {
+        world.rounds(1, SECOND);
+    }
+    let rows = world.rows();
+    assert!(
+        rows.iter()
+            .all(|row| row.observed.converged == Some(row.revision)),
+        "{rows:?}"
+    );
+    assert_eq!(world.backend.processes().len(), 3);
+    // What was refused is forgotten once it runs.
+    assert!(
+        rows.iter()
+            .all(|row| row.observed.refused_subnets.is_empty())
+    );
+}
+
 #[tokio::test]
 async fn f29_hosts_are_looked_at_though_the_tenants_cannot_be_claimed() {
     let world = World::new();
@@ -207,6 +235,41 @@ fn f07_a_crash_loop_backs_off_to_a_bound_and_says_why() {
             ..
         }
     ));
+}
+
+#[test]
+fn f07_what_fails_together_is_not_tried_again_together() {
+    let mut world = World::new();
+    for who in 0..8 {
+        let made = world.create(who, None).unwrap().unwrap();
+        let crashes = Behavior {
+            exits: Some(1),
+            ..Behavior::default()
+        };
+        world
+            .backend
+            .set_behavior(&world.host, made.view.tenant.id, crashes);
+    }
+    let mut first_waits = std::collections::BTreeMap::new();
+    for _ in 0..20 {
+        world.rounds(1, SECOND);
+        for row in world.rows() {
+            let failure = row.observed.failure.filter(|failure| failure.attempts == 1);
+            if let Some(failure) = failure {
+                first_waits.insert(row.id, failure.retry_at.since(failure.since));
+            }
+        }
+    }
+    let waits: Vec<Duration> = first_waits.into_values().collect();
+    assert_eq!(waits.len(), 8);
+    assert!(
+        waits
+            .iter()
+            .all(|wait| (SECOND / 2..=SECOND).contains(wait)),
+        "{waits:?}"
+    );
+    let different: std::collections::BTreeSet<_> = waits.iter().collect();
+    assert!(different.len() >= 7, "{waits:?}");
 }
 
 #[test]

@@ -63,6 +63,9 @@ impl Instance {
     ) -> Result<Self, Problem> {
         let failure = view.tenant.observed.failure.as_ref();
         let failed_before = failure.map(|failure| failure.reason);
+        let container = view.tenant.observed.location();
+        let container = container.and_then(|location| location.container.as_ref());
+        let child_killed = container.is_some_and(|container| container.oom_at.is_some());
         let Look {
             tone,
             badge,
@@ -70,7 +73,7 @@ impl Instance {
             text,
             step,
             can,
-        } = look(&view.status.phase, failed_before, words);
+        } = look(&view.status.phase, failed_before, child_killed, words);
         // Never changed since it was asked for: then its first start began there.
         let first = view.tenant.revision <= Revision(1) && view.tenant.observed.generation.0 <= 1;
         let json = TenantJson::new(view, catalog);

@@ -30,8 +30,14 @@ pub(super) struct Look {
     pub(super) can: Can,
 }
 
-/// What `phase` looks like; `failed` is why the attempt before it did not succeed.
-pub(super) fn look(phase: &Phase, failed: Option<FailureReason>, words: &Words) -> Look {
+/// What `phase` looks like; `failed` is why the attempt before it did not succeed, and `child_killed` whether a process
+/// of it was killed for memory since it was started.
+pub(super) fn look(
+    phase: &Phase,
+    failed: Option<FailureReason>,
+    child_killed: bool,
+    words: &Words,
+) -> Look {
     let deletable = Can {
         delete: true,
         ..Can::default()
@@ -79,7 +85,12 @@ pub(super) fn look(phase: &Phase, failed: Option<FailureReason>, words: &Words) 
             tone: "good",
             badge: words.running,
             title: words.running_title,
-            text: words.running_text.to_owned(),
+            text: if child_killed {
+                words.running_killed_text
+            } else {
+                words.running_text
+            }
+            .to_owned(),
             step: Some(READY),
             can: Can {
                 open: true,
@@ -229,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_attempt_after_a_failure_says_what_the_failure_was() {
-        let starting = |lang, failed| look(&Phase::Starting, failed, Words::of(lang)).text;
+        let starting = |lang, failed| look(&Phase::Starting, failed, false, Words::of(lang)).text;
         let failed = Some(FailureReason::OutOfMemory);
         assert_eq!(
             starting(Lang::En, failed),

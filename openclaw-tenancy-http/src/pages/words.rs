@@ -105,6 +105,7 @@ words! {
     running: "Running", "运行中";
     running_title: "Your OpenClaw is ready", "您的 OpenClaw 已就绪";
     running_text: "Open it in a new tab; you are signed in there already.", "在新标签页中打开，无需再次登录。";
+    running_killed_text: "It runs. A process in it needed more memory than the {memory} of its plan leaves, and was ended; a larger plan avoids that.", "实例正在运行，但其中一个进程因内存不足（套餐上限 {memory}）被终止；升级到更大的套餐可以避免。";
     stopping: "Stopping", "正在停止";
     stopping_title: "Stopping", "正在停止";
     stopping_text: "OpenClaw gets a moment to save its work.", "OpenClaw 有片刻时间保存数据。";

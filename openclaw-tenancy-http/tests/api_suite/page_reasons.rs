@@ -2,6 +2,7 @@
 
 use http::{Method, header};
 use openclaw_tenancy::memory::{Behavior, Reachable};
+use openclaw_tenancy::reconcile::Pace;
 
 use crate::support::{App, Browser, request};
 
@@ -68,6 +69,46 @@ async fn a_failure_is_told_by_its_reason_with_its_figures() {
         "连续失败次数：",
     ];
     says(&app, &browser, "zh-CN", &chinese, "memory").await;
+}
+
+#[tokio::test]
+async fn f07_a_child_killed_for_memory_is_told_while_the_instance_runs_on() {
+    let (app, browser, id) = asked().await;
+    let ada = app.account("ada").await;
+    let program = app.program(&ada).await;
+    let mine = async || program.get("/api/tenants/me").await.json();
+    for _ in 0..3 {
+        app.reconcile().await;
+    }
+    let before = mine().await;
+    assert_eq!(before["phase"], "running", "{before}");
+    assert_eq!(before["status"]["message"], serde_json::Value::Null);
+    let page = stage(&app, &browser, "en").await;
+    assert!(!page.contains("Technical detail"), "{page}");
+
+    app.backend.kill_child(&app.host, id);
+    app.clock.advance(Pace::default().resync);
+    app.reconcile().await;
+    let after = mine().await;
+    assert_eq!(after["phase"], "running", "{after}");
+    assert_eq!(
+        after["status"]["message"],
+        "a process of the instance was killed for memory; a larger plan helps"
+    );
+    let english = ["needed more memory than the 512 MiB of its plan leaves"];
+    says(&app, &browser, "en", &english, "killed for memory").await;
+    let chinese = ["一个进程因内存不足（套餐上限 512 MiB）被终止"];
+    says(&app, &browser, "zh-CN", &chinese, "killed for memory").await;
+
+    // It is about what runs now.
+    let again = program.post("/api/tenants/me/restart", "").await;
+    assert_eq!(again.status, 202, "{}", again.body);
+    for _ in 0..3 {
+        app.reconcile().await;
+    }
+    let restarted = mine().await;
+    assert_eq!(restarted["phase"], "running", "{restarted}");
+    assert_eq!(restarted["status"]["message"], serde_json::Value::Null);
 }
 
 #[tokio::test]

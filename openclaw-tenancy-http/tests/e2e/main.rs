@@ -18,6 +18,8 @@ mod docker;
 #[path = "../kill/given.rs"]
 mod given;
 mod model;
+#[path = "../kill/of_server.rs"]
+mod of_server;
 mod phone;
 #[path = "../kill/server.rs"]
 mod server;

@@ -1,7 +1,5 @@
 //! An engine, asked by its own command line: what the product says about itself is no evidence.
 
-use std::path::Path;
-
 use tokio::process::Command;
 
 /// Every object of a deployment carries it, with the deployment's id.
@@ -23,13 +21,11 @@ pub(crate) enum Kind {
 }
 
 impl Docker {
-    /// The objects of the deployment whose server keeps its files in `data`, on the engine at `host`.
-    pub(crate) fn of_server(host: &str, data: &Path) -> Self {
-        let marker = std::fs::read_to_string(data.join("deployment")).expect("a server has run");
-        let deployment = marker.split_whitespace().next().expect("an id").to_owned();
+    /// The objects of `deployment` on the engine at `host`.
+    pub(crate) fn new(host: &str, deployment: &str) -> Self {
         Self {
             host: host.to_owned(),
-            deployment,
+            deployment: deployment.to_owned(),
         }
     }
 

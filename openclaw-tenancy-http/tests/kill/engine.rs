@@ -1,5 +1,6 @@
 //! A Docker Engine of the test's own, to be killed: its own data, state, containerd and socket, no firewall rules.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin};
 
-use crate::processes;
+use crate::pids;
 
 /// An engine's start takes about 3 s, and 11 s where it has to end what survived; five times that here.
 const START: Duration = Duration::from_secs(60);
@@ -37,6 +38,16 @@ fn ip(arguments: &[&str]) -> String {
         .output()
         .expect("`ip` is installed (apt-get install iproute2)");
     String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// The machine's bridges in the addresses of the networks of a private engine.
+fn bridges(subnet: u8) -> Vec<String> {
+    let addresses = ip(&["-oneline", "-4", "address", "show"]);
+    let ours = format!(" 10.234.{subnet}.");
+    let of_ours = addresses.lines().filter(|line| line.contains(&ours));
+    of_ours
+        .map(|line| line.split_whitespace().nth(1).expect("a name").to_owned())
+        .collect()
 }
 
 impl PrivateEngine {
@@ -89,9 +100,9 @@ impl PrivateEngine {
         started.elapsed()
     }
 
-    /// The engine and its containerd: found before the moment to [kill](processes::kill) them, for looking takes long.
+    /// The engine and its containerd: found before the moment to [kill](pids::kill) them, for looking takes long.
     pub(crate) fn daemons(&self) -> Vec<u32> {
-        let own = processes::naming(self.dir.path().to_str().unwrap());
+        let own = pids::naming(self.dir.path().to_str().unwrap());
         let found: Vec<_> = own
             .into_iter()
             .filter(|(name, _)| name == "dockerd" || name == "containerd")
@@ -123,6 +134,43 @@ impl PrivateEngine {
             .collect()
     }
 
+    /// How many objects of a kind (`container`, `volume`, `network`) each tenant has, by the tenant's label.
+    pub(crate) fn of_tenants(&self, kind: &str) -> BTreeMap<String, usize> {
+        let all: &[&str] = if kind == "container" { &["--all"] } else { &[] };
+        let label = "io.openclaw-tenancy.tenant";
+        let (filter, format) = (
+            format!("label={label}"),
+            format!("{{{{.Label \"{label}\"}}}}"),
+        );
+        let list = [kind, "ls", "--filter", &filter, "--format", &format];
+        let mut counts = BTreeMap::new();
+        for tenant in self.docker(&[&list, all].concat()).lines() {
+            *counts.entry(tenant.to_owned()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Removes the bridges in its networks' addresses that are of no network it lists; answers how many there were.
+    pub(crate) fn remove_stray_bridges(&self) -> usize {
+        let listed = self.docker(&["network", "ls", "--quiet", "--no-trunc"]);
+        let is_listed = |id: &str| listed.lines().any(|network| network.starts_with(id));
+        let mut strays = bridges(self.subnet);
+        strays.retain(|name| !name.strip_prefix("br-").is_some_and(is_listed));
+        for name in &strays {
+            ip(&["link", "del", name]);
+        }
+        strays.len()
+    }
+
+    /// Removes a volume that has no labels and that nobody ever wrote to.
+    pub(crate) fn remove_half_made(&self, volume: &str) {
+        let labels = self.docker(&["volume", "inspect", "--format", "{{json .Labels}}", volume]);
+        assert!(matches!(labels.trim(), "null" | "{}"), "{volume}: {labels}");
+        let files = fs::read_dir(self.volumes().join(volume).join("_data")).unwrap();
+        assert_eq!(files.count(), 0, "{volume}");
+        self.docker(&["volume", "rm", volume]);
+    }
+
     /// Where its volumes are.
     pub(crate) fn volumes(&self) -> PathBuf {
         self.dir.path().join("data/volumes")
@@ -140,14 +188,11 @@ impl PrivateEngine {
         drop(shell);
         let ended = tokio::time::timeout(START, first.wait()).await;
         ended.expect("the kernel ends them all").unwrap();
-        let addresses = ip(&["-oneline", "-4", "address", "show"]);
-        let ours = format!(" 10.234.{subnet}.");
-        for bridge in addresses.lines().filter(|line| line.contains(&ours)) {
-            let name = bridge.split_whitespace().nth(1).expect("a name");
-            ip(&["link", "del", name]);
+        for name in bridges(subnet) {
+            ip(&["link", "del", &name]);
         }
         ip(&["link", "del", BRIDGE]);
-        let left = processes::naming(dir.path().to_str().unwrap());
+        let left = pids::naming(dir.path().to_str().unwrap());
         assert!(left.is_empty(), "{left:?}");
         dir.close().expect("its files can be removed");
     }

@@ -104,7 +104,10 @@ impl Failure {
     /// Another network, ours or not, holds the subnet; or the engine's own pools are used up.
     pub(super) fn is_subnet_taken(&self) -> bool {
         matches!(self, Self::Answered(said)
-            if said.says("Pool overlaps") || said.says("non-overlapping IPv4 address pool"))
+            if said.says("Pool overlaps")
+                || said.says("non-overlapping IPv4 address pool")
+                // Of its bridges: one that was killed may keep one of a network that it does not list.
+                || said.says("networks have overlapping IPv4"))
     }
 
     /// The engine does not speak the version that was agreed: it was exchanged. It did nothing.

@@ -82,6 +82,24 @@ async fn f31_a_subnet_in_use_is_named() {
 }
 
 #[tokio::test]
+async fn f04_a_subnet_held_by_a_bridge_that_is_not_listed_is_a_subnet_in_use() {
+    let (engine, tenancy) = bench().await;
+    // The words of Docker Engine 20.10.24 after a kill while it made the other network.
+    let kept = Fault::Refuse {
+        status: 403,
+        message: "cannot create network 5b19 (br-5b19): conflicts with network eff0 (br-eff0): networks have \
+                  overlapping IPv4"
+            .into(),
+    };
+    engine.on(Rule::call("POST", "/networks/create").fault(kept));
+    let refused = tenancy.make(&tenancy.network()).await.unwrap_err();
+    assert!(
+        matches!(refused, BackendError::SubnetTaken { .. }),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_plan_above_the_host_is_refused_with_the_engines_own_figures() {
     let (_engine, tenancy) = bench().await;
     tenancy.ground().await;

@@ -324,7 +324,9 @@ impl ContainerBackend for MemoryBackend {
                 if engine
                     .networks
                     .values()
-                    .any(|n| n.subnet.is_some_and(holds))
+                    .filter_map(|network| network.subnet)
+                    .chain(engine.unseen_subnets.iter().copied())
+                    .any(holds)
                 {
                     return Err(BackendError::SubnetTaken {
                         host: host.clone(),

@@ -204,6 +204,11 @@ impl MemoryBackend {
         });
     }
 
+    /// Makes the engine hold a subnet for a network that no list shows, as one does that was killed while it made it.
+    pub fn hold_subnet_unseen(&self, host: &HostId, subnet: ipnet::Ipv4Net) {
+        self.with(host, |engine| engine.unseen_subnets.push(subnet));
+    }
+
     /// Whether an object that was [added](Self::add_foreign) is still there as it was.
     #[must_use]
     pub fn is_as_added(&self, host: &HostId, object: &ObjectRef) -> bool {

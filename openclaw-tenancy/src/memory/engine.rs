@@ -108,6 +108,8 @@ pub(super) struct Engine {
     pub containers: BTreeMap<EngineId, Container>,
     pub volumes: BTreeMap<String, Volume>,
     pub networks: BTreeMap<EngineId, Network>,
+    /// Held for networks that no list shows.
+    pub unseen_subnets: Vec<ipnet::Ipv4Net>,
     pub processes: Vec<Process>,
     pub next_start: Option<StartOutcome>,
     pub behavior: BTreeMap<TenantId, Behavior>,
@@ -137,6 +139,7 @@ impl Engine {
             containers: BTreeMap::new(),
             volumes: BTreeMap::new(),
             networks: BTreeMap::new(),
+            unseen_subnets: Vec::new(),
             processes: Vec::new(),
             next_start: None,
             behavior: BTreeMap::new(),

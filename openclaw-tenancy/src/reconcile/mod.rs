@@ -4,6 +4,7 @@
 //! step, [do it](execute), look again, and settle when nothing is to be done now. A pass takes no hint of why it
 //! runs and remembers nothing of the pass before but what the store holds: it may be killed at any instant.
 
+mod backoff;
 pub mod execute;
 pub mod host;
 pub mod observe;

@@ -186,9 +186,11 @@ fn update(record: &mut ContainerRecord, detail: &ContainerDetail, power: Power) 
             record.started_at = None;
             record.ready_at = None;
             record.stop_asked_at = None;
+            record.oom_at = None;
         }
         RunState::Created | RunState::Paused | RunState::Exited { .. } | RunState::Other(_) => {
-            record.ready_at = None
+            record.ready_at = None;
+            record.oom_at = None;
         }
     }
 }

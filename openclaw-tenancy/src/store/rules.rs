@@ -216,9 +216,20 @@ pub fn place(
         let mut known = known.iter();
         known.any(|there| there.contains(subnet) || subnet.contains(there))
     };
-    let subnet = (0..)
-        .map_while(|n| nth_subnet(request.pool, n))
-        .find(|subnet| !taken.contains(subnet) && !in_use(subnet))
+    // An engine that was killed may hold the subnet of a network that it does not list.
+    let refused = |subnet: &Ipv4Net| {
+        let mut refused = tenant.observed.refused_subnets.iter();
+        refused.any(|there| there.host == request.host && there.subnet == *subnet)
+    };
+    let free = || {
+        (0..)
+            .map_while(|n| nth_subnet(request.pool, n))
+            .filter(|subnet| !taken.contains(subnet) && !in_use(subnet))
+    };
+    let subnet = free()
+        .find(|subnet| !refused(subnet))
+        // Nothing else is left: whoever held it may have let it go.
+        .or_else(|| free().next())
         .ok_or_else(|| not_taking(format!("every subnet of {} is in use", request.pool)))?;
     Ok(Location {
         host: request.host.clone(),

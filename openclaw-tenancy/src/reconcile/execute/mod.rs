@@ -330,7 +330,10 @@ impl Pass<'_> {
                 done
             }
             Step::Leave => {
-                self.tenant.observed.locations.remove(0);
+                let left = self.tenant.observed.locations.remove(0);
+                if left.subnet_taken {
+                    self.tenant.observed.refused(&left);
+                }
                 if self.tenant.desired.power == Power::Running {
                     // Given back in the store before another place is asked for: it would give this one again.
                     return Ok(After::Rest(Duration::ZERO));

@@ -1,13 +1,11 @@
 //! What a step came to: rest, failure with its backoff, or a hold.
 
-use std::time::Duration;
-
 use super::{After, Pass};
 use crate::backend::{BackendError, Signal};
 use crate::container::RunState;
 use crate::event::EventKind;
-use crate::reconcile::Pace;
 use crate::reconcile::observe::Seen;
+use crate::status::CHILD_KILLED;
 use crate::tenant::{Certainty, Failure, FailureReason, Hold, HoldReason, Power};
 
 impl Pass<'_> {
@@ -52,6 +50,7 @@ impl Pass<'_> {
                     location.certainty = Certainty::Known;
                 }
             }
+            observed.refused_subnets.clear();
             if newly && !running && seen.container.is_some() {
                 self.event(EventKind::Stopped, "the instance is stopped");
             }
@@ -80,10 +79,13 @@ impl Pass<'_> {
             return;
         }
         let newest = kills.iter().max().copied();
-        self.record(|record| record.oom_told = newest);
+        let now = self.context.clock.now();
+        self.record(|record| {
+            record.oom_told = newest;
+            record.oom_at = Some(now);
+        });
         // One event for all since the last look, and no number: engines tell of one kill several times.
-        let message = "a process of the instance was killed for memory; a larger plan helps";
-        self.event(EventKind::OutOfMemory, message);
+        self.event(EventKind::OutOfMemory, CHILD_KILLED);
     }
 
     /// Writes a failure with its backoff.
@@ -100,7 +102,7 @@ impl Pass<'_> {
             .map_or(0, |failure| failure.attempts)
             .saturating_add(1);
         let since = before.map_or(now, |failure| failure.since);
-        let wait = self.backoff(attempts);
+        let wait = self.pace().wait(attempts, &*self.context.entropy);
         tracing::warn!(
             tenant = %self.tenant.id,
             ?reason,
@@ -173,21 +175,5 @@ impl Pass<'_> {
             message,
             since,
         });
-    }
-
-    /// Doubles with each attempt, and is anywhere between half of that and all of it.
-    pub(super) fn backoff(&self, attempts: u32) -> Duration {
-        let Pace {
-            backoff,
-            backoff_most,
-            ..
-        } = self.context.pace;
-        let factor = 1_u32
-            .checked_shl(attempts.saturating_sub(1))
-            .unwrap_or(u32::MAX);
-        let full = backoff.saturating_mul(factor).min(backoff_most);
-        let mut random = [0_u8; 2];
-        self.context.entropy.fill(&mut random);
-        full / 2 + full.mul_f64(f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX) / 2.0)
     }
 }

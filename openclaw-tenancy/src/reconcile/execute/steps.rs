@@ -10,6 +10,7 @@ use crate::host::Shortage;
 use crate::id::HostId;
 use crate::probe::Readiness;
 use crate::reconcile::observe::Seen;
+use crate::reconcile::plan::nothing_is_there;
 use crate::routes::upstream;
 use crate::scheduler::{Fleet, Refusal, Request};
 use crate::store::{PlaceRequest, StoreError};
@@ -109,10 +110,17 @@ impl Pass<'_> {
         if let Err(BackendError::ImageMissing { .. }) = &done {
             self.memory.prepared = false;
         }
-        if let (Err(BackendError::SubnetTaken { .. }), Some(location)) =
+        if let (Err(BackendError::SubnetTaken { subnet, .. }), Some(location)) =
             (&done, self.tenant.observed.locations.first_mut())
         {
             location.subnet_taken = true;
+            let location = location.clone();
+            // Each is refused once at most: one after the other without a wait, and then with it.
+            if nothing_is_there(seen, &location) && self.tenant.observed.may_pass_over(&location) {
+                let tenant = self.tenant.id;
+                tracing::warn!(%tenant, %host, %subnet, "another network holds the subnet; another subnet is taken");
+                return Ok(Ok(()));
+            }
         }
         Ok(done.map(|made| {
             seen.add(&spec, &made, &self.context.deployment);

@@ -4,6 +4,7 @@ use crate::container::{
     InstanceSpec, NetworkSpec, ObjectRef, ObjectSpec, SeenNetwork, VolumeRole, VolumeSpec,
 };
 use crate::instance;
+use crate::reconcile::observe::Seen;
 use crate::tenant::{HoldReason, Location};
 
 use super::{Situation, Step};
@@ -16,8 +17,8 @@ pub(super) fn make(s: &Situation<'_>, location: &Location) -> Step {
     let tenant = s.tenant.id;
     let fits = |network: &&SeenNetwork| network.subnet == Some(location.subnet);
     match s.seen.networks.as_slice() {
-        // The host's next look tells which subnets are in use, and the store gives another.
-        [] if location.subnet_taken && nothing_is_there(s, location) => return Step::Leave,
+        // The store gives another subnet.
+        [] if location.subnet_taken && nothing_is_there(s.seen, location) => return Step::Leave,
         [] => {
             return Step::Make(ObjectSpec::Network(NetworkSpec {
                 tenant,
@@ -62,8 +63,8 @@ pub(super) fn make(s: &Situation<'_>, location: &Location) -> Step {
 }
 
 /// Whether leaving the place would leave nothing behind.
-fn nothing_is_there(s: &Situation<'_>, location: &Location) -> bool {
-    !location.has_data && s.seen.volumes.is_empty() && s.seen.others.is_empty()
+pub(crate) fn nothing_is_there(seen: &Seen, location: &Location) -> bool {
+    !location.has_data && seen.volumes.is_empty() && seen.others.is_empty()
 }
 
 pub(super) fn instance_spec(s: &Situation<'_>, location: &Location) -> InstanceSpec {

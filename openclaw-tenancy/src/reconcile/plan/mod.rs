@@ -15,6 +15,7 @@ use crate::container::{EngineId, ObjectRef, ObjectSpec, RunState};
 use crate::tenant::{Certainty, FailureReason, HoldReason, Location, Power, Tenant};
 
 use self::make::make;
+pub(crate) use self::make::nothing_is_there;
 use self::run::run;
 use self::stop::{stop, tear_down};
 use super::observe::Seen;
