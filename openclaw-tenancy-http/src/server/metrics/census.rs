@@ -8,6 +8,7 @@ use openclaw_tenancy::id::TenantId;
 use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::store::StoreError;
 use openclaw_tenancy::tenancy::Tenancy;
+use openclaw_tenancy::tenant::HoldReason;
 
 use super::PREFIX;
 
@@ -16,12 +17,16 @@ const EVERY: Duration = Duration::from_secs(5);
 /// How many changes are read at once.
 const PAGE: u32 = 1000;
 
+/// What a tenant counts as: its phase, and why it is held where it is.
+type Counted = (&'static str, Option<&'static str>);
+
 /// Counts tenants and hosts.
 #[derive(Debug)]
 pub(crate) struct Census {
     tenancy: Tenancy,
-    phases: HashMap<TenantId, &'static str>,
+    phases: HashMap<TenantId, Counted>,
     by_phase: BTreeMap<&'static str, u64>,
+    by_hold: BTreeMap<&'static str, u64>,
     read: u64,
 }
 
@@ -46,6 +51,7 @@ impl Census {
             tenancy,
             phases: HashMap::new(),
             by_phase: names.into_iter().map(|name| (name, 0)).collect(),
+            by_hold: HOLDS.into_iter().map(|hold| (hold_name(hold), 0)).collect(),
             read: 0,
         }
     }
@@ -70,9 +76,12 @@ impl Census {
         loop {
             let changes = self.tenancy.store().changed_since(self.read, PAGE).await?;
             for tenant in &changes.tenants {
-                let phase = status(tenant, self.tenancy.deadlines()).phase.name();
-                let before = self.phases.insert(tenant.id, phase);
-                self.shift(before, Some(phase));
+                let phase = status(tenant, self.tenancy.deadlines()).phase;
+                let held = tenant.observed.hold.as_ref();
+                let hold = held.map(|hold| hold_name(hold.reason));
+                let counted = (phase.name(), hold);
+                let before = self.phases.insert(tenant.id, counted);
+                self.shift(before, Some(counted));
             }
             for id in &changes.gone {
                 let before = self.phases.remove(id);
@@ -85,6 +94,9 @@ impl Census {
         }
         for (phase, count) in &self.by_phase {
             gauge("tenants", "phase", phase, *count);
+        }
+        for (reason, count) in &self.by_hold {
+            gauge("tenants_held", "reason", reason, *count);
         }
         let queued = self
             .by_phase
@@ -102,7 +114,7 @@ impl Census {
             ("unreachable", 0),
             ("quarantined", 0),
         ]);
-        let mut cordoned = 0;
+        let (mut cordoned, mut unaccounted) = (0, 0_u64);
         for host in self.tenancy.store().hosts().await? {
             let state = match host.state {
                 HostState::New => "new",
@@ -112,21 +124,54 @@ impl Census {
             };
             *by_state.entry(state).or_default() += 1;
             cordoned += u64::from(host.cordoned);
+            let left = host.facts.map_or(0, |facts| facts.unaccounted);
+            unaccounted = unaccounted.saturating_add(left);
         }
         for (state, count) in by_state {
             gauge("hosts", "state", state, count);
         }
         metrics::gauge!("openclaw_tenancy_hosts_cordoned").set(as_f64(cordoned));
+        metrics::gauge!("openclaw_tenancy_unaccounted_objects").set(as_f64(unaccounted));
         Ok(())
     }
 
-    fn shift(&mut self, from: Option<&'static str>, to: Option<&'static str>) {
-        if let Some(count) = from.and_then(|phase| self.by_phase.get_mut(phase)) {
-            *count = count.saturating_sub(1);
+    fn shift(&mut self, from: Option<Counted>, to: Option<Counted>) {
+        if let Some((phase, hold)) = from {
+            less(&mut self.by_phase, phase);
+            if let Some(hold) = hold {
+                less(&mut self.by_hold, hold);
+            }
         }
-        if let Some(phase) = to {
+        if let Some((phase, hold)) = to {
             *self.by_phase.entry(phase).or_default() += 1;
+            if let Some(hold) = hold {
+                *self.by_hold.entry(hold).or_default() += 1;
+            }
         }
+    }
+}
+
+/// Every reason of a hold.
+const HOLDS: [HoldReason; 4] = [
+    HoldReason::GhostSuspected,
+    HoldReason::HostQuarantined,
+    HoldReason::Conflict,
+    HoldReason::Configuration,
+];
+
+/// The reason as the API names it.
+const fn hold_name(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::GhostSuspected => "ghost_suspected",
+        HoldReason::HostQuarantined => "host_quarantined",
+        HoldReason::Conflict => "conflict",
+        HoldReason::Configuration => "configuration",
+    }
+}
+
+fn less(counts: &mut BTreeMap<&'static str, u64>, name: &'static str) {
+    if let Some(count) = counts.get_mut(name) {
+        *count = count.saturating_sub(1);
     }
 }
 
