@@ -9,7 +9,7 @@ use crate::support::App;
 fn lose_marker(app: &App) {
     let names = app.backend.names(&app.host);
     let marker = names.iter().find(|name| name.starts_with("oct-d1-host-"));
-    let marker = marker.expect("the host has a marker");
+    let marker = marker.unwrap();
     app.backend.remove_anything_like(&app.host, marker);
 }
 

@@ -17,7 +17,7 @@ fn lose_marker(world: &World) {
     let marker = names.iter().find(|name| name.starts_with("oct-d1-host-"));
     world
         .backend
-        .remove_anything_like(&world.host, marker.expect("the host has a marker"));
+        .remove_anything_like(&world.host, marker.unwrap());
 }
 
 /// One tenant that runs, on a host that has lost its marker; its wish is met by a hold.

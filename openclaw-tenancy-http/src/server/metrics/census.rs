@@ -182,3 +182,128 @@ fn gauge(name: &str, label: &'static str, value: &'static str, count: u64) {
 const fn as_f64(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::FutureExt as _;
+    use openclaw_tenancy::access::{Account, Rights};
+    use openclaw_tenancy::backend::ContainerBackend as _;
+    use openclaw_tenancy::clock::{Clock, ManualClock, SeededEntropy, Timestamp};
+    use openclaw_tenancy::id::{AccountId, DeploymentId, HostId, WorkerId};
+    use openclaw_tenancy::identity::Subject;
+    use openclaw_tenancy::instance::OriginTemplate;
+    use openclaw_tenancy::labels::LabelKeys;
+    use openclaw_tenancy::memory::{MemoryBackend, MemoryStore};
+    use openclaw_tenancy::quantity::Bytes;
+    use openclaw_tenancy::store::{ClaimRequest, HostSettlement, Settlement};
+    use openclaw_tenancy::tenant::Hold;
+
+    use super::*;
+
+    #[test]
+    fn holds_are_counted_by_reason_and_leftovers_over_all_hosts() {
+        let recorder = super::super::builder().unwrap().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            counting().now_or_never().expect("memory answers at once");
+        });
+        let told = recorder.handle().render();
+        for line in [
+            "openclaw_tenancy_tenants_held{reason=\"host_quarantined\"} 1",
+            "openclaw_tenancy_tenants_held{reason=\"conflict\"} 0",
+            "openclaw_tenancy_tenants{phase=\"held\"} 1",
+            "openclaw_tenancy_hosts{state=\"quarantined\"} 1",
+            "openclaw_tenancy_unaccounted_objects 6",
+        ] {
+            assert!(told.lines().any(|told| told == line), "{line}: {told}");
+        }
+    }
+
+    /// Two hosts with three leftovers each, of which one is quarantined, and a tenant that is held for another reason
+    /// first.
+    async fn counting() {
+        let clock = ManualClock::new(Timestamp::from_seconds(1_800_000_000));
+        let deployment = DeploymentId::new("d1").unwrap();
+        let keys = Arc::new(LabelKeys::new(deployment.clone(), "k1", [1; 32]));
+        let [first, second] = ["h1", "h2"].map(|id| HostId::new(id).unwrap());
+        let engines = MemoryBackend::new(keys, Arc::new(clock.clone()))
+            .with_host(first.clone(), "image")
+            .with_host(second, "image");
+        let tenancy = Tenancy::builder()
+            .backend(Arc::new(engines.clone()))
+            .probe(Arc::new(engines.clone()))
+            .store(Arc::new(MemoryStore::new(Arc::new(clock.clone()))))
+            .clock(Arc::new(clock.clone()))
+            .entropy(Arc::new(SeededEntropy::new(1)))
+            .deployment(deployment)
+            .origins(OriginTemplate::new("http://{slug}.localhost:8080").unwrap())
+            .image("image", Bytes::gib(1))
+            .build()
+            .unwrap();
+        tenancy.register_hosts().await.unwrap();
+        let request = || ClaimRequest {
+            worker: WorkerId::new("w1").unwrap(),
+            limit: 10,
+            lease: EVERY,
+        };
+        for claim in tenancy.store().claim_hosts(request()).await.unwrap() {
+            let mut facts = engines.host(&claim.item.id).await.unwrap();
+            facts.unaccounted = 3;
+            let since = clock.now();
+            let reason = "another machine".to_owned();
+            let state = match claim.item.id == first {
+                true => HostState::Quarantined { since, reason },
+                false => HostState::Ready,
+            };
+            let settlement = HostSettlement {
+                state,
+                facts: Some(facts),
+                marker: None,
+                next_due: EVERY,
+                stirred: Vec::new(),
+            };
+            let settled = tenancy
+                .store()
+                .settle_host(claim.item.id, claim.fence, settlement);
+            settled.await.unwrap();
+        }
+        let ada = Account {
+            id: AccountId::generate(&clock, &SeededEntropy::new(2)),
+            who: Subject {
+                issuer: "test".to_owned(),
+                subject: "ada".to_owned(),
+            },
+            email: None,
+            name: None,
+            rights: Rights::default(),
+            created_at: clock.now(),
+        };
+        let ask = openclaw_tenancy::CreateRequest::default();
+        tenancy.create(&ada, ask, None).await.unwrap();
+        let mut census = Census::new(tenancy.clone());
+        for reason in [HoldReason::Conflict, HoldReason::HostQuarantined] {
+            let mut claims = tenancy.store().claim_tenants(request()).await.unwrap();
+            let claim = claims.remove(0);
+            let mut observed = claim.item.observed;
+            observed.hold = Some(Hold {
+                reason,
+                message: "held".to_owned(),
+                since: clock.now(),
+            });
+            let settlement = Settlement {
+                observed,
+                pin_digest: None,
+                next_due: Duration::ZERO,
+                events: Vec::new(),
+                gone: false,
+            };
+            let settled =
+                tenancy
+                    .store()
+                    .settle(claim.item.id, claim.fence, settlement, clock.now());
+            settled.await.unwrap();
+            census.count().await.unwrap();
+        }
+    }
+}
