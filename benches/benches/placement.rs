@@ -113,6 +113,7 @@ fn hosts(count: u64) -> anyhow::Result<Vec<Host>> {
         operating_system: "Debian GNU/Linux 12".to_owned(),
         markers: vec!["0123456789abcdef".to_owned()],
         subnets: Vec::new(),
+        unaccounted: 0,
     };
     let host = |n: u64| {
         // The same at every run, in no order: 12 to 19 instances of 1 CPU and 2 GiB.

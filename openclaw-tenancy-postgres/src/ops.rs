@@ -75,6 +75,7 @@ ops! {
     Write Settle { id: TenantId, fence: Fence, settlement: Settlement, now: Timestamp } -> (): "settling a tenant";
     Write PutHost { id: HostId, labels: BTreeMap<String, String> } -> (): "making a host known";
     Write SetCordon { id: HostId, cordon: Cordon } -> (): "cordoning a host";
+    Write ReleaseHost { id: HostId } -> (): "releasing a host";
     Read Hosts {} -> Vec<Host>: "listing hosts";
     Write ClaimHosts { request: ClaimRequest } -> Vec<Claim<Host>>: "claiming hosts";
     Write SettleHost { id: HostId, fence: Fence, settlement: HostSettlement } -> (): "settling a host";

@@ -109,6 +109,10 @@ macro_rules! ports {
                 self.run(&ops::SetCordon { id, cordon }).await
             }
 
+            async fn release_host(&self, id: HostId) -> Result<(), StoreError> {
+                self.run(&ops::ReleaseHost { id }).await
+            }
+
             async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
                 self.run(&ops::Hosts {}).await
             }

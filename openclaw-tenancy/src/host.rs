@@ -35,6 +35,10 @@ pub struct HostFacts {
     /// given: what [`place`](crate::store::TenantStore::place) must not give out.
     #[serde(default)]
     pub subnets: Vec<Ipv4Net>,
+    /// Containers and volumes of ours on it that no tenant accounts for, as its last look found them. A backend says
+    /// none: it knows no tenants.
+    #[serde(default)]
+    pub unaccounted: u64,
 }
 
 /// How the size of a data volume is enforced on a host.

@@ -313,6 +313,20 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
     /// Again is success.
     async fn cordon(&self, id: HostId, cordon: Cordon) -> Result<(), StoreError>;
 
+    /// Ends a host's quarantine, as an operator does who has looked at it: [`rules::release_host`], and it is due
+    /// at once.
+    ///
+    /// # Behavior
+    /// Whoever is looking at it is fenced: what they saw is of before. Its tenants are not touched: who is held for
+    /// the host goes on by a pass of their own once it is [`HostState::Ready`].
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    ///
+    /// # Idempotency
+    /// Without a quarantine it changes nothing.
+    async fn release_host(&self, id: HostId) -> Result<(), StoreError>;
+
     /// Every host with what is reserved on it, by id.
     ///
     /// # Errors

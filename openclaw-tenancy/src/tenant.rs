@@ -316,7 +316,7 @@ pub struct Hold {
 pub enum HoldReason {
     /// A process may run unseen: an operator who can see processes releases it.
     GhostSuspected,
-    /// The host is not the one it was: an operator releases it.
+    /// The host is not the one it was: it ends when an operator releases the host, or the host is the one again.
     HostQuarantined,
     /// An object of our name is not ours or not what it should be: an operator releases it.
     Conflict,

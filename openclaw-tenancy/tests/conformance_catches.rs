@@ -167,6 +167,18 @@ const STORE: &[(&str, Bug)] = &[
     ("put_host_makes_a_host_known_and_due", Bug::CordonsNewHosts),
     ("put_host_again_changes_only_labels", Bug::PutOpensHosts),
     ("cordon_closes_and_opens_a_host", Bug::CordonsForEver),
+    (
+        "release_host_makes_a_quarantined_host_new_and_due",
+        Bug::ReleasesNoHost,
+    ),
+    (
+        "release_host_without_a_quarantine_changes_nothing",
+        Bug::ReleaseForgetsLabels,
+    ),
+    (
+        "release_host_survives_the_settle_of_a_claim_before_it",
+        Bug::SettlesHostsTwice,
+    ),
     ("hosts_are_listed_by_id", Bug::HostsInReverse),
     ("claim_hosts_excludes_a_second_holder", Bug::NoHostLease),
     (

@@ -6,6 +6,8 @@
 
 #[path = "support/faulty.rs"]
 mod faulty;
+#[path = "faults/quarantine.rs"]
+mod quarantine;
 #[path = "faults/suspended.rs"]
 mod suspended;
 

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use openclaw_tenancy::error::chain;
 
 use super::lang::Lang;
-use super::problem::{Carried, Kind, Problem};
+use super::problem::{Carried, Kind, Missing, Problem};
 use super::query;
 use super::state::ApiState;
 use crate::access::cookie;
@@ -74,7 +74,9 @@ pub(super) async fn answer(
         response = handled => response.unwrap_or_else(|_| Problem::new(Kind::Internal).into_response()),
         () = clock.sleep(DEADLINE) => Problem::new(Kind::TimedOut).into_response(),
     };
+    let mut has_none = false;
     if let Some(Carried(problem)) = response.extensions_mut().remove::<Carried>() {
+        has_none = matches!(problem.kind(), Kind::NotFound(Missing::OwnInstance));
         response = write(&problem, response.headers(), lang, &id, page);
         log_problem(&problem, &id, &route);
     }
@@ -92,7 +94,7 @@ pub(super) async fn answer(
         status: response.status(),
         took,
     };
-    answered.log(&id, reads);
+    answered.log(&id, reads, has_none);
     let status = response.status().as_u16();
     metrics::counter!("openclaw_tenancy_http_requests_total",
         "method" => method, "route" => route.clone(), "status" => status.to_string())
@@ -176,8 +178,9 @@ struct Answered<'a> {
 
 impl Answered<'_> {
     /// By level, what an operator wants to see of it: a fault of ours as a warning, a refusal and a write at `info`,
-    /// and a read that went well, which pages and monitors do all day, at `debug`.
-    fn log(&self, id: &RequestId, reads: bool) {
+    /// and a read that went well, which pages and monitors do all day, at `debug`. So is one that found that the caller
+    /// has no instance (`has_none`): pages and programs ask until there is one.
+    fn log(&self, id: &RequestId, reads: bool, has_none: bool) {
         let Self {
             method,
             route,
@@ -192,7 +195,7 @@ impl Answered<'_> {
         }
         if status.is_server_error() {
             line!(warn);
-        } else if status.is_client_error() || !reads {
+        } else if !reads || (status.is_client_error() && !has_none) {
             line!(info);
         } else {
             line!(debug);

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use openclaw_tenancy::access::{Grant, GrantKind, SecretHash};
-use openclaw_tenancy::clock::Timestamp;
+use openclaw_tenancy::access::{AccessStore, Grant, GrantKind, SecretHash};
+use openclaw_tenancy::clock::{Clock, Entropy, Timestamp};
 use openclaw_tenancy::error::chain;
 use openclaw_tenancy::host::HostState;
 use openclaw_tenancy::store::StoreError;
@@ -149,7 +149,8 @@ impl Writes {
             return well;
         }
         let before = last.is_none_or(|(_, well)| well);
-        let tried = write(state).await;
+        let (clock, entropy) = (state.tenancy().clock(), state.tenancy().entropy());
+        let tried = try_write(&**state.access(), &**clock, &**entropy).await;
         match &tried {
             Err(error) if before => {
                 tracing::error!(error = %chain(error), "the database takes no writes");
@@ -163,9 +164,15 @@ impl Writes {
 }
 
 /// Writes something of no use to anybody, and takes it away again.
-async fn write(state: &ApiState) -> Result<(), StoreError> {
-    let (clock, entropy) = (state.tenancy().clock(), state.tenancy().entropy());
-    let secret = SecretHash::of(secret::random(&**entropy).expose_secret());
+///
+/// # Errors
+/// The store's, when it takes no writes.
+pub(crate) async fn try_write(
+    access: &dyn AccessStore,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<(), StoreError> {
+    let secret = SecretHash::of(secret::random(entropy).expose_secret());
     let now = clock.now();
     let kind = GrantKind::LoginState;
     let grant = Grant {
@@ -177,7 +184,7 @@ async fn write(state: &ApiState) -> Result<(), StoreError> {
         // Where the second write fails the sweeper finds it.
         expires_at: now.plus(FRESH),
     };
-    state.access().put_grant(grant).await?;
-    state.access().take_grant(kind, secret, now).await?;
+    access.put_grant(grant).await?;
+    access.take_grant(kind, secret, now).await?;
     Ok(())
 }

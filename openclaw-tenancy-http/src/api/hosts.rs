@@ -86,6 +86,25 @@ pub(super) async fn uncordon(
     set(&state, &caller, &id, Cordon::Open, "host.uncordon").await
 }
 
+/// `POST /api/hosts/{id}/release`: ends a quarantine, after somebody has looked at the machine. Its next look follows
+/// within moments, and its instances after it.
+pub(super) async fn release(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathText(id): PathText,
+    NoFields: NoFields,
+) -> Result<StatusCode, Problem> {
+    let id = host_id(&id)?;
+    state.tenancy().release_host(id.clone()).await?;
+    audit::done("host.release", caller.account.id, id.as_str());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is no id is the id of nothing.
+fn host_id(id: &str) -> Result<HostId, Problem> {
+    HostId::new(id).map_err(|_| Kind::NotFound(Missing::Host).into())
+}
+
 async fn set(
     state: &ApiState,
     caller: &Caller,
@@ -93,7 +112,7 @@ async fn set(
     cordon: Cordon,
     action: &'static str,
 ) -> Result<StatusCode, Problem> {
-    let id = HostId::new(id).map_err(|_| Kind::NotFound(Missing::Host))?;
+    let id = host_id(id)?;
     state.tenancy().cordon(id.clone(), cordon).await?;
     audit::done(action, caller.account.id, id.as_str());
     Ok(StatusCode::NO_CONTENT)

@@ -31,6 +31,8 @@ mod tenants_admin;
 pub(crate) use auth::OWN_PATHS;
 pub use builder::{ApiStateBuilder, InvalidState, SESSION_LIFETIME, TOKEN_LIFETIME};
 pub use guard::Access;
+#[cfg(feature = "server")]
+pub(crate) use health::try_write;
 pub use rates::Rates;
 pub use routes::{RouteInfo, router, routes};
 pub use state::{ApiState, ExternalProvider, Providers};

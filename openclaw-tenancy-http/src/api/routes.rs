@@ -106,6 +106,12 @@ fn table() -> Vec<Entry> {
             Administrator,
             post(hosts::uncordon),
         ),
+        entry(
+            p.clone(),
+            "/api/hosts/{id}/release",
+            Administrator,
+            post(hosts::release),
+        ),
         // Signing in and out.
         entry(
             g.clone(),

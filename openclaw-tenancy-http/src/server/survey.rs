@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use ipnet::Ipv4Net;
 use openclaw_tenancy::id::DeploymentId;
 use openclaw_tenancy_portainer::docker::Endpoint;
 use reqwest::{Certificate, Client, ClientBuilder, Identity, StatusCode};
@@ -66,6 +67,36 @@ struct Image {
 #[serde(rename_all = "PascalCase")]
 struct Labelled {
     labels: Option<BTreeMap<String, String>>,
+}
+
+/// A network of an engine, whoever made it.
+#[derive(Debug)]
+pub(super) struct SeenNetwork {
+    pub(super) name: String,
+    /// The deployment that its labels name.
+    pub(super) deployment: Option<String>,
+    pub(super) subnets: Vec<Ipv4Net>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Network {
+    name: String,
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(rename = "IPAM")]
+    ipam: Option<Ipam>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ipam {
+    config: Option<Vec<IpamConfig>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct IpamConfig {
+    subnet: Option<String>,
 }
 
 impl Surveyed {
@@ -138,6 +169,23 @@ impl Surveyed {
         Ok(labels
             .filter_map(|mut labels| labels.remove(DEPLOYMENT))
             .collect())
+    }
+
+    /// Every network with its IPv4 subnets.
+    pub(super) async fn networks(&self) -> anyhow::Result<Vec<SeenNetwork>> {
+        let networks: Option<Vec<Network>> = self.get("/networks").await?;
+        let seen = networks.unwrap_or_default().into_iter().map(|network| {
+            let config = network.ipam.and_then(|ipam| ipam.config);
+            let subnets = config.into_iter().flatten().filter_map(|c| c.subnet);
+            SeenNetwork {
+                name: network.name,
+                deployment: network
+                    .labels
+                    .and_then(|mut labels| labels.remove(DEPLOYMENT)),
+                subnets: subnets.filter_map(|subnet| subnet.parse().ok()).collect(),
+            }
+        });
+        Ok(seen.collect())
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Option<T>> {

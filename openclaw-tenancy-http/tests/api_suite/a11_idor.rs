@@ -28,6 +28,7 @@ const EXPECTED: &[(&str, &str, Access)] = &[
     ("GET", "/api/hosts", Access::Administrator),
     ("POST", "/api/hosts/{id}/cordon", Access::Administrator),
     ("POST", "/api/hosts/{id}/uncordon", Access::Administrator),
+    ("POST", "/api/hosts/{id}/release", Access::Administrator),
     ("GET", "/api/auth/login", Access::Public),
     ("GET", "/api/auth/callback/{provider}", Access::Public),
     ("POST", "/api/auth/password", Access::Public),

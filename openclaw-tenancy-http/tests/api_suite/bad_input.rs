@@ -202,6 +202,8 @@ async fn bad_queries_headers_and_paths_are_named() {
         "/api/hosts/nobody/cordon",
         "/api/hosts/%00/cordon",
         "/api/hosts/UPPER/uncordon",
+        "/api/hosts/nobody/release",
+        "/api/hosts/%00/release",
     ] {
         program.post(path, "").await.problem(404, "not-found");
     }

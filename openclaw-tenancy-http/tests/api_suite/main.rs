@@ -22,6 +22,7 @@ mod log_levels;
 mod logs;
 mod page_reasons;
 mod pages;
+mod quarantine;
 mod sign_in;
 mod sign_in_local;
 mod sign_in_rights;

@@ -103,6 +103,18 @@ async fn f29_a_full_disk_is_named_and_the_server_heals_when_there_is_room() {
     assert_eq!(health["status"], "degraded", "{health}");
     assert_eq!(health["checks"]["database"], "ok", "it reads: {health}");
     assert_eq!(sign_in().await, 503);
+    let report = run(&disk.path().join("data"), &["doctor", "--json"], &NOWHERE).await;
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    for subject in ["database", "data directory"] {
+        let check = checks.iter().find(|check| check["subject"] == subject);
+        let check = check.expect(subject);
+        assert_eq!(check["outcome"], "fail", "{check}");
+        assert!(
+            check["fix"].as_str().unwrap().contains("free space"),
+            "{check}"
+        );
+    }
     std::fs::remove_file(fill).unwrap();
     until("ok", 200).await;
     assert_eq!(sign_in().await, 200);

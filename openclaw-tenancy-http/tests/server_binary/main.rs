@@ -15,6 +15,7 @@ mod instances;
 mod life;
 mod operator;
 mod postgres_killed;
+mod quarantine;
 mod readme;
 mod server;
 mod services;

@@ -72,6 +72,44 @@ async fn shell(line: &str, data: &Path, environment: &[(&str, &str)]) -> Output 
     timeout(PATIENCE, run).await.expect("it ends").unwrap()
 }
 
+/// Runs lines with `curl` one after the other: the path of each, the status and the body of its answer.
+async fn tell(
+    lines: impl Iterator<Item = String>,
+    server: &Server,
+    data: &Path,
+    environment: &[(&str, &str)],
+) -> Vec<(String, String, String)> {
+    let mut told = Vec::new();
+    for line in lines {
+        // The ports are the test's own; nothing else is another than in the README.
+        let here = line
+            .replace("http://localhost:3000", &server.api)
+            .replace("http://localhost:9090", &server.metrics);
+        assert_ne!(here, line, "it has an address");
+        let output = shell(&here, data, environment).await;
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        let answer = text(&output.stdout);
+        let (body, status) = answer.rsplit_once('\n').unwrap();
+        let path = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://localhost"));
+        let path = path
+            .unwrap()
+            .split('/')
+            .skip(3)
+            .collect::<Vec<_>>()
+            .join("/");
+        told.push((path, status.to_owned(), body.to_owned()));
+    }
+    told
+}
+
+fn summary(told: &[(String, String, String)]) -> Vec<(&str, &str)> {
+    told.iter()
+        .map(|(path, status, _)| (&**path, &**status))
+        .collect()
+}
+
 #[tokio::test]
 async fn the_lines_with_curl_do_what_the_readme_says() {
     let Some(engine) = Engine::given() else {
@@ -92,11 +130,11 @@ async fn the_lines_with_curl_do_what_the_readme_says() {
         "silent\nshow-error\nnoproxy = \"*\"\nmax-time = 60\nwrite-out = \"\\n%{http_code}\"\n";
     std::fs::write(dir.path().join(".curlrc"), curlrc).unwrap();
 
-    let mut apis = blocks(ENGLISH)
+    let mut blocks = blocks(ENGLISH)
         .into_iter()
         .filter(|(_, block)| block.contains("curl "));
-    let (language, api) = apis.next().unwrap();
-    assert_eq!((language, apis.next()), ("sh", None));
+    let ((_, api), (_, operating)) = (blocks.next().unwrap(), blocks.next().unwrap());
+    assert_eq!(blocks.next(), None);
     let mut lines = commands(api).into_iter();
     let token = lines.next().unwrap();
     assert!(token.starts_with("TOKEN="), "{token}");
@@ -110,32 +148,7 @@ async fn the_lines_with_curl_do_what_the_readme_says() {
     let token = text(&token.stdout);
     let with_token = [&environment[..], &[("TOKEN", &*token)]].concat();
 
-    let mut told = Vec::new();
-    for line in lines {
-        // The ports are the test's own; nothing else is another than in the README.
-        let here = line
-            .replace("http://localhost:3000", &server.api)
-            .replace("http://localhost:9090", &server.metrics);
-        assert_ne!(here, line, "it has an address");
-        let output = shell(&here, dir.path(), &with_token).await;
-        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
-        let answer = text(&output.stdout);
-        let (body, status) = answer.rsplit_once('\n').unwrap();
-        let path = line
-            .split_whitespace()
-            .find(|word| word.starts_with("http://localhost"));
-        let path = path
-            .unwrap()
-            .split('/')
-            .skip(3)
-            .collect::<Vec<_>>()
-            .join("/");
-        told.push((path, status.to_owned(), body.to_owned()));
-    }
-    let summary: Vec<_> = told
-        .iter()
-        .map(|(path, status, _)| (&**path, &**status))
-        .collect();
+    let told = tell(lines, &server, dir.path(), &with_token).await;
     let expected = [
         ("api/tenants", "202"),
         ("api/tenants/me", "200"),
@@ -144,7 +157,7 @@ async fn the_lines_with_curl_do_what_the_readme_says() {
         ("api/hosts", "200"),
         ("metrics", "200"),
     ];
-    assert_eq!(summary, expected, "{told:?}");
+    assert_eq!(summary(&told), expected, "{told:?}");
     let json = |number: usize| serde_json::from_str::<Value>(&told[number].2).unwrap();
     let (made, mine, deleted) = (json(0), json(1), json(2));
     assert_eq!(
@@ -157,6 +170,32 @@ async fn the_lines_with_curl_do_what_the_readme_says() {
     assert_eq!(json(4)["hosts"][0]["id"], "local", "{}", told[4].2);
     assert!(told[5].2.contains("openclaw_tenancy_build_info"));
 
+    let gone = async {
+        while server.get("/api/tenants/me", &token).await.0 != 404 {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(2 * PATIENCE, gone).await.expect("it is deleted");
+
+    let (_, made) = server.post("/api/tenants", &token, json!({})).await;
+    let instance = made["id"].as_str().expect("it is made anew");
+    let with_ids = [
+        &with_token[..],
+        &[("INSTANCE", instance), ("HOST", "local")],
+    ]
+    .concat();
+    let lines = commands(operating).into_iter();
+    let told = tell(lines, &server, dir.path(), &with_ids).await;
+    let expected = [
+        ("api/tenants", "200"),
+        ("api/tenants/$INSTANCE/release", "202"),
+        ("api/hosts/$HOST/release", "204"),
+        ("api/hosts/$HOST/cordon", "204"),
+        ("api/hosts/$HOST/uncordon", "204"),
+        ("api/tenants/$INSTANCE", "202"),
+    ];
+    assert_eq!(summary(&told), expected, "{told:?}");
+    assert!(told[0].2.contains(instance), "{}", told[0].2);
     let gone = async {
         while server.get("/api/tenants/me", &token).await.0 != 404 {
             sleep(Duration::from_millis(100)).await;

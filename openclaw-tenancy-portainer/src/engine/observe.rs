@@ -74,6 +74,7 @@ impl Engine {
                 operating_system: info.operating_system.unwrap_or_default(),
                 markers,
                 subnets,
+                unaccounted: 0,
             })
         })
         .await

@@ -6,7 +6,7 @@ use sqlx::{FromRow as _, PgConnection, Row};
 
 use super::host_columns;
 use crate::error::Failure;
-use crate::ops::{ClaimHosts, Hosts, PutHost, Run, SetCordon, SettleHost};
+use crate::ops::{ClaimHosts, Hosts, PutHost, ReleaseHost, Run, SetCordon, SettleHost};
 use crate::rows::{HostRow, OneOfMany, json, millis, to_db};
 
 impl Run<PgConnection> for PutHost {
@@ -36,6 +36,32 @@ impl Run<PgConnection> for SetCordon {
             0 => Err(StoreError::NotFound { what: "host" }.into()),
             _ => Ok(()),
         }
+    }
+}
+
+impl Run<PgConnection> for ReleaseHost {
+    async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
+        let row: Option<HostRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            host_columns!(),
+            " FROM hosts h WHERE h.id = $1 FOR UPDATE"
+        ))
+        .bind(self.id.as_str())
+        .fetch_optional(&mut *on)
+        .await?;
+        let mut row = row.ok_or(StoreError::NotFound { what: "host" })?;
+        if rules::release_host(&mut row.host) {
+            sqlx::query(
+                "UPDATE hosts SET state = $2::json, facts = NULL, marker = NULL, \
+                     due_at = LEAST(due_at, tenancy_now()), worker = NULL, lease_until = NULL \
+                 WHERE id = $1",
+            )
+            .bind(self.id.as_str())
+            .bind(json(&row.host.state)?)
+            .execute(&mut *on)
+            .await?;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use openclaw_tenancy::store::{Claim, Cordon, StoreError, rules};
 
 use super::{On, host_columns};
 use crate::error::Failure;
-use crate::ops::{ClaimHosts, Hosts, PutHost, Run, SetCordon, SettleHost};
+use crate::ops::{ClaimHosts, Hosts, PutHost, ReleaseHost, Run, SetCordon, SettleHost};
 use crate::rows::{HostRow, OneOfMany, json, millis, to_db};
 
 impl Run<On<'_>> for PutHost {
@@ -36,6 +36,33 @@ impl Run<On<'_>> for SetCordon {
             0 => Err(StoreError::NotFound { what: "host" }.into()),
             _ => Ok(()),
         }
+    }
+}
+
+impl Run<On<'_>> for ReleaseHost {
+    async fn run(&self, on: &mut On<'_>) -> Result<(), Failure> {
+        let row: Option<HostRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            host_columns!(),
+            " FROM hosts h WHERE h.id = ?1"
+        ))
+        .bind(self.id.as_str())
+        .fetch_optional(&mut *on.sql)
+        .await?;
+        let mut row = row.ok_or(StoreError::NotFound { what: "host" })?;
+        if rules::release_host(&mut row.host) {
+            sqlx::query(
+                "UPDATE hosts SET state = ?2, facts = NULL, marker = NULL, \
+                     due_at = min(due_at, ?3), worker = NULL, lease_until = NULL \
+                 WHERE id = ?1",
+            )
+            .bind(self.id.as_str())
+            .bind(json(&row.host.state)?)
+            .bind(on.now)
+            .execute(&mut *on.sql)
+            .await?;
+        }
+        Ok(())
     }
 }
 

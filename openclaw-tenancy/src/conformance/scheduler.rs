@@ -75,6 +75,7 @@ fn host(name: &str) -> Host {
             operating_system: "kit".to_owned(),
             markers: Vec::new(),
             subnets: Vec::new(),
+            unaccounted: 0,
         }),
         marker: None,
         reserved: Reserved::default(),

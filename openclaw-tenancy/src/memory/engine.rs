@@ -132,6 +132,7 @@ impl Engine {
                 operating_system: "memory".to_owned(),
                 markers: Vec::new(),
                 subnets: Vec::new(),
+                unaccounted: 0,
             },
             reachable: true,
             images: BTreeSet::new(),

@@ -261,6 +261,11 @@ impl<P: TenantStore + ?Sized> TenantStore for Faulty<P> {
         self.faults.run("cordon", call, store_error).await
     }
 
+    async fn release_host(&self, id: HostId) -> Result<(), StoreError> {
+        let call = self.inner.release_host(id);
+        self.faults.run("release_host", call, store_error).await
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         let call = self.inner.hosts();
         self.faults.run("hosts", call, store_error).await

@@ -128,6 +128,10 @@ impl TenantStore for MemoryStore {
         self.state().cordon(&id, cordon)
     }
 
+    async fn release_host(&self, id: HostId) -> Result<(), StoreError> {
+        self.state().release_host(&id, self.clock.now())
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         Ok(self.state().hosts())
     }

@@ -1,6 +1,9 @@
 //! One pass over one host: is it there, is it the host it was, and whose objects changed.
 
 mod orphans;
+mod told;
+
+pub(crate) use told::Told;
 
 use std::future::Future;
 use std::pin::pin;
@@ -83,8 +86,13 @@ async fn visit(
     let backend = &context.backend;
     let mut facts = bounded(context, host, backend.host(&host.id)).await?;
     if let Err(reason) = identity(context, host, &facts, settlement).await? {
-        let since = context.clock.now();
-        tracing::error!(host = %host.id, reason, "host is quarantined");
+        let since = match &host.state {
+            HostState::Quarantined { since, .. } => *since,
+            HostState::New | HostState::Ready | HostState::Unreachable { .. } => {
+                tracing::error!(host = %host.id, reason, "host is quarantined");
+                context.clock.now()
+            }
+        };
         settlement.state = HostState::Quarantined { since, reason };
         return Ok(());
     }
@@ -95,7 +103,7 @@ async fn visit(
     // The tenants after the list: what was made for one is in its row before it is made.
     let found = bounded(context, host, backend.list(&host.id, Scope::All)).await?;
     let tenants = context.store.tenants_on(host.id.clone()).await?;
-    facts.subnets = orphans::undo(context, host, &facts, &found, &tenants).await?;
+    orphans::undo(context, host, &mut facts, &found, &tenants).await?;
     settlement.facts = Some(facts);
     settlement.state = HostState::Ready;
     let returned = !matches!(host.state, HostState::Ready);
@@ -118,7 +126,10 @@ async fn identity(
         && !facts.markers.contains(marker)
     {
         return Ok(Err(format!(
-            "its marker {marker} is gone: another machine answers at its address, or its engine lost its data"
+            "its marker {marker} is gone: another machine answers at its address, or its engine lost its data; \
+             look at it, correct its address if it is another machine, and release it if it is the right one \
+             (POST /api/hosts/{}/release)",
+            host.id
         )));
     }
     // A new host's may have been made by a pass whose settlement was lost, or be another host's.

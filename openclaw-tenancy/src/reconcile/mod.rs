@@ -117,6 +117,8 @@ pub struct Context {
     pub pace: Pace,
     /// Names the next step: [`plan::plan`]. A simulation plants its bugs here.
     pub planner: Planner,
+    /// What this process has told of each host's leftovers.
+    pub(crate) told: Arc<host::Told>,
 }
 
 /// Names the next step.

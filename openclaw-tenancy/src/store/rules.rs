@@ -127,6 +127,20 @@ pub fn release(observed: &mut Observed) -> Option<(Hold, NewEvent)> {
     Some((hold, event))
 }
 
+/// Ends a host's quarantine, as an operator does. `false` when there is none: then nothing is to be written.
+///
+/// The host is as one just made known: its next look gives it a marker and asks what it has. What the operator said
+/// of it (labels, cordon) and what is reserved stays.
+pub fn release_host(host: &mut Host) -> bool {
+    let quarantined = matches!(host.state, HostState::Quarantined { .. });
+    if quarantined {
+        host.state = HostState::New;
+        host.facts = None;
+        host.marker = None;
+    }
+    quarantined
+}
+
 /// What happened to a tenant between its claim and its settlement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meanwhile {

@@ -179,6 +179,7 @@ impl TenancyBuilder {
             },
             pace: self.pace,
             planner: crate::reconcile::plan::plan,
+            told: Arc::default(),
             clock,
             entropy,
         };

@@ -283,6 +283,23 @@ impl Tenancy {
         Ok(self.store().cordon(host, cordon).await?)
     }
 
+    /// Ends a host's quarantine, for an operator who has looked at the machine and says that it is the right one.
+    ///
+    /// # Behavior
+    /// Its next look gives it a marker; then its tenants that are held for it go on, each by a pass of its own. One
+    /// whose data is not on the host any more is not started on nothing: it is held for that.
+    ///
+    /// # Errors
+    /// [`TenancyError::Store`].
+    ///
+    /// # Idempotency
+    /// Without a quarantine it changes nothing.
+    pub async fn release_host(&self, host: HostId) -> Result<(), TenancyError> {
+        self.store().release_host(host).await?;
+        self.stir();
+        Ok(())
+    }
+
     /// Makes the backend's hosts known to the store. Call it at start and whenever hosts may have come.
     ///
     /// # Behavior

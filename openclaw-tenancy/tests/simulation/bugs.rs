@@ -376,6 +376,10 @@ impl TenantStore for BuggyStore {
         self.inner.release(id, now).await
     }
 
+    async fn release_host(&self, id: HostId) -> Result<(), StoreError> {
+        self.inner.release_host(id).await
+    }
+
     async fn claim_tenants(&self, request: ClaimRequest) -> Result<Vec<Claim<Tenant>>, StoreError> {
         let mut claims = self.inner.claim_tenants(request).await?;
         for claim in &mut claims {

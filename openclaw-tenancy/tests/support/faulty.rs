@@ -140,6 +140,16 @@ impl World {
         answer
     }
 
+    pub(crate) fn release_tenant(&self) {
+        let id = self.rows()[0].id;
+        now(self.tenancy.release(id)).unwrap().unwrap();
+    }
+
+    pub(crate) fn release_host(&self) {
+        let host = self.host.clone();
+        now(self.tenancy.release_host(host)).unwrap().unwrap();
+    }
+
     pub(crate) fn set_power(&self, who: u64, power: Power) {
         let id = self.account(who).id;
         now(self.tenancy.set_power(id, power)).unwrap().unwrap();

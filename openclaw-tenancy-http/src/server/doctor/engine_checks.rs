@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use openclaw_tenancy::clock::{Clock, Timestamp};
 
 use super::Check;
+use super::pool_checks::overlap_check;
 use super::reach::reach_note;
 use super::room_checks::{capacity_check, image_check, swap_check};
 use crate::server::config::{HostSection, Loaded};
@@ -75,6 +76,13 @@ async fn host_checks(
         )
     }));
     checks.push(image_check(&subject, config, &engine).await);
+    let networks = engine.networks().await.unwrap_or_default();
+    checks.extend(overlap_check(
+        &subject,
+        config.reconcile.subnet_pool,
+        &networks,
+        &own_deployment(loaded),
+    ));
     let deployments = engine.deployments().await.unwrap_or_default();
     checks.extend(strangers_check(&subject, loaded, &deployments));
     checks
@@ -82,8 +90,7 @@ async fn host_checks(
 
 /// Containers of other deployments: another server's, or one's own whose database was lost.
 fn strangers_check(subject: &str, loaded: &Loaded, found: &BTreeSet<String>) -> Option<Check> {
-    let ours = std::fs::read_to_string(loaded.data_dir.join(REMEMBERED)).unwrap_or_default();
-    let ours = ours.split_whitespace().next().unwrap_or_default();
+    let ours = own_deployment(loaded);
     let others: Vec<_> = found
         .iter()
         .map(String::as_str)
@@ -97,6 +104,15 @@ fn strangers_check(subject: &str, loaded: &Loaded, found: &BTreeSet<String>) -> 
              remove them by their label io.openclaw-tenancy.deployment",
         )
     })
+}
+
+/// The deployment that this data directory remembers; empty before the first start.
+fn own_deployment(loaded: &Loaded) -> String {
+    let ours = std::fs::read_to_string(loaded.data_dir.join(REMEMBERED)).unwrap_or_default();
+    ours.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn reach_fix(host: &HostSection, error: &str) -> String {

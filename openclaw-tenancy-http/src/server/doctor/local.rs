@@ -40,6 +40,11 @@ pub(super) fn data_dir(dir: &Path) -> Check {
         // Tried, because permissions do not say all of it: a full or read-only disk, a namespace.
         Ok(_) => match tempfile_in(dir) {
             Ok(()) => Check::ok("data directory", shown.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Check::fail(
+                "data directory",
+                format!("its disk is full: {error}"),
+                format!("free space on the disk of {shown}"),
+            ),
             Err(error) => Check::fail(
                 "data directory",
                 format!("cannot be written: {error}"),
@@ -55,12 +60,16 @@ pub(super) fn data_dir(dir: &Path) -> Check {
 }
 
 fn tempfile_in(dir: &Path) -> io::Result<()> {
+    use io::Write as _;
+
     let path = dir.join(format!(".doctor-{}", std::process::id()));
-    std::fs::OpenOptions::new()
+    let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(&path)?;
-    std::fs::remove_file(&path)
+    // An empty file fits on a full disk.
+    let written = file.write_all(&[0; 4096]).and_then(|()| file.sync_all());
+    written.and(std::fs::remove_file(&path))
 }
 
 pub(super) async fn ports(config: &Config) -> Vec<Check> {

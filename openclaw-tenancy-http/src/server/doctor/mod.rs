@@ -2,6 +2,7 @@
 
 mod engine_checks;
 mod local;
+mod pool_checks;
 mod providers;
 mod reach;
 mod room_checks;
@@ -98,6 +99,9 @@ pub(crate) async fn examine(loaded: &Loaded) -> Report {
         let (found, fix) = warning.split_once(": ").unwrap_or((&warning, ""));
         Check::warn("settings", found, fix)
     }));
+    checks.extend(pool_checks::range_check(
+        loaded.config.reconcile.subnet_pool,
+    ));
     checks.push(local::data_dir(&loaded.data_dir));
     let (store, ports, providers, engines) = tokio::join!(
         store_checks::examine(loaded),

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_tenancy::access::AccessStore;
 use openclaw_tenancy::clock::{Clock, SystemClock, SystemEntropy};
 use openclaw_tenancy::error::{Retry, chain};
+use openclaw_tenancy::host::{Host, HostState};
 use tokio::time::timeout;
 
 use super::Check;
+use crate::api::try_write;
 use crate::server::config::Loaded;
 use crate::server::foundation::may_pass;
 use crate::server::keys;
@@ -89,8 +92,8 @@ async fn look(database: &Database, name: &str, loaded: &Loaded) -> Vec<Check> {
             return vec![Check::fail(SUBJECT, found, RUNS)];
         }
     };
-    let found = format!("{name} answers; {} hosts are known", hosts.len());
-    let mut checks = vec![Check::ok(SUBJECT, found)];
+    let mut checks = vec![writes_check(name, hosts.len(), &*access).await];
+    checks.extend(hosts.iter().filter_map(quarantine_check));
     checks.push(if pending.is_empty() {
         Check::ok("migrations", "the tables are up to date")
     } else {
@@ -124,4 +127,41 @@ async fn look(database: &Database, name: &str, loaded: &Loaded) -> Vec<Check> {
         )),
     }
     checks
+}
+
+/// Tried, as `/api/health` does: a full disk and a replica that only reads answer every question.
+async fn writes_check(name: &str, hosts: usize, access: &dyn AccessStore) -> Check {
+    match timeout(PATIENCE, try_write(access, &SystemClock, &SystemEntropy)).await {
+        Ok(Ok(())) => Check::ok(
+            SUBJECT,
+            format!("{name} answers and takes writes; {hosts} hosts are known"),
+        ),
+        Ok(Err(error)) => Check::fail(
+            SUBJECT,
+            format!("{name} answers and takes no writes: {}", chain(&error)),
+            "free space on the disk that it lies on; if it is a PostgreSQL that only reads, name the primary in \
+             store.url",
+        ),
+        Err(_) => Check::fail(
+            SUBJECT,
+            format!("{name} answers, and a write has not ended after {PATIENCE:?}"),
+            "see what holds a lock in it, or keeps its disk busy",
+        ),
+    }
+}
+
+/// A host on which nothing is touched until somebody says that it is the right one.
+fn quarantine_check(host: &Host) -> Option<Check> {
+    let HostState::Quarantined { reason, .. } = &host.state else {
+        return None;
+    };
+    let id = &host.id;
+    Some(Check::fail(
+        format!("host {id}"),
+        format!("quarantined: {reason}"),
+        format!(
+            "once you know that it is the right machine: curl -X POST .../api/hosts/{id}/release with the token of an \
+             administrator (`openclaw-tenancy token`); its instances go on by themselves"
+        ),
+    ))
 }

@@ -63,7 +63,15 @@ fn describe() {
         "Connections to the API and to this exporter for which there was no place, by listener."
     );
     gauge!("openclaw_tenancy_tenants", "Tenants by phase.");
+    gauge!(
+        "openclaw_tenancy_tenants_held",
+        "Tenants that are held, by reason."
+    );
     gauge!("openclaw_tenancy_hosts", "Hosts by state.");
+    gauge!(
+        "openclaw_tenancy_unaccounted_objects",
+        "Containers and volumes of ours on all hosts that no tenant accounts for."
+    );
     gauge!(
         "openclaw_tenancy_queue_length",
         "Tenants that wait for a host."

@@ -137,6 +137,10 @@ impl TenantStore for MeteredStore {
         noted("cordon", self.0.cordon(id, cordon).await)
     }
 
+    async fn release_host(&self, id: HostId) -> Result<(), StoreError> {
+        noted("release_host", self.0.release_host(id).await)
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         noted("hosts", self.0.hosts().await)
     }

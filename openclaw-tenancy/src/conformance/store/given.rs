@@ -118,6 +118,7 @@ pub(super) fn facts() -> HostFacts {
         operating_system: "Debian GNU/Linux 12 (bookworm)".to_owned(),
         markers: vec!["m1".to_owned()],
         subnets: vec!["10.9.0.0/30".parse().expect("a network")],
+        unaccounted: 2,
     }
 }
 

@@ -60,6 +60,93 @@ pub async fn cordon_closes_and_opens_a_host(fixture: &dyn StoreFixture) {
     assert!(refused, "{unknown:?}");
 }
 
+/// A released host is as one just made known, and looked at without waiting; what the operator said of it and what is
+/// reserved on it stays.
+pub async fn release_host_makes_a_quarantined_host_new_and_due(fixture: &dyn StoreFixture) {
+    let store = fixture.store();
+    let host = ready_host(&*store, "h1").await;
+    placed(&*store, &host).await;
+    put(&*store, "h1", "ssd").await;
+    store
+        .cordon(host.clone(), Cordon::Closed)
+        .await
+        .expect("cordoned");
+    fixture.pass(rules::FARTHEST + Duration::from_secs(1)).await;
+    let claim = claim_hosts(&*store, "w1").await.remove(0);
+    settle_host(&*store, &claim, quarantine()).await;
+    let mut expected = store.hosts().await.expect("listed").remove(0);
+    assert_eq!(expected.state, quarantine().state);
+    assert_eq!(claim_hosts(&*store, "w1").await, [], "it is not due");
+    store.release_host(host).await.expect("released");
+    expected.state = HostState::New;
+    expected.facts = None;
+    expected.marker = None;
+    assert_ne!(expected.reserved, Reserved::default());
+    let hosts = fixture.replica().hosts().await.expect("listed");
+    assert_eq!(hosts, std::slice::from_ref(&expected));
+    let claims = claim_hosts(&*store, "w1").await;
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0].item, expected);
+}
+
+/// Only a quarantine is ended, and an unknown host has none.
+pub async fn release_host_without_a_quarantine_changes_nothing(fixture: &dyn StoreFixture) {
+    let store = fixture.store();
+    put(&*store, "h1", "ssd").await;
+    let host = host_id("h1");
+    for state in [
+        HostState::Ready,
+        HostState::Unreachable {
+            since: T0,
+            reason: "no answer".to_owned(),
+        },
+    ] {
+        let claim = claim_hosts(&*store, "w1").await.remove(0);
+        let known = HostSettlement {
+            state,
+            facts: Some(facts()),
+            marker: Some("m1".to_owned()),
+            ..host_settlement()
+        };
+        settle_host(&*store, &claim, known).await;
+        let before = store.hosts().await.expect("listed");
+        store.release_host(host.clone()).await.expect("success");
+        assert_eq!(store.hosts().await.expect("listed"), before);
+        assert_eq!(claim_hosts(&*store, "w1").await, [], "it is not due");
+        fixture.pass(rules::FARTHEST + Duration::from_secs(1)).await;
+    }
+    let unknown = store.release_host(host_id("nowhere")).await;
+    let refused = matches!(unknown, Err(StoreError::NotFound { .. }));
+    assert!(refused, "{unknown:?}");
+}
+
+/// Who looked before the release does not bring the quarantine back, nor keep the host from being looked at.
+pub async fn release_host_survives_the_settle_of_a_claim_before_it(fixture: &dyn StoreFixture) {
+    let store = fixture.store();
+    put(&*store, "h1", "ssd").await;
+    let first = claim_hosts(&*store, "w1").await.remove(0);
+    let due = HostSettlement {
+        next_due: Duration::ZERO,
+        ..quarantine()
+    };
+    settle_host(&*store, &first, due).await;
+    let looking = claim_hosts(&*store, "w1").await.remove(0);
+    store.release_host(host_id("h1")).await.expect("released");
+    let late = store
+        .settle_host(looking.item.id.clone(), looking.fence, quarantine())
+        .await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    let next = claim_hosts(&*store, "w2").await.remove(0);
+    assert_eq!(next.item.state, HostState::New);
+    let late = store
+        .settle_host(looking.item.id, looking.fence, quarantine())
+        .await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    settle_host(&*store, &next, host_settlement()).await;
+    let host = store.hosts().await.expect("listed").remove(0);
+    assert_eq!(host.state, HostState::Ready);
+}
+
 /// The order of hosts is that of their ids.
 pub async fn hosts_are_listed_by_id(fixture: &dyn StoreFixture) {
     let store = fixture.store();
@@ -284,4 +371,15 @@ async fn settle_host(store: &dyn TenantStore, claim: &Claim<Host>, settlement: H
         .settle_host(claim.item.id.clone(), claim.fence, settlement)
         .await;
     settled.expect("the host is settled");
+}
+
+/// What is settled of a host that is not the one it was.
+fn quarantine() -> HostSettlement {
+    HostSettlement {
+        state: HostState::Quarantined {
+            since: T0,
+            reason: "another machine".to_owned(),
+        },
+        ..host_settlement()
+    }
 }

@@ -127,6 +127,9 @@ macro_rules! conformance_store {
             put_host_makes_a_host_known_and_due
             put_host_again_changes_only_labels
             cordon_closes_and_opens_a_host
+            release_host_makes_a_quarantined_host_new_and_due
+            release_host_without_a_quarantine_changes_nothing
+            release_host_survives_the_settle_of_a_claim_before_it
             hosts_are_listed_by_id
             claim_hosts_excludes_a_second_holder
             claim_hosts_passes_on_when_the_lease_ends

@@ -51,6 +51,24 @@ impl State {
         Ok(())
     }
 
+    pub(in super::super) fn release_host(
+        &mut self,
+        id: &HostId,
+        clock: Timestamp,
+    ) -> Result<(), StoreError> {
+        let row = self
+            .hosts
+            .get_mut(id)
+            .ok_or(StoreError::NotFound { what: "host" })?;
+        if rules::release_host(&mut row.host) {
+            row.claim = None;
+            let was_due = mem::replace(&mut row.due, clock);
+            self.hosts_due.remove(&(was_due, id.clone()));
+            self.hosts_due.insert((clock, id.clone()));
+        }
+        Ok(())
+    }
+
     /// What is due later than anything can be was settled before the clock was set back.
     fn mend_hosts_due(&mut self, clock: Timestamp) {
         let farthest = clock.plus(rules::FARTHEST);

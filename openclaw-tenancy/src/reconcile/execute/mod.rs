@@ -97,6 +97,7 @@ pub async fn pass(
     let mut after = After::Rest(Duration::ZERO);
     if let Some(reason) = pass.quarantine().await? {
         pass.hold(HoldReason::HostQuarantined, reason);
+        // The host's return makes it due before that.
         after = After::Rest(context.pace.resync);
     } else {
         let mut steps = 0;
@@ -379,20 +380,45 @@ impl Pass<'_> {
         }
     }
 
-    /// Why the tenant's host must not be touched, if it must not.
-    async fn quarantine(&self) -> Result<Option<String>, PassError> {
+    /// Why the tenant's host must not be touched, if it must not; a hold for that ends once the host may be again.
+    async fn quarantine(&mut self) -> Result<Option<String>, PassError> {
         let observed = &self.tenant.observed;
-        let (Some(location), None) = (observed.location(), &observed.hold) else {
+        let Some(location) = observed.location() else {
             return Ok(None);
         };
+        let held = observed.hold.as_ref().map(|hold| hold.reason);
+        if !matches!(held, None | Some(HoldReason::HostQuarantined)) {
+            return Ok(None);
+        }
+        let id = location.host.clone();
         let hosts: Vec<Host> = self.context.store.hosts().await?;
-        let host = hosts.into_iter().find(|host| host.id == location.host);
-        Ok(match host.map(|host| host.state) {
-            Some(HostState::Quarantined { reason, .. }) => {
-                Some(format!("host {} is quarantined: {reason}", location.host))
+        let host = hosts.into_iter().find(|host| host.id == id);
+        match (held, host.map(|host| host.state)) {
+            (None, Some(HostState::Quarantined { reason, .. })) => {
+                return Ok(Some(format!("host {id} is quarantined: {reason}")));
             }
-            Some(HostState::New | HostState::Ready | HostState::Unreachable { .. }) | None => None,
-        })
+            // Looked at since it was released: what is found of the tenant there decides what is next. A new host,
+            // or one that does not answer, was not.
+            (Some(_), Some(HostState::Ready)) => {
+                self.event(EventKind::Released, &format!("host {id} is used again"));
+                tracing::info!(tenant = %self.tenant.id, host = %id, "no longer held: its host is used again");
+                let observed = &mut self.tenant.observed;
+                observed.hold = None;
+                observed.failure = None;
+            }
+            (
+                None,
+                Some(HostState::New | HostState::Ready | HostState::Unreachable { .. }) | None,
+            )
+            | (
+                Some(_),
+                Some(
+                    HostState::New | HostState::Unreachable { .. } | HostState::Quarantined { .. },
+                )
+                | None,
+            ) => {}
+        }
+        Ok(None)
     }
 
     fn pace(&self) -> &Pace {

@@ -166,7 +166,20 @@ impl Pass<'_> {
         self.fail_of(reason, error.to_string(), &cause)
     }
 
-    pub(super) fn hold(&mut self, reason: HoldReason, message: String) {
+    /// Writes a hold; its message says what ends it.
+    pub(super) fn hold(&mut self, reason: HoldReason, mut message: String) {
+        match reason {
+            HoldReason::GhostSuspected | HoldReason::Conflict => {
+                let id = self.tenant.id;
+                message.push_str(&format!(
+                    ". It is held until an administrator releases it: POST /api/tenants/{id}/release"
+                ));
+            }
+            HoldReason::Configuration => message
+                .push_str(". It is held until its owner restarts it: POST /api/tenants/me/restart"),
+            // The host's reason says it.
+            HoldReason::HostQuarantined => {}
+        }
         tracing::error!(tenant = %self.tenant.id, ?reason, message, "held");
         self.event(EventKind::Held, &message);
         let since = self.context.clock.now();

@@ -90,6 +90,8 @@ pub(crate) enum Bug {
     CordonsNewHosts,
     PutOpensHosts,
     CordonsForEver,
+    ReleasesNoHost,
+    ReleaseForgetsLabels,
     HostsInReverse,
     NoHostLease,
     EndlessHostLease,

@@ -342,6 +342,17 @@ impl TenantStore for Broken {
         self.inner.cordon(id, cordon).await
     }
 
+    async fn release_host(&self, id: HostId) -> Result<(), StoreError> {
+        match self.bug {
+            Bug::ReleasesNoHost => Ok(()),
+            Bug::ReleaseForgetsLabels => {
+                self.inner.release_host(id.clone()).await?;
+                self.inner.put_host(id, BTreeMap::new()).await
+            }
+            _ => self.inner.release_host(id).await,
+        }
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         let mut hosts = self.inner.hosts().await?;
         if self.bug == Bug::HostsInReverse {
