@@ -125,22 +125,28 @@ impl Limits {
     /// What a try came to. Only a refused one stays counted: whoever knows the password may sign in as often as they
     /// like, and that we were too busy to look is nobody's fault.
     pub(super) fn settle<T>(&self, tried: Try, outcome: &Result<T, IdentityError>) {
+        if matches!(outcome, Err(IdentityError::Refused { .. })) {
+            return;
+        }
+        let (name, address) = self.forget(tried);
+        if outcome.is_ok() {
+            self.familiar.keep(name, address);
+        }
+    }
+
+    /// A try that came to nothing, by no fault of whoever tried: it does not count as wrong.
+    pub(super) fn forget(&self, tried: Try) -> (String, IpAddr) {
         let Try {
             name,
             address,
             strange,
         } = tried;
-        if matches!(outcome, Err(IdentityError::Refused { .. })) {
-            return;
-        }
         self.name_at_address.give_back(&(name.clone(), address));
         self.address.give_back(&address);
         if strange {
             self.name.give_back(&name);
         }
-        if outcome.is_ok() {
-            self.familiar.keep(name, address);
-        }
+        (name, address)
     }
 }
 

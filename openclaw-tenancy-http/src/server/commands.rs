@@ -22,6 +22,10 @@ use crate::identity::local::{ISSUER, LocalAccounts};
 /// The command line or the configuration cannot be used.
 const UNUSABLE: u8 = 2;
 
+/// Said beside a result, which standard output has alone.
+const SIGNED_OUT: &str = "every session and token of the account has ended; at the edge of a running server within \
+     1.5 seconds";
+
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -85,13 +89,20 @@ async fn run(cli: Cli, out: &mut (impl Write + Send)) -> anyhow::Result<ExitCode
             let loaded = load(&password.settings, &[])?;
             let new = new_password(&loaded, &password.username).await?;
             writeln!(out, "{new}")?;
+            eprintln!("{SIGNED_OUT}");
         }
-        Command::Account(account) => {
-            let AccountCommand::Add(add) = account.command;
-            let loaded = load(&add.settings, &[])?;
-            let password = accounts::add(&loaded, &add).await?;
-            writeln!(out, "{password}")?;
-        }
+        Command::Account(account) => match account.command {
+            AccountCommand::Add(add) => {
+                let loaded = load(&add.settings, &[])?;
+                let password = accounts::add(&loaded, &add).await?;
+                writeln!(out, "{password}")?;
+            }
+            AccountCommand::SignOut(sign_out) => {
+                let loaded = load(&sign_out.settings, &[])?;
+                accounts::sign_out(&loaded, &sign_out.account).await?;
+                eprintln!("{SIGNED_OUT}");
+            }
+        },
         Command::Config(config) if config.example => write!(out, "{EXAMPLE}")?,
         Command::Config(config) => {
             let loaded = load(&config.settings, &[])?;
@@ -179,7 +190,8 @@ pub(super) async fn existing(loaded: &Loaded) -> anyhow::Result<Foundation> {
     Foundation::open(loaded).await
 }
 
-async fn find(foundation: &Foundation, whose: &str) -> anyhow::Result<Account> {
+/// The account that `whose` names: a local account's name, or any account's id.
+pub(super) async fn find(foundation: &Foundation, whose: &str) -> anyhow::Result<Account> {
     let access = foundation.database.access();
     if let Ok(id) = whose.parse::<AccountId>() {
         let account = access.account(id).await?;
