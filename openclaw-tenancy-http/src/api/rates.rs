@@ -19,10 +19,18 @@ pub struct Rates {
     pub account: Rate,
     /// Credentials from one address that were refused.
     pub refused: Rate,
-    /// Passwords from one address, right or wrong: each costs us a hash.
+    /// Passwords from one address, right or wrong: each costs us a hash. Not those for a name that has signed in from
+    /// there before: these have [`familiar`](Self::familiar).
     pub password: Rate,
-    /// Wrong passwords from one address, and sign-ins begun at a provider: each keeps a row for ten minutes.
+    /// Passwords, right or wrong, for one name from one address from which it has signed in before. What others at
+    /// that address try does not count: behind one address may be many people, and one of them must not be able to
+    /// keep the others out. The price is that whoever shares an address with somebody, and has used up what strange
+    /// names have there, can tell whether a name signs in from it.
+    pub familiar: Rate,
+    /// Wrong passwords from one address, for names that have not signed in from there.
     pub address: Rate,
+    /// Sign-ins that one address has begun at a provider: each keeps a row for ten minutes.
+    pub begun: Rate,
     /// Wrong passwords for one name from one address.
     pub name_at_address: Rate,
     /// Wrong passwords for one name from anywhere: a bound on what many addresses together can try. An address from
@@ -41,7 +49,9 @@ impl Default for Rates {
             account: rate(200, 50),
             refused: rate(60, 1000),
             password: rate(60, 1000),
+            familiar: rate(60, 1000),
             address: rate(30, 2000),
+            begun: rate(30, 2000),
             name_at_address: rate(5, 30_000),
             name: rate(100, 5000),
             create: rate(40, 6000),
@@ -56,10 +66,12 @@ pub(super) struct Limits {
     pub(super) account: Limiter<AccountId>,
     pub(super) refused: Limiter<IpAddr>,
     password: Limiter<IpAddr>,
-    pub(super) address: Limiter<IpAddr>,
+    familiar: Limiter<(String, IpAddr)>,
+    address: Limiter<IpAddr>,
     name_at_address: Limiter<(String, IpAddr)>,
     name: Limiter<String>,
-    familiar: Familiar,
+    places: Familiar,
+    pub(super) begun: Limiter<IpAddr>,
     pub(super) create: Limiter<AccountId>,
     pub(super) token: Limiter<AccountId>,
 }
@@ -71,10 +83,12 @@ impl Limits {
             account: Limiter::new(rates.account, clock()),
             refused: Limiter::new(rates.refused, clock()),
             password: Limiter::new(rates.password, clock()),
+            familiar: Limiter::new(rates.familiar, clock()),
             address: Limiter::new(rates.address, clock()),
             name_at_address: Limiter::new(rates.name_at_address, clock()),
             name: Limiter::new(rates.name, clock()),
-            familiar: Familiar::default(),
+            places: Familiar::default(),
+            begun: Limiter::new(rates.begun, clock()),
             create: Limiter::new(rates.create, clock()),
             token: Limiter::new(rates.token, clock()),
         }
@@ -93,18 +107,25 @@ impl Limits {
             .collect::<String>()
             .to_lowercase();
         let tried = Try {
-            strange: !self.familiar.knows(&name, address),
+            strange: !self.places.knows(&name, address),
             name,
             address,
         };
-        self.password
-            .take(address)
-            .and_then(|()| self.count(&tried))
-            .map_err(too_many)?;
+        let counted = if tried.strange {
+            self.password
+                .take(address)
+                .and_then(|()| self.count(&tried))
+        } else {
+            let at = (tried.name.clone(), address);
+            self.familiar
+                .take(at.clone())
+                .and_then(|()| self.name_at_address.take(at))
+        };
+        counted.map_err(too_many)?;
         Ok(tried)
     }
 
-    /// Takes one of each bucket of wrong passwords, or none.
+    /// Takes one of each bucket of wrong passwords for strange names, or none.
     fn count(&self, tried: &Try) -> Result<(), Duration> {
         let at = (tried.name.clone(), tried.address);
         self.name_at_address.take(at.clone())?;
@@ -112,9 +133,7 @@ impl Limits {
             self.name_at_address.give_back(&at);
             return Err(wait);
         }
-        if tried.strange
-            && let Err(wait) = self.name.take(tried.name.clone())
-        {
+        if let Err(wait) = self.name.take(tried.name.clone()) {
             self.name_at_address.give_back(&at);
             self.address.give_back(&tried.address);
             return Err(wait);
@@ -130,7 +149,7 @@ impl Limits {
         }
         let (name, address) = self.forget(tried);
         if outcome.is_ok() {
-            self.familiar.keep(name, address);
+            self.places.keep(name, address);
         }
     }
 
@@ -142,8 +161,8 @@ impl Limits {
             strange,
         } = tried;
         self.name_at_address.give_back(&(name.clone(), address));
-        self.address.give_back(&address);
         if strange {
+            self.address.give_back(&address);
             self.name.give_back(&name);
         }
         (name, address)
@@ -156,7 +175,7 @@ impl Limits {
 pub(super) struct Try {
     name: String,
     address: IpAddr,
-    /// Counted for the name from anywhere too: it has not signed in from here before.
+    /// The name has not signed in from here before: it is counted for the address, and for the name from anywhere, too.
     strange: bool,
 }
 
