@@ -19,6 +19,9 @@ pub enum Access {
     Public,
     /// Whoever is signed in; what they get is their own.
     Account,
+    /// As [`Self::Account`], however much the account has asked for: whoever makes requests in somebody's name must not
+    /// be able to keep them from ending it.
+    SignOut,
     /// As [`Self::Account`], in a browser: others are sent to sign in.
     Browser,
     /// Administrators; others are told so.
@@ -41,7 +44,10 @@ pub(super) async fn guard(
             Some(caller) => Some(caller),
             None => return Ok(to_sign_in(&head)),
         },
-        Access::Account | Access::Administrator | Access::AdministratorHidden => {
+        Access::Account
+        | Access::SignOut
+        | Access::Administrator
+        | Access::AdministratorHidden => {
             Some(authenticated(&state, &head).await?)
         }
     };
@@ -54,15 +60,15 @@ pub(super) async fn guard(
             }
             Access::Public
             | Access::Account
+            | Access::SignOut
             | Access::Browser
             | Access::Administrator
             | Access::AdministratorHidden => {}
         }
-        state
-            .limits()
-            .account
-            .take(caller.account.id)
-            .map_err(too_many)?;
+        if access != Access::SignOut {
+            let account = &state.limits().account;
+            account.take(caller.account.id).map_err(too_many)?;
+        }
         head.extensions.insert(caller);
     }
     Ok(next.run(Request::from_parts(head, body)).await)

@@ -15,7 +15,7 @@ use crate::access::limit::{Limiter, Rate};
 /// How often things may be tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Any request of one signed-in account.
+    /// Any request of one signed-in account but a sign-out.
     pub account: Rate,
     /// Credentials from one address that were refused.
     pub refused: Rate,
@@ -40,6 +40,8 @@ pub struct Rates {
     pub create: Rate,
     /// Bearers made for one account.
     pub token: Rate,
+    /// Sign-outs of one account by a provider's bearer. One by a session of ours is never refused.
+    pub sign_out: Rate,
 }
 
 impl Default for Rates {
@@ -56,6 +58,7 @@ impl Default for Rates {
             name: rate(100, 5000),
             create: rate(40, 6000),
             token: rate(10, 6000),
+            sign_out: rate(10, 6000),
         }
     }
 }
@@ -74,6 +77,7 @@ pub(super) struct Limits {
     pub(super) begun: Limiter<IpAddr>,
     pub(super) create: Limiter<AccountId>,
     pub(super) token: Limiter<AccountId>,
+    pub(super) sign_out: Limiter<AccountId>,
 }
 
 impl Limits {
@@ -91,6 +95,7 @@ impl Limits {
             begun: Limiter::new(rates.begun, clock()),
             create: Limiter::new(rates.create, clock()),
             token: Limiter::new(rates.token, clock()),
+            sign_out: Limiter::new(rates.sign_out, clock()),
         }
     }
 

@@ -232,6 +232,25 @@ async fn a26_exhaustion_guessed_bearers_and_floods_are_rationed() {
     assert_eq!((seen[198], seen[209]), (200, 429));
 }
 
+/// Whoever has a bearer of somebody's and floods by it cannot keep them from signing out everywhere.
+#[tokio::test]
+async fn a26_exhaustion_a_flood_does_not_keep_anybody_from_signing_out() {
+    let app = App::new().await;
+    let ada = app.account("ada").await;
+    let (stolen, browser) = (app.program(&ada).await, app.browser(&ada).await);
+    while stolen.get("/api/auth/me").await.status != 429 {}
+    // Not by bad sign-outs either.
+    for _ in 0..50 {
+        let refused = stolen.post("/api/auth/logout", r#"{"nobody":true}"#).await;
+        assert_eq!(refused.status, 422);
+    }
+    let everywhere = browser
+        .write(Method::POST, "/api/auth/logout")
+        .body(r#"{"everywhere":true}"#.to_owned().into());
+    assert_eq!(app.send(everywhere.unwrap()).await.status, 204);
+    assert_eq!(stolen.get("/api/auth/me").await.status, 401);
+}
+
 #[tokio::test]
 async fn a26_exhaustion_sign_ins_begun_are_bounded() {
     let app = App::with(|parts, builder| {
