@@ -11,6 +11,7 @@ use openclaw_tenancy::identity::IdentityError;
 use super::problem::{Kind, Problem};
 use crate::access::familiar::Familiar;
 use crate::access::limit::{Limiter, Rate};
+use crate::access::missed::Missed;
 
 /// How often things may be tried.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,9 @@ pub struct Rates {
     pub account: Rate,
     /// Credentials from one address that were refused.
     pub refused: Rate,
+    /// Session cookies from one address that are nobody's, and apart from them claims: each costs us a read. Old ones
+    /// of many people may come from one address. Beyond it what was never good here is not looked for.
+    pub missed: Rate,
     /// Passwords from one address, right or wrong: each costs us a hash. Not those for a name that has signed in from
     /// there before: these have [`familiar`](Self::familiar).
     pub password: Rate,
@@ -50,6 +54,7 @@ impl Default for Rates {
         Self {
             account: rate(200, 50),
             refused: rate(60, 1000),
+            missed: rate(200, 50),
             password: rate(60, 1000),
             familiar: rate(60, 1000),
             address: rate(30, 2000),
@@ -65,9 +70,11 @@ impl Default for Rates {
 
 /// The buckets of one process. Replicas count apart: a bound of theirs together is so many times as high.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub(super) account: Limiter<AccountId>,
     pub(super) refused: Limiter<IpAddr>,
+    pub(crate) sessions: Missed,
+    pub(crate) claims: Missed,
     password: Limiter<IpAddr>,
     familiar: Limiter<(String, IpAddr)>,
     address: Limiter<IpAddr>,
@@ -86,6 +93,8 @@ impl Limits {
         Self {
             account: Limiter::new(rates.account, clock()),
             refused: Limiter::new(rates.refused, clock()),
+            sessions: Missed::new(rates.missed, clock()),
+            claims: Missed::new(rates.missed, clock()),
             password: Limiter::new(rates.password, clock()),
             familiar: Limiter::new(rates.familiar, clock()),
             address: Limiter::new(rates.address, clock()),
@@ -185,6 +194,6 @@ pub(super) struct Try {
 }
 
 /// The problem of a bucket that is empty for so long.
-pub(super) fn too_many(retry_after: Duration) -> Problem {
+pub(crate) fn too_many(retry_after: Duration) -> Problem {
     Kind::TooManyRequests { retry_after }.into()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use http::{Method, header};
+use openclaw_tenancy::access::{AccessStore as _, GrantKind};
 
 use crate::support::{Answer, App, PASSWORD, request};
 
@@ -249,6 +250,64 @@ async fn a26_exhaustion_a_flood_does_not_keep_anybody_from_signing_out() {
         .body(r#"{"everywhere":true}"#.to_owned().into());
     assert_eq!(app.send(everywhere.unwrap()).await.status, 204);
     assert_eq!(stolen.get("/api/auth/me").await.status, 401);
+}
+
+/// Inventing cookies and claims costs us a read each, and so they are bounded; whoever has good ones notices nothing.
+#[tokio::test]
+async fn a26_exhaustion_invented_cookies_and_claims_are_rationed() {
+    let app = App::new().await;
+    app.local_account("ada").await;
+    let ada = app.account("ada").await;
+    let browser = app.browser(&ada).await;
+    let invented = |number: usize| crate::support::Browser {
+        cookie: format!("__Host-oct-session={number:043}"),
+        csrf: String::new(),
+    };
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 200);
+    // Old cookies of two hundred people come from one address at once.
+    for number in 0..200 {
+        let answer = app.send(invented(number).open("/api/auth/me")).await;
+        assert_eq!(answer.status, 401, "{number}");
+    }
+    let refused = app.send(invented(200).open("/api/auth/me")).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.header("retry-after")),
+        (429, "1")
+    );
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 200);
+    // A person whose cookie is old can sign in anew, and is signed in.
+    assert_eq!(
+        app.send(invented(201).open("/")).await.header("location"),
+        "/login"
+    );
+    assert_eq!(app.send(invented(201).open("/login")).await.status, 200);
+    let body = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
+    let post = request(Method::POST, "/api/auth/password")
+        .header(header::COOKIE, invented(201).cookie)
+        .header(header::CONTENT_TYPE, "application/json");
+    let signed_in = app.send(post.body(body.into()).unwrap()).await;
+    assert_eq!(signed_in.status, 200);
+    let cookie = signed_in.cookie("__Host-oct-session").unwrap();
+    let fresh = crate::support::Browser {
+        cookie: format!("__Host-oct-session={cookie}"),
+        csrf: String::new(),
+    };
+    assert_eq!(app.send(fresh.open("/api/auth/me")).await.status, 200);
+    // A cookie that has ended is one of the invented from then on.
+    app.access
+        .revoke_grants(GrantKind::Session, ada.id)
+        .await
+        .unwrap();
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 401);
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 429);
+
+    for number in 0..200 {
+        let answer = app.get(&format!("/claim?code={number:043}")).await;
+        assert_ne!(answer.status, 429, "{number}");
+    }
+    assert_eq!(app.get("/claim?code=another").await.status, 429);
+    app.clock.advance(Duration::from_millis(50));
+    assert_ne!(app.get("/claim?code=another").await.status, 429);
 }
 
 #[tokio::test]
