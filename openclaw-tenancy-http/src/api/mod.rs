@@ -7,7 +7,7 @@
 //! [`router`] is the whole of it, pages included; [`routes`] lists what it serves and who may use it.
 
 mod answer;
-mod audit;
+pub(crate) mod audit;
 mod auth;
 mod body;
 mod builder;
@@ -22,6 +22,7 @@ pub(crate) mod plans;
 pub mod problem;
 pub(crate) mod query;
 pub(crate) mod rates;
+mod refusals;
 mod routes;
 mod state;
 pub(crate) mod tenant_json;

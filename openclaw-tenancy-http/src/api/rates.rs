@@ -9,6 +9,7 @@ use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::identity::IdentityError;
 
 use super::problem::{Kind, Problem};
+use super::refusals::Refusals;
 use crate::access::familiar::Familiar;
 use crate::access::limit::{Limiter, Rate};
 use crate::access::missed::Missed;
@@ -81,6 +82,7 @@ pub(crate) struct Limits {
     name_at_address: Limiter<(String, IpAddr)>,
     name: Limiter<String>,
     places: Familiar,
+    pub(super) refusals: Refusals,
     pub(super) begun: Limiter<IpAddr>,
     pub(super) create: Limiter<AccountId>,
     pub(super) token: Limiter<AccountId>,
@@ -101,6 +103,7 @@ impl Limits {
             name_at_address: Limiter::new(rates.name_at_address, clock()),
             name: Limiter::new(rates.name, clock()),
             places: Familiar::default(),
+            refusals: Refusals::new(clock),
             begun: Limiter::new(rates.begun, clock()),
             create: Limiter::new(rates.create, clock()),
             token: Limiter::new(rates.token, clock()),

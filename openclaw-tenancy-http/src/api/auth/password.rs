@@ -8,11 +8,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::HeaderMap;
 use http::header::ORIGIN;
 use openclaw_tenancy::id::AccountId;
-use openclaw_tenancy::identity::{Identity, LoginAnswer};
+use openclaw_tenancy::identity::{Identity, IdentityError, LoginAnswer};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::super::answer::RequestId;
+use super::super::audit;
 use super::super::fields::{Fields, JsonOrForm};
 use super::super::lang::Lang;
 use super::super::problem::{Kind, Missing, Problem};
@@ -136,12 +137,21 @@ impl Kept {
         }
     }
 
+    /// The name, if it is one of a local account's: anything else may be a password in the wrong field.
+    fn account_name(&self) -> Option<&str> {
+        let known = self.hash.is_some();
+        self.username.as_deref().filter(|_| known)
+    }
+
     /// Ends what has just begun for `account` if there has been a new password since.
     pub(super) async fn confirm(self, state: &ApiState, account: AccountId) -> Result<(), Problem> {
         let now = Self::read(state, self.username.as_deref()).await?;
         let text =
             |hash: &Option<SecretString>| hash.as_ref().map(|hash| hash.expose_secret().to_owned());
         if text(&now) == text(&self.hash) {
+            if let Some(name) = self.account_name() {
+                state.limits().refusals.know(name, account);
+            }
             return Ok(());
         }
         state.sessions().end_everywhere(account).await?;
@@ -183,6 +193,9 @@ pub(super) async fn check(
     let answer = LoginAnswer::Password { username, password };
     let outcome = local.finish(answer).await;
     state.limits().settle(tried, &outcome);
+    if matches!(outcome, Err(IdentityError::Refused { .. })) {
+        audit::sign_in_refused(state, address, kept.account_name());
+    }
     match outcome {
         Ok(logged_in) => Ok(Checked {
             identity: logged_in.identity,
