@@ -8,7 +8,7 @@ use super::answer::REQUEST;
 use super::state::ApiState;
 
 /// The target of every line.
-const TARGET: &str = "openclaw_tenancy::audit";
+pub(crate) const TARGET: &str = "openclaw_tenancy::audit";
 
 /// Notes that `account` did `action` to `object`: an id or a validated name of ours, never an outsider's text.
 pub(super) fn done(action: &'static str, account: AccountId, object: &str) {
@@ -36,6 +36,12 @@ pub(super) fn sign_in_refused(state: &ApiState, address: IpAddr, object: Option<
     let (request_id, object) = (request(), object.unwrap_or("nobody"));
     let action = "sign-in";
     tracing::warn!(target: TARGET, request_id, action, account, object, %address, times, "refused");
+}
+
+/// Notes that whoever runs the server did `action` to `account` by a command.
+#[cfg(feature = "server")]
+pub(crate) fn by_command(action: &'static str, account: AccountId) {
+    tracing::info!(target: TARGET, action, %account, by = "command line", "done");
 }
 
 /// The id of the request that is being answered, by which its other lines are found.

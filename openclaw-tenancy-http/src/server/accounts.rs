@@ -12,6 +12,7 @@ use super::cli::AddAccount;
 use super::commands::{existing, find};
 use super::config::Loaded;
 use super::identity;
+use crate::api::audit;
 use crate::identity::local::LocalAccounts;
 use crate::identity::sign_out::end_everywhere;
 
@@ -50,6 +51,8 @@ pub(super) async fn add(loaded: &Loaded, account: &AddAccount) -> anyhow::Result
         Err(IdentityError::Refused { reason }) => bail!("{}: {reason}", not_made()),
         added => added.with_context(not_made)?,
     };
+    let made = find(&foundation, &account.username).await?;
+    audit::by_command("account.add", made.id);
     foundation.database.close().await;
     Ok(password.expose_secret().to_owned())
 }
@@ -64,6 +67,7 @@ pub(super) async fn sign_out(loaded: &Loaded, whose: &str) -> anyhow::Result<()>
     end_everywhere(&*foundation.database.access(), account.id)
         .await
         .with_context(|| format!("{whose:?} is not signed out"))?;
+    audit::by_command("account.sign-out", account.id);
     foundation.database.close().await;
     Ok(())
 }

@@ -16,7 +16,8 @@ use super::cli::{AccountCommand, Cli, Command, Settings};
 use super::config::{self, ConfigError, EXAMPLE, Loaded, Sources};
 use super::doctor::{self, Outcome};
 use super::foundation::Foundation;
-use super::{accounts, identity, serve};
+use super::{accounts, identity, logging, serve};
+use crate::api::audit;
 use crate::identity::local::{ISSUER, LocalAccounts};
 
 /// The command line or the configuration cannot be used.
@@ -82,11 +83,13 @@ async fn run(cli: Cli, out: &mut (impl Write + Send)) -> anyhow::Result<ExitCode
         }
         Command::Token(token) => {
             let loaded = load(&token.settings, &[])?;
+            logging::init_command(&loaded.config.log)?;
             let bearer = bearer(&loaded, &token.account).await?;
             writeln!(out, "{bearer}")?;
         }
         Command::Password(password) => {
             let loaded = load(&password.settings, &[])?;
+            logging::init_command(&loaded.config.log)?;
             let new = new_password(&loaded, &password.username).await?;
             writeln!(out, "{new}")?;
             eprintln!("{SIGNED_OUT}");
@@ -94,11 +97,13 @@ async fn run(cli: Cli, out: &mut (impl Write + Send)) -> anyhow::Result<ExitCode
         Command::Account(account) => match account.command {
             AccountCommand::Add(add) => {
                 let loaded = load(&add.settings, &[])?;
+                logging::init_command(&loaded.config.log)?;
                 let password = accounts::add(&loaded, &add).await?;
                 writeln!(out, "{password}")?;
             }
             AccountCommand::SignOut(sign_out) => {
                 let loaded = load(&sign_out.settings, &[])?;
+                logging::init_command(&loaded.config.log)?;
                 accounts::sign_out(&loaded, &sign_out.account).await?;
                 eprintln!("{SIGNED_OUT}");
             }
@@ -159,6 +164,7 @@ async fn bearer(loaded: &Loaded, whose: &str) -> anyhow::Result<String> {
         .api_tokens(loaded)?
         .issue(account.id, granted)
         .await?;
+    audit::by_command("token.issue", account.id);
     foundation.database.close().await;
     Ok(bearer.token.expose_secret().to_owned())
 }
@@ -174,6 +180,7 @@ async fn new_password(loaded: &Loaded, username: &str) -> anyhow::Result<String>
         .reset_password(username)
         .await
         .with_context(|| format!("{username:?} gets no new password"))?;
+    audit::by_command("account.password", find(&foundation, username).await?.id);
     foundation.database.close().await;
     Ok(password.expose_secret().to_owned())
 }
