@@ -20,6 +20,7 @@ pub(crate) mod familiar;
 pub mod host;
 mod known;
 pub mod limit;
+pub(crate) mod missed;
 #[cfg(feature = "edge")]
 pub(crate) mod places;
 pub mod rights;

@@ -19,6 +19,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::secret;
+use crate::identity::sign_out::{end_at_instances, end_everywhere};
 
 /// What a session is held by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,9 +213,13 @@ impl Sessions {
         let Some(account) = open.and_then(|grant| grant.account) else {
             return Ok(());
         };
-        self.revoke_at_instances(account).await?;
+        // Before the session: should this fail, its owner still has one to sign out with.
+        end_at_instances(&*self.store, account).await?;
         self.store.take_grant(GrantKind::Session, hash, now).await?;
-        self.end_at_instances(account).await
+        // Once more, after it: what was handed over meanwhile ends too.
+        end_at_instances(&*self.store, account).await?;
+        self.tell(account);
+        Ok(())
     }
 
     /// Ends every session of an account: browsers, bearers of ours, and sessions at instances.
@@ -222,28 +227,15 @@ impl Sessions {
     /// # Errors
     /// [`StoreError::Unavailable`].
     pub async fn end_everywhere(&self, account: AccountId) -> Result<(), StoreError> {
-        self.revoke_at_instances(account).await?;
-        self.store
-            .revoke_grants(GrantKind::Session, account)
-            .await?;
-        self.end_at_instances(account).await
+        end_everywhere(&*self.store, account).await?;
+        self.tell(account);
+        Ok(())
     }
 
-    /// Once more, after the session: what was handed over meanwhile ends too.
-    async fn end_at_instances(&self, account: AccountId) -> Result<(), StoreError> {
-        self.revoke_at_instances(account).await?;
+    fn tell(&self, account: AccountId) {
         if let Some(OnSignOut(told)) = &self.on_sign_out {
             told(account);
         }
-        Ok(())
-    }
-
-    /// Before the session: should this fail, its owner still has one to sign out with.
-    async fn revoke_at_instances(&self, account: AccountId) -> Result<(), StoreError> {
-        for kind in [GrantKind::HandOver, GrantKind::InstanceSession] {
-            self.store.revoke_grants(kind, account).await?;
-        }
-        Ok(())
     }
 }
 

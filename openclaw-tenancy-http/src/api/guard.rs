@@ -1,16 +1,22 @@
 //! Who may use a route: decided before its handler, by the route table.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use openclaw_tenancy::access::SecretHash;
 
 use super::problem::{Kind, Missing, Problem};
 use super::rates::too_many;
 use super::state::ApiState;
 use crate::access::caller::{Caller, Credential};
+use crate::access::cookie;
 use crate::access::csrf;
+use crate::access::missed::Look;
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +25,9 @@ pub enum Access {
     Public,
     /// Whoever is signed in; what they get is their own.
     Account,
+    /// As [`Self::Account`], however much the account has asked for: whoever makes requests in somebody's name must not
+    /// be able to keep them from ending it.
+    SignOut,
     /// As [`Self::Account`], in a browser: others are sent to sign in.
     Browser,
     /// Administrators; others are told so.
@@ -41,7 +50,7 @@ pub(super) async fn guard(
             Some(caller) => Some(caller),
             None => return Ok(to_sign_in(&head)),
         },
-        Access::Account | Access::Administrator | Access::AdministratorHidden => {
+        Access::Account | Access::SignOut | Access::Administrator | Access::AdministratorHidden => {
             Some(authenticated(&state, &head).await?)
         }
     };
@@ -54,15 +63,15 @@ pub(super) async fn guard(
             }
             Access::Public
             | Access::Account
+            | Access::SignOut
             | Access::Browser
             | Access::Administrator
             | Access::AdministratorHidden => {}
         }
-        state
-            .limits()
-            .account
-            .take(caller.account.id)
-            .map_err(too_many)?;
+        if access != Access::SignOut {
+            let account = &state.limits().account;
+            account.take(caller.account.id).map_err(too_many)?;
+        }
         head.extensions.insert(caller);
     }
     Ok(next.run(Request::from_parts(head, body)).await)
@@ -70,7 +79,7 @@ pub(super) async fn guard(
 
 /// Whoever sent the request, by bearer or by cookie; a write by cookie also has to come from our own pages.
 pub(super) async fn authenticated(state: &ApiState, head: &Parts) -> Result<Caller, Problem> {
-    let caller = find(state, head).await?.ok_or(Kind::Unauthenticated)?;
+    let caller = program(state, head).await?.ok_or(Kind::Unauthenticated)?;
     if let Credential::Cookie { secret, .. } = &caller.credential
         && is_write(&head.method)
     {
@@ -82,12 +91,52 @@ pub(super) async fn authenticated(state: &ApiState, head: &Parts) -> Result<Call
 
 /// Whoever's cookie the request has; a navigation carries no bearer.
 async fn browser(state: &ApiState, head: &Parts) -> Result<Option<Caller>, Problem> {
-    let caller = find(state, head).await?;
+    let caller = person(state, head).await?;
     Ok(caller.filter(|caller| matches!(caller.credential, Credential::Cookie { .. })))
 }
 
-async fn find(state: &ApiState, head: &Parts) -> Result<Option<Caller>, Problem> {
+/// As [`program`], for a page: where a cookie is not looked for, since too many of its address were nobody's, a person can
+/// still sign in anew.
+pub(crate) async fn person(state: &ApiState, head: &Parts) -> Result<Option<Caller>, Problem> {
+    match look(state, head) {
+        Ok(look) => find(state, head, look).await,
+        Err(_wait) => Ok(None),
+    }
+}
+
+/// Whoever sent the request.
+async fn program(state: &ApiState, head: &Parts) -> Result<Option<Caller>, Problem> {
+    let look = look(state, head).map_err(too_many)?;
+    find(state, head, look).await
+}
+
+/// Begins to look for the session of the request's cookie, where it goes by one.
+fn look(state: &ApiState, head: &Parts) -> Result<Option<Look>, Duration> {
+    if head.headers.contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let Some(secret) = cookie::read(&head.headers, cookie::SESSION) else {
+        return Ok(None);
+    };
+    let address = state.proxies().client(&head.extensions, &head.headers);
+    let sessions = &state.limits().sessions;
+    sessions.look(address, SecretHash::of(secret)).map(Some)
+}
+
+async fn find(
+    state: &ApiState,
+    head: &Parts,
+    look: Option<Look>,
+) -> Result<Option<Caller>, Problem> {
     let found = state.authenticator().caller(&head.headers).await;
+    if let Some(look) = look {
+        let sessions = &state.limits().sessions;
+        match &found {
+            Ok(Some(_)) => sessions.found(look),
+            Ok(None) => sessions.missed(look),
+            Err(_) => sessions.unknown(look),
+        }
+    }
     found.map_err(|error| {
         let address = state.proxies().client(&head.extensions, &head.headers);
         // Guessing is slowed down; somebody whose token has expired hardly notices.

@@ -7,13 +7,13 @@
 //! [`router`] is the whole of it, pages included; [`routes`] lists what it serves and who may use it.
 
 mod answer;
-mod audit;
+pub(crate) mod audit;
 mod auth;
 mod body;
 mod builder;
 mod edge_authorize;
 mod fields;
-mod guard;
+pub(crate) mod guard;
 mod health;
 mod hosts;
 pub mod lang;
@@ -21,7 +21,8 @@ mod own_host;
 pub(crate) mod plans;
 pub mod problem;
 pub(crate) mod query;
-mod rates;
+pub(crate) mod rates;
+mod refusals;
 mod routes;
 mod state;
 pub(crate) mod tenant_json;

@@ -9,20 +9,33 @@ use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::identity::IdentityError;
 
 use super::problem::{Kind, Problem};
+use super::refusals::Refusals;
 use crate::access::familiar::Familiar;
 use crate::access::limit::{Limiter, Rate};
+use crate::access::missed::Missed;
 
 /// How often things may be tried.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Any request of one signed-in account.
+    /// Any request of one signed-in account but a sign-out.
     pub account: Rate,
     /// Credentials from one address that were refused.
     pub refused: Rate,
-    /// Passwords from one address, right or wrong: each costs us a hash.
+    /// Session cookies from one address that are nobody's, and apart from them claims: each costs us a read. Old ones
+    /// of many people may come from one address. Beyond it what was never good here is not looked for.
+    pub missed: Rate,
+    /// Passwords from one address, right or wrong: each costs us a hash. Not those for a name that has signed in from
+    /// there before: these have [`familiar`](Self::familiar).
     pub password: Rate,
-    /// Wrong passwords from one address, and sign-ins begun at a provider: each keeps a row for ten minutes.
+    /// Passwords, right or wrong, for one name from one address from which it has signed in before. What others at
+    /// that address try does not count: behind one address may be many people, and one of them must not be able to
+    /// keep the others out. The price is that whoever shares an address with somebody, and has used up what strange
+    /// names have there, can tell whether a name signs in from it.
+    pub familiar: Rate,
+    /// Wrong passwords from one address, for names that have not signed in from there.
     pub address: Rate,
+    /// Sign-ins that one address has begun at a provider: each keeps a row for ten minutes.
+    pub begun: Rate,
     /// Wrong passwords for one name from one address.
     pub name_at_address: Rate,
     /// Wrong passwords for one name from anywhere: a bound on what many addresses together can try. An address from
@@ -32,6 +45,8 @@ pub struct Rates {
     pub create: Rate,
     /// Bearers made for one account.
     pub token: Rate,
+    /// Sign-outs of one account by a provider's bearer. One by a session of ours is never refused.
+    pub sign_out: Rate,
 }
 
 impl Default for Rates {
@@ -40,28 +55,38 @@ impl Default for Rates {
         Self {
             account: rate(200, 50),
             refused: rate(60, 1000),
+            missed: rate(200, 50),
             password: rate(60, 1000),
+            familiar: rate(60, 1000),
             address: rate(30, 2000),
+            begun: rate(30, 2000),
             name_at_address: rate(5, 30_000),
             name: rate(100, 5000),
             create: rate(40, 6000),
             token: rate(10, 6000),
+            sign_out: rate(10, 6000),
         }
     }
 }
 
 /// The buckets of one process. Replicas count apart: a bound of theirs together is so many times as high.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     pub(super) account: Limiter<AccountId>,
     pub(super) refused: Limiter<IpAddr>,
+    pub(crate) sessions: Missed,
+    pub(crate) claims: Missed,
     password: Limiter<IpAddr>,
-    pub(super) address: Limiter<IpAddr>,
+    familiar: Limiter<(String, IpAddr)>,
+    address: Limiter<IpAddr>,
     name_at_address: Limiter<(String, IpAddr)>,
     name: Limiter<String>,
-    familiar: Familiar,
+    places: Familiar,
+    pub(super) refusals: Refusals,
+    pub(super) begun: Limiter<IpAddr>,
     pub(super) create: Limiter<AccountId>,
     pub(super) token: Limiter<AccountId>,
+    pub(super) sign_out: Limiter<AccountId>,
 }
 
 impl Limits {
@@ -70,13 +95,19 @@ impl Limits {
         Self {
             account: Limiter::new(rates.account, clock()),
             refused: Limiter::new(rates.refused, clock()),
+            sessions: Missed::new(rates.missed, clock()),
+            claims: Missed::new(rates.missed, clock()),
             password: Limiter::new(rates.password, clock()),
+            familiar: Limiter::new(rates.familiar, clock()),
             address: Limiter::new(rates.address, clock()),
             name_at_address: Limiter::new(rates.name_at_address, clock()),
             name: Limiter::new(rates.name, clock()),
-            familiar: Familiar::default(),
+            places: Familiar::default(),
+            refusals: Refusals::new(clock),
+            begun: Limiter::new(rates.begun, clock()),
             create: Limiter::new(rates.create, clock()),
             token: Limiter::new(rates.token, clock()),
+            sign_out: Limiter::new(rates.sign_out, clock()),
         }
     }
 
@@ -93,18 +124,25 @@ impl Limits {
             .collect::<String>()
             .to_lowercase();
         let tried = Try {
-            strange: !self.familiar.knows(&name, address),
+            strange: !self.places.knows(&name, address),
             name,
             address,
         };
-        self.password
-            .take(address)
-            .and_then(|()| self.count(&tried))
-            .map_err(too_many)?;
+        let counted = if tried.strange {
+            self.password
+                .take(address)
+                .and_then(|()| self.count(&tried))
+        } else {
+            let at = (tried.name.clone(), address);
+            self.familiar
+                .take(at.clone())
+                .and_then(|()| self.name_at_address.take(at))
+        };
+        counted.map_err(too_many)?;
         Ok(tried)
     }
 
-    /// Takes one of each bucket of wrong passwords, or none.
+    /// Takes one of each bucket of wrong passwords for strange names, or none.
     fn count(&self, tried: &Try) -> Result<(), Duration> {
         let at = (tried.name.clone(), tried.address);
         self.name_at_address.take(at.clone())?;
@@ -112,9 +150,7 @@ impl Limits {
             self.name_at_address.give_back(&at);
             return Err(wait);
         }
-        if tried.strange
-            && let Err(wait) = self.name.take(tried.name.clone())
-        {
+        if let Err(wait) = self.name.take(tried.name.clone()) {
             self.name_at_address.give_back(&at);
             self.address.give_back(&tried.address);
             return Err(wait);
@@ -125,22 +161,28 @@ impl Limits {
     /// What a try came to. Only a refused one stays counted: whoever knows the password may sign in as often as they
     /// like, and that we were too busy to look is nobody's fault.
     pub(super) fn settle<T>(&self, tried: Try, outcome: &Result<T, IdentityError>) {
+        if matches!(outcome, Err(IdentityError::Refused { .. })) {
+            return;
+        }
+        let (name, address) = self.forget(tried);
+        if outcome.is_ok() {
+            self.places.keep(name, address);
+        }
+    }
+
+    /// A try that came to nothing, by no fault of whoever tried: it does not count as wrong.
+    pub(super) fn forget(&self, tried: Try) -> (String, IpAddr) {
         let Try {
             name,
             address,
             strange,
         } = tried;
-        if matches!(outcome, Err(IdentityError::Refused { .. })) {
-            return;
-        }
         self.name_at_address.give_back(&(name.clone(), address));
-        self.address.give_back(&address);
         if strange {
+            self.address.give_back(&address);
             self.name.give_back(&name);
         }
-        if outcome.is_ok() {
-            self.familiar.keep(name, address);
-        }
+        (name, address)
     }
 }
 
@@ -150,11 +192,11 @@ impl Limits {
 pub(super) struct Try {
     name: String,
     address: IpAddr,
-    /// Counted for the name from anywhere too: it has not signed in from here before.
+    /// The name has not signed in from here before: it is counted for the address, and for the name from anywhere, too.
     strange: bool,
 }
 
 /// The problem of a bucket that is empty for so long.
-pub(super) fn too_many(retry_after: Duration) -> Problem {
+pub(crate) fn too_many(retry_after: Duration) -> Problem {
     Kind::TooManyRequests { retry_after }.into()
 }

@@ -29,7 +29,7 @@ struct Entry {
 }
 
 fn table() -> Vec<Entry> {
-    use Access::{Account, Administrator, AdministratorHidden, Browser, Public};
+    use Access::{Account, Administrator, AdministratorHidden, Browser, Public, SignOut};
     let entry = |method, path, access, handler| Entry {
         info: RouteInfo {
             method,
@@ -137,7 +137,7 @@ fn table() -> Vec<Entry> {
             Public,
             post(auth::token::issue),
         ),
-        entry(p, "/api/auth/logout", Account, post(auth::logout::sign_out)),
+        entry(p, "/api/auth/logout", SignOut, post(auth::logout::sign_out)),
         entry(g.clone(), "/api/auth/me", Account, get(auth::me::show)),
         // For the edge, and for whoever watches.
         entry(

@@ -148,7 +148,7 @@ impl ApiState {
         &self.0.public_url
     }
 
-    pub(super) fn proxies(&self) -> &TrustedProxies {
+    pub(crate) fn proxies(&self) -> &TrustedProxies {
         &self.0.proxies
     }
 
@@ -160,7 +160,7 @@ impl ApiState {
         self.0.session_lifetime
     }
 
-    pub(super) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
     }
 

@@ -9,6 +9,7 @@ use url::Url;
 use super::upstream::UpstreamLimits;
 use super::wire::Patience;
 use crate::access::address::TrustedProxies;
+use crate::access::limit::Rate;
 
 /// What an edge needs to know of its deployment.
 ///
@@ -60,6 +61,10 @@ pub struct EdgeLimits {
     /// Connections of one address; of one `/64` for IPv6. Loopback and trusted proxies are exempt: behind those are
     /// many.
     pub connections_per_address: usize,
+    /// Secrets of one address that are nobody's, cookies of instances and apart from them codes of a hand-over: each
+    /// costs a read of the store. Old ones of many people may come from one address. Beyond it what was never good here
+    /// is not looked for.
+    pub missed: Rate,
     /// How long a client may take.
     pub patience: Patience,
     /// What an instance is given.
@@ -77,6 +82,7 @@ impl Default for EdgeLimits {
         Self {
             connections: 12_000,
             connections_per_address: 512,
+            missed: Rate::new(200, Duration::from_millis(50)),
             patience: Patience {
                 head: Duration::from_secs(10),
                 idle: Duration::from_secs(75),

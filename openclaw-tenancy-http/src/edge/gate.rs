@@ -4,6 +4,7 @@
 //! it is asked again, by one request for all. While the store does not answer, sessions that it knew stay: nobody can
 //! sign out meanwhile either, so nothing is lost.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +19,8 @@ use tokio::time::timeout;
 
 use super::routes::Site;
 use super::signed_out::SignedOut;
+use crate::access::limit::Rate;
+use crate::access::missed::{Look, Missed};
 
 /// What was answered holds for so long: a sign-out at another replica shows at the latest then.
 const FRESH: Duration = Duration::from_millis(1500);
@@ -63,16 +66,18 @@ pub(super) struct Gate {
     known: moka::sync::Cache<SecretHash, Arc<Session>>,
     left_alone_until: AtomicI64,
     signed_out: SignedOut,
+    missed: Missed,
 }
 
 impl Gate {
-    pub(super) fn new(access: Arc<dyn AccessStore>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(access: Arc<dyn AccessStore>, clock: Arc<dyn Clock>, missed: Rate) -> Self {
         let known = moka::sync::Cache::builder()
             .max_capacity(REMEMBERED)
             .time_to_idle(GRACE)
             .build();
         Self {
             access,
+            missed: Missed::new(missed, Arc::clone(&clock)),
             clock,
             known,
             left_alone_until: AtomicI64::new(0),
@@ -85,19 +90,29 @@ impl Gate {
         self.signed_out.note(account);
     }
 
-    /// The session of this secret, if it is one for `site`.
+    /// A session was written here: it is asked for whatever else comes from its address.
+    pub(super) fn written(&self, secret: SecretHash) {
+        self.missed.remember(secret);
+    }
+
+    /// The session of this secret, which came from `address`, if it is one for `site`. Where too many of an address
+    /// were nobody's, one that was never good here is not asked for: its browser can sign in anew.
     ///
     /// The store is asked before the site is looked at, so that the time it takes does not tell whether there is
     /// such a site.
     pub(super) async fn session(
         &self,
         secret: &str,
+        address: IpAddr,
         site: Option<&Arc<Site>>,
     ) -> Result<Option<Arc<Session>>, Unavailable> {
         let secret = SecretHash::of(secret);
         let session = match self.known.get(&secret) {
             Some(session) => self.still_good(&session).await.then_some(session),
-            None => self.look_up(secret).await?,
+            None => match self.missed.look(address, secret) {
+                Ok(look) => self.look_up(secret, look).await?,
+                Err(_wait) => None,
+            },
         };
         Ok(session.filter(|session| site.is_some_and(|site| session.is_for(site))))
     }
@@ -155,15 +170,25 @@ impl Gate {
         now < session.expires_at && session.age(now) < GRACE && !signed_out
     }
 
-    async fn look_up(&self, secret: SecretHash) -> Result<Option<Arc<Session>>, Unavailable> {
+    async fn look_up(
+        &self,
+        secret: SecretHash,
+        look: Look,
+    ) -> Result<Option<Arc<Session>>, Unavailable> {
         let sign_outs = self.signed_out.count();
-        let Some(grant) = self.ask(secret).await? else {
-            return Ok(None);
+        let asked = self.ask(secret).await;
+        let session = match asked {
+            Ok(grant) => grant.and_then(|grant| Session::of(&grant, self.clock.now(), sign_outs)),
+            Err(Unavailable) => {
+                self.missed.unknown(look);
+                return Err(Unavailable);
+            }
         };
-        let session = Session::of(&grant, self.clock.now(), sign_outs);
         let Some(session) = session.map(Arc::new) else {
+            self.missed.missed(look);
             return Ok(None);
         };
+        self.missed.found(look);
         self.known.insert(secret, Arc::clone(&session));
         Ok(Some(session))
     }
@@ -254,7 +279,8 @@ mod tests {
                 source: None,
             })
         });
-        let gate = Gate::new(Arc::new(access), Arc::new(clock.clone()));
+        let rate = Rate::new(1, Duration::from_secs(1));
+        let gate = Gate::new(Arc::new(access), Arc::new(clock.clone()), rate);
         for _ in 0..3 {
             clock.advance(LEFT_ALONE);
             assert!(gate.still_good(&session).await);

@@ -8,6 +8,7 @@
 //! The code alone is worth nothing in another browser: it goes with the hash of a cookie that only this one has.
 //! Nothing that can be used again stands in a URL.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -95,18 +96,14 @@ impl Inner {
         label: &Label,
         uri: &Uri,
         headers: &HeaderMap,
+        address: IpAddr,
         asked: &Asked,
     ) -> Result<Response<AnswerBody>, Notice> {
         let query = uri.query().unwrap_or_default();
         let code = single_code(query).ok_or(Notice::HandOverRefused)?;
         let pre = cookies::only(headers, cookies::PRE).ok_or(Notice::HandOverWithoutCookie)?;
         let now = self.clock.now();
-        let grant = self
-            .access
-            .take_grant(GrantKind::HandOver, SecretHash::of(&code), now)
-            .await
-            .map_err(unavailable)?
-            .ok_or(Notice::HandOverRefused)?;
+        let grant = self.take_code(&code, address, now).await?;
         let (owner, hand_over) = read(&grant).ok_or(Notice::HandOverRefused)?;
         // The console goes by the store, so this does: it may know an instance, or a making of it, that the table has
         // not heard of yet. Only a code that was good comes so far, so nobody can have this done at will.
@@ -148,6 +145,32 @@ impl Inner {
             .map(|origin| return_path::from_query(query, "return_to", &origin, &[OWN_PATHS]))
             .unwrap_or_else(|_| return_path::HOME.to_owned());
         Ok(see_other(&return_to, cookie.as_slice(), asked))
+    }
+
+    /// The grant of a code, once. Anybody can invent codes, and taking is a write: so it is read first, and those of an
+    /// address that are nobody's are counted.
+    async fn take_code(
+        &self,
+        code: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Grant, Notice> {
+        let hash = SecretHash::of(code);
+        let look = self.codes.look(address, hash);
+        let look = look.map_err(|_wait| Notice::TooManyTries)?;
+        match self.access.grant(GrantKind::HandOver, hash, now).await {
+            Ok(Some(_)) => self.codes.unknown(look),
+            Ok(None) => {
+                self.codes.missed(look);
+                return Err(Notice::HandOverRefused);
+            }
+            Err(error) => {
+                self.codes.unknown(look);
+                return Err(unavailable(error));
+            }
+        }
+        let taken = self.access.take_grant(GrantKind::HandOver, hash, now).await;
+        taken.map_err(unavailable)?.ok_or(Notice::HandOverRefused)
     }
 
     /// When the console's session ends that the hand-over came from. One that has ended hands nothing over.
@@ -192,7 +215,9 @@ impl Inner {
             created_at: now,
             expires_at,
         };
+        let hash = grant.secret;
         self.access.put_grant(grant).await.map_err(unavailable)?;
+        self.gate.written(hash);
         Ok(session)
     }
 }

@@ -37,7 +37,7 @@ mod tunnel;
 mod upstream;
 pub(crate) mod wire;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderValue};
@@ -65,6 +65,8 @@ use self::ids::RequestIds;
 use self::metrics::EdgeMetrics;
 use self::routes::{Follower, Looks, RouteTable, SiteRules};
 use self::upstream::DialError;
+use crate::access::address::subscriber;
+use crate::access::missed::Missed;
 use crate::identity::secret;
 
 /// Where an instance's host is the edge's and not the instance's.
@@ -107,6 +109,8 @@ struct Inner {
     rules: Arc<SiteRules>,
     table: Arc<RouteTable>,
     gate: Gate,
+    /// Codes of a hand-over that are nobody's.
+    codes: Missed,
     answers: Answers,
     store: Arc<dyn TenantStore>,
     access: Arc<dyn AccessStore>,
@@ -137,7 +141,12 @@ impl Edge {
         Ok(Self(Arc::new(Inner {
             rules: Arc::new(rules),
             table: Arc::new(RouteTable::new()),
-            gate: Gate::new(Arc::clone(&ports.access), Arc::clone(&ports.clock)),
+            gate: Gate::new(
+                Arc::clone(&ports.access),
+                Arc::clone(&ports.clock),
+                config.limits.missed,
+            ),
+            codes: Missed::new(config.limits.missed, Arc::clone(&ports.clock)),
             answers: Answers::new(config.public_url.to_string()),
             ids: RequestIds::new(&*ports.entropy),
             metrics: EdgeMetrics::new(),
@@ -228,6 +237,12 @@ impl Inner {
             },
             scheme: HeaderValue::from_static(self.rules.hosts.scheme()),
         }
+    }
+
+    /// Whose tries a request's are: its client's address, or network.
+    fn counted_for(&self, client: &Client, headers: &HeaderMap) -> IpAddr {
+        let trusted = &self.config.trusted_proxies;
+        subscriber(client::address(client.peer.ip(), headers, trusted))
     }
 
     fn dial_notice(&self, error: DialError) -> Notice {

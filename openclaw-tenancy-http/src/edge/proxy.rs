@@ -75,14 +75,15 @@ impl Inner {
                 if !origin::may_pass(&parts.method, &parts.headers, &origin) {
                     return Err(Notice::CrossSite);
                 }
-                let redeemed = self.redeem(&label, &parts.uri, &parts.headers, asked);
+                let address = self.counted_for(client, &parts.headers);
+                let redeemed = self.redeem(&label, &parts.uri, &parts.headers, address, asked);
                 // Boxed, as is every rare way: the future of a request is moved with room for the largest.
                 return Box::pin(redeemed).await;
             }
             Some("status") | None => {}
             Some(_) => return Err(Notice::NoSuchPage),
         }
-        let Some(session) = self.session(&parts.headers, site.as_ref()).await? else {
+        let Some(session) = self.session(&parts.headers, client, site.as_ref()).await? else {
             return self.offer_sign_in(&label, &parts, own_page, asked);
         };
         // A session is one for a site: there is one.
@@ -127,12 +128,13 @@ impl Inner {
     async fn session(
         &self,
         headers: &HeaderMap,
+        client: &Client,
         site: Option<&Arc<Site>>,
     ) -> Result<Option<Arc<Session>>, Notice> {
         match cookies::only(headers, cookies::INSTANCE) {
             Some(secret) => self
                 .gate
-                .session(secret, site)
+                .session(secret, self.counted_for(client, headers), site)
                 .await
                 .map_err(|Unavailable| Notice::StoreUnavailable),
             None => Ok(None),

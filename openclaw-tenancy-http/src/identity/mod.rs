@@ -16,3 +16,4 @@ pub mod local;
 pub mod oidc;
 pub mod return_path;
 pub mod secret;
+pub(crate) mod sign_out;

@@ -1,13 +1,15 @@
 //! The page to sign in at.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::{Extension, http::HeaderMap};
+use http::request::Parts;
 
 use super::frame::Frame;
 use super::html;
 use crate::access::cookie;
+use crate::api::guard;
 use crate::api::lang::Lang;
 use crate::api::problem::{Problem, ProblemBody};
 use crate::api::{ApiState, OWN_PATHS};
@@ -45,12 +47,12 @@ pub(crate) async fn show(
     State(state): State<ApiState>,
     Extension(lang): Extension<Lang>,
     RawQuery(raw): RawQuery,
-    headers: HeaderMap,
+    head: Parts,
 ) -> Result<Response, Problem> {
     let raw = raw.unwrap_or_default();
     let return_to = return_path::from_query(&raw, "return_to", state.public_url(), OWN_PATHS);
-    let claim = cookie::read(&headers, cookie::CLAIM).is_some();
-    if !claim && state.authenticator().caller(&headers).await?.is_some() {
+    let claim = cookie::read(&head.headers, cookie::CLAIM).is_some();
+    if !claim && guard::person(&state, &head).await?.is_some() {
         return Ok(Redirect::to(&return_to).into_response());
     }
     Ok(page(&state, lang, claim, "", &return_to, None))

@@ -1,4 +1,4 @@
-//! `account`: local accounts, made by whoever runs the server.
+//! `account`: accounts, made and signed out by whoever runs the server.
 
 use std::sync::Arc;
 
@@ -9,10 +9,12 @@ use openclaw_tenancy::plan::{PlanCatalog, PlanName};
 use secrecy::ExposeSecret as _;
 
 use super::cli::AddAccount;
-use super::commands::existing;
+use super::commands::{existing, find};
 use super::config::Loaded;
 use super::identity;
+use crate::api::audit;
 use crate::identity::local::LocalAccounts;
+use crate::identity::sign_out::end_everywhere;
 
 /// Makes the account, and returns its password.
 ///
@@ -49,8 +51,25 @@ pub(super) async fn add(loaded: &Loaded, account: &AddAccount) -> anyhow::Result
         Err(IdentityError::Refused { reason }) => bail!("{}: {reason}", not_made()),
         added => added.with_context(not_made)?,
     };
+    let made = find(&foundation, &account.username).await?;
+    audit::by_command("account.add", made.id);
     foundation.database.close().await;
     Ok(password.expose_secret().to_owned())
+}
+
+/// Ends every session and token of ours that the account `whose` names has.
+///
+/// # Errors
+/// That there is no such account; that the database fails. Repeating it is safe.
+pub(super) async fn sign_out(loaded: &Loaded, whose: &str) -> anyhow::Result<()> {
+    let foundation = existing(loaded).await?;
+    let account = find(&foundation, whose).await?;
+    end_everywhere(&*foundation.database.access(), account.id)
+        .await
+        .with_context(|| format!("{whose:?} is not signed out"))?;
+    audit::by_command("account.sign-out", account.id);
+    foundation.database.close().await;
+    Ok(())
 }
 
 fn known(name: &str, catalog: &PlanCatalog) -> anyhow::Result<PlanName> {

@@ -67,9 +67,14 @@ pub(crate) enum Command {
     /// Whoever has it can do what the account can.
     #[command(verbatim_doc_comment)]
     Token(Token),
-    /// Give a local account a new random password, and print it
+    /// Give a local account a new random password, print it, and sign the account out everywhere
+    ///
+    /// Every session and token of the account ends, at the API at once and at a running server's edge within
+    /// 1.5 seconds; so whoever had the old password is out. `openclaw-tenancy account sign-out NAME` does that
+    /// without a new password.
+    #[command(verbatim_doc_comment)]
     Password(Password),
-    /// Make local accounts
+    /// Make local accounts, and sign accounts out
     Account(Account),
     /// Print the settings in effect, with secrets redacted and where each came from
     Config(Config),
@@ -233,6 +238,14 @@ pub(crate) enum AccountCommand {
     /// `openclaw-tenancy password NAME`.
     #[command(verbatim_doc_comment)]
     Add(AddAccount),
+    /// Sign an account out everywhere
+    ///
+    /// Every session and token of ours that the account has ends, at the API at once and at a running server's
+    /// edge within 1.5 seconds. It can sign in again: a local account is kept out by
+    /// `openclaw-tenancy password NAME`, another one at its provider, whose own bearer tokens go on until they
+    /// expire.
+    #[command(verbatim_doc_comment)]
+    SignOut(SignOutAccount),
 }
 
 /// `account add`.
@@ -250,6 +263,17 @@ pub(crate) struct AddAccount {
     /// Where to write to its person; nothing is sent
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) email: Option<String>,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `account sign-out`.
+#[derive(Debug, Args)]
+pub(crate) struct SignOutAccount {
+    /// A local account's name, or any account's id
+    #[arg(value_name = "ACCOUNT")]
+    pub(crate) account: String,
     /// Where settings come from.
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -290,7 +314,10 @@ mod tests {
             insta::assert_snapshot!(format!("help_{name}"), sub.render_long_help());
         }
         let account = command.find_subcommand_mut("account").unwrap();
-        let add = account.find_subcommand_mut("add").unwrap();
-        insta::assert_snapshot!("help_account_add", add.render_long_help());
+        for name in ["add", "sign-out"] {
+            let sub = account.find_subcommand_mut(name).unwrap();
+            let snapshot = format!("help_account_{}", name.replace('-', "_"));
+            insta::assert_snapshot!(snapshot, sub.render_long_help());
+        }
     }
 }

@@ -16,11 +16,16 @@ use super::cli::{AccountCommand, Cli, Command, Settings};
 use super::config::{self, ConfigError, EXAMPLE, Loaded, Sources};
 use super::doctor::{self, Outcome};
 use super::foundation::Foundation;
-use super::{accounts, identity, serve};
+use super::{accounts, identity, logging, serve};
+use crate::api::audit;
 use crate::identity::local::{ISSUER, LocalAccounts};
 
 /// The command line or the configuration cannot be used.
 const UNUSABLE: u8 = 2;
+
+/// Said beside a result, which standard output has alone.
+const SIGNED_OUT: &str = "every session and token of the account has ended; at the edge of a running server within \
+     1.5 seconds";
 
 /// Does what the command line says.
 #[must_use]
@@ -78,20 +83,31 @@ async fn run(cli: Cli, out: &mut (impl Write + Send)) -> anyhow::Result<ExitCode
         }
         Command::Token(token) => {
             let loaded = load(&token.settings, &[])?;
+            logging::init_command(&loaded.config.log)?;
             let bearer = bearer(&loaded, &token.account).await?;
             writeln!(out, "{bearer}")?;
         }
         Command::Password(password) => {
             let loaded = load(&password.settings, &[])?;
+            logging::init_command(&loaded.config.log)?;
             let new = new_password(&loaded, &password.username).await?;
             writeln!(out, "{new}")?;
+            eprintln!("{SIGNED_OUT}");
         }
-        Command::Account(account) => {
-            let AccountCommand::Add(add) = account.command;
-            let loaded = load(&add.settings, &[])?;
-            let password = accounts::add(&loaded, &add).await?;
-            writeln!(out, "{password}")?;
-        }
+        Command::Account(account) => match account.command {
+            AccountCommand::Add(add) => {
+                let loaded = load(&add.settings, &[])?;
+                logging::init_command(&loaded.config.log)?;
+                let password = accounts::add(&loaded, &add).await?;
+                writeln!(out, "{password}")?;
+            }
+            AccountCommand::SignOut(sign_out) => {
+                let loaded = load(&sign_out.settings, &[])?;
+                logging::init_command(&loaded.config.log)?;
+                accounts::sign_out(&loaded, &sign_out.account).await?;
+                eprintln!("{SIGNED_OUT}");
+            }
+        },
         Command::Config(config) if config.example => write!(out, "{EXAMPLE}")?,
         Command::Config(config) => {
             let loaded = load(&config.settings, &[])?;
@@ -148,6 +164,7 @@ async fn bearer(loaded: &Loaded, whose: &str) -> anyhow::Result<String> {
         .api_tokens(loaded)?
         .issue(account.id, granted)
         .await?;
+    audit::by_command("token.issue", account.id);
     foundation.database.close().await;
     Ok(bearer.token.expose_secret().to_owned())
 }
@@ -163,6 +180,7 @@ async fn new_password(loaded: &Loaded, username: &str) -> anyhow::Result<String>
         .reset_password(username)
         .await
         .with_context(|| format!("{username:?} gets no new password"))?;
+    audit::by_command("account.password", find(&foundation, username).await?.id);
     foundation.database.close().await;
     Ok(password.expose_secret().to_owned())
 }
@@ -179,7 +197,8 @@ pub(super) async fn existing(loaded: &Loaded) -> anyhow::Result<Foundation> {
     Foundation::open(loaded).await
 }
 
-async fn find(foundation: &Foundation, whose: &str) -> anyhow::Result<Account> {
+/// The account that `whose` names: a local account's name, or any account's id.
+pub(super) async fn find(foundation: &Foundation, whose: &str) -> anyhow::Result<Account> {
     let access = foundation.database.access();
     if let Ok(id) = whose.parse::<AccountId>() {
         let account = access.account(id).await?;

@@ -8,6 +8,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use super::config::{LogFormat, LogLevel, LogSection};
 use super::escape::SafeLines;
+use crate::api::audit;
 
 /// Begins to log.
 ///
@@ -17,6 +18,21 @@ pub(crate) fn init(section: &LogSection) -> Result<(), TryInitError> {
     tracing_subscriber::registry()
         .with(layer(section, std::io::stderr))
         .with(filter(section.level))
+        .try_init()
+}
+
+/// Begins to log what a command does, whatever the level: its line of the audit log and warnings. What else a server
+/// would say is not for whoever typed it.
+///
+/// # Errors
+/// When this process logs already.
+pub(crate) fn init_command(section: &LogSection) -> Result<(), TryInitError> {
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(audit::TARGET, LevelFilter::INFO);
+    tracing_subscriber::registry()
+        .with(layer(section, std::io::stderr))
+        .with(filter)
         .try_init()
 }
 

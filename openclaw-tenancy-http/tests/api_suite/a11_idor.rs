@@ -33,7 +33,7 @@ const EXPECTED: &[(&str, &str, Access)] = &[
     ("GET", "/api/auth/callback/{provider}", Access::Public),
     ("POST", "/api/auth/password", Access::Public),
     ("POST", "/api/auth/token", Access::Public),
-    ("POST", "/api/auth/logout", Access::Account),
+    ("POST", "/api/auth/logout", Access::SignOut),
     ("GET", "/api/auth/me", Access::Account),
     ("GET", "/api/edge/authorize", Access::Browser),
     ("GET", "/api/health", Access::Public),
@@ -168,7 +168,7 @@ async fn a11_idor_route_by_role() {
         assert_eq!(world.alices().await, before, "{what}");
         match access {
             Access::Public => assert!(!matches!(nobody, 403 | 500..), "{what}: {nobody}"),
-            Access::Account => {
+            Access::Account | Access::SignOut => {
                 assert_eq!(nobody, 401, "{what}");
                 assert!(matches!(stranger, 200..=299 | 409), "{what}: {stranger}");
             }

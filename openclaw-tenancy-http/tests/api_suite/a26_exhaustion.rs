@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::ConnectInfo;
 use http::{Method, header};
+use openclaw_tenancy::access::{AccessStore as _, GrantKind};
 
 use crate::support::{Answer, App, PASSWORD, request};
 
@@ -66,12 +67,13 @@ async fn a26_exhaustion_right_passwords_do_not_count_as_guesses() {
     let app = App::new().await;
     app.local_account("ada").await;
     let mut seen = Vec::new();
-    for _ in 0..62 {
+    // The first is of the address, and those after it are the name's own there.
+    for _ in 0..63 {
         let answer = password(&app, "192.0.2.1:1", "ada", PASSWORD).await;
         seen.push(answer.status.as_u16());
     }
-    assert!(seen[..60].iter().all(|status| *status == 200), "{seen:?}");
-    assert_eq!(seen[60..], [429, 429], "hashing is bounded all the same");
+    assert!(seen[..61].iter().all(|status| *status == 200), "{seen:?}");
+    assert_eq!(seen[61..], [429, 429], "hashing is bounded all the same");
     // They give nobody more guesses either.
     app.clock.advance(Duration::from_secs(60));
     for _ in 0..5 {
@@ -82,7 +84,7 @@ async fn a26_exhaustion_right_passwords_do_not_count_as_guesses() {
         let right = password(&app, "192.0.2.1:1", "ada", PASSWORD).await;
         seen.push(right.status.as_u16());
     }
-    assert_eq!(seen[62..], [200, 200, 200, 200, 429]);
+    assert_eq!(seen[63..], [200, 200, 200, 200, 429]);
     password(&app, "192.0.2.1:1", "ada", "wrong")
         .await
         .problem(429, "too-many-requests");
@@ -124,6 +126,44 @@ async fn a26_exhaustion_strangers_do_not_lock_an_owner_out() {
             .status,
         200
     );
+}
+
+/// Behind one address may be a whole office, or everybody there is where a proxy is not listed.
+#[tokio::test]
+async fn a26_exhaustion_somebody_at_the_same_address_does_not_lock_the_others_out() {
+    let app = App::with(|parts, builder| {
+        let provider = crate::sign_in::Redirecting::new(&parts.access, &parts.clock);
+        builder.provider("there", "There", std::sync::Arc::new(provider))
+    })
+    .await;
+    let here = "192.0.2.1:1";
+    for name in ["ada", "bob"] {
+        app.local_account(name).await;
+        assert_eq!(password(&app, here, name, PASSWORD).await.status, 200);
+    }
+    app.local_account("new").await;
+    for number in 0..100 {
+        password(&app, here, &format!("name{number}"), "wrong").await;
+    }
+    // Whoever has not signed in from here before has to wait, and nobody else.
+    password(&app, here, "new", PASSWORD)
+        .await
+        .problem(429, "too-many-requests");
+    for name in ["ada", "bob", "ada"] {
+        assert_eq!(password(&app, here, name, PASSWORD).await.status, 200);
+    }
+    let mut begin = request(Method::GET, "/api/auth/login?provider=there")
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let peer: SocketAddr = here.parse().unwrap();
+    begin.extensions_mut().insert(ConnectInfo(peer));
+    assert_eq!(app.send(begin).await.status, 303);
+    // A name that is known here is no way to guess without end, and its guesses are not the others'.
+    for guess in 0..20 {
+        let answer = password(&app, here, "ada", "wrong").await;
+        assert_eq!(answer.status, if guess < 5 { 401 } else { 429 });
+    }
+    assert_eq!(password(&app, here, "bob", PASSWORD).await.status, 200);
 }
 
 #[tokio::test]
@@ -191,6 +231,83 @@ async fn a26_exhaustion_guessed_bearers_and_floods_are_rationed() {
         seen.push(program.get("/api/auth/me").await.status.as_u16());
     }
     assert_eq!((seen[198], seen[209]), (200, 429));
+}
+
+/// Whoever has a bearer of somebody's and floods by it cannot keep them from signing out everywhere.
+#[tokio::test]
+async fn a26_exhaustion_a_flood_does_not_keep_anybody_from_signing_out() {
+    let app = App::new().await;
+    let ada = app.account("ada").await;
+    let (stolen, browser) = (app.program(&ada).await, app.browser(&ada).await);
+    while stolen.get("/api/auth/me").await.status != 429 {}
+    // Not by bad sign-outs either.
+    for _ in 0..50 {
+        let refused = stolen.post("/api/auth/logout", r#"{"nobody":true}"#).await;
+        assert_eq!(refused.status, 422);
+    }
+    let everywhere = browser
+        .write(Method::POST, "/api/auth/logout")
+        .body(r#"{"everywhere":true}"#.to_owned().into());
+    assert_eq!(app.send(everywhere.unwrap()).await.status, 204);
+    assert_eq!(stolen.get("/api/auth/me").await.status, 401);
+}
+
+/// Inventing cookies and claims costs us a read each, and so they are bounded; whoever has good ones notices nothing.
+#[tokio::test]
+async fn a26_exhaustion_invented_cookies_and_claims_are_rationed() {
+    let app = App::new().await;
+    app.local_account("ada").await;
+    let ada = app.account("ada").await;
+    let browser = app.browser(&ada).await;
+    let invented = |number: usize| crate::support::Browser {
+        cookie: format!("__Host-oct-session={number:043}"),
+        csrf: String::new(),
+    };
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 200);
+    // Old cookies of two hundred people come from one address at once.
+    for number in 0..200 {
+        let answer = app.send(invented(number).open("/api/auth/me")).await;
+        assert_eq!(answer.status, 401, "{number}");
+    }
+    let refused = app.send(invented(200).open("/api/auth/me")).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.header("retry-after")),
+        (429, "1")
+    );
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 200);
+    // A person whose cookie is old can sign in anew, and is signed in.
+    assert_eq!(
+        app.send(invented(201).open("/")).await.header("location"),
+        "/login"
+    );
+    assert_eq!(app.send(invented(201).open("/login")).await.status, 200);
+    let body = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
+    let post = request(Method::POST, "/api/auth/password")
+        .header(header::COOKIE, invented(201).cookie)
+        .header(header::CONTENT_TYPE, "application/json");
+    let signed_in = app.send(post.body(body.into()).unwrap()).await;
+    assert_eq!(signed_in.status, 200);
+    let cookie = signed_in.cookie("__Host-oct-session").unwrap();
+    let fresh = crate::support::Browser {
+        cookie: format!("__Host-oct-session={cookie}"),
+        csrf: String::new(),
+    };
+    assert_eq!(app.send(fresh.open("/api/auth/me")).await.status, 200);
+    // A cookie that has ended is one of the invented from then on.
+    app.access
+        .revoke_grants(GrantKind::Session, ada.id)
+        .await
+        .unwrap();
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 401);
+    assert_eq!(app.send(browser.open("/api/auth/me")).await.status, 429);
+
+    for number in 0..200 {
+        let answer = app.get(&format!("/claim?code={number:043}")).await;
+        assert_ne!(answer.status, 429, "{number}");
+    }
+    assert_eq!(app.get("/claim?code=another").await.status, 429);
+    app.clock.advance(Duration::from_millis(50));
+    assert_ne!(app.get("/claim?code=another").await.status, 429);
 }
 
 #[tokio::test]

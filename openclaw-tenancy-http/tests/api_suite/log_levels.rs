@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use http::{Method, header};
 use openclaw_tenancy::clock::SeededEntropy;
 use openclaw_tenancy::id::{DeploymentId, Generation, TenantId};
+use openclaw_tenancy::identity::Subject;
 use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role, object_name};
+use openclaw_tenancy_http::identity::local::ISSUER;
 
 use crate::logs::Logs;
-use crate::support::App;
+use crate::support::{App, PASSWORD, request};
 
 #[tokio::test]
 async fn an_audit_line_names_the_instance_and_the_request() {
@@ -132,4 +135,65 @@ async fn what_no_tenant_accounts_for_is_told_when_it_changes_and_once_an_hour() 
     app.reconcile().await;
     assert_eq!((left(), unaccounted().await), (2, 0));
     assert_eq!(told("accounted for again"), 1);
+}
+
+/// Who is behind a guess, and whom it was for: without what was given, and a line a minute for each address.
+#[tokio::test]
+async fn a27_log_injection_a_refused_sign_in_has_its_audit_line() {
+    let app = App::with(|parts, builder| {
+        let provider = crate::sign_in::Redirecting::new(&parts.access, &parts.clock);
+        builder.provider("there", "There", std::sync::Arc::new(provider))
+    })
+    .await;
+    app.local_account("ada").await;
+    let logs = Logs::capture();
+    let try_at = async |path: &str, name: &str, password: &str| {
+        let body = format!(r#"{{"username":"{name}","password":"{password}"}}"#);
+        let post = request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+        app.send(post.body(body.into()).unwrap()).await.status
+    };
+    let refused = || -> Vec<String> {
+        let lines = logs.lines().into_iter();
+        let ours = |line: &String| {
+            line.contains("WARN openclaw_tenancy::audit") && line.contains("action=sign-in")
+        };
+        lines.filter(ours).collect()
+    };
+    assert_eq!(try_at("/api/auth/password", "ada", "foRged-1").await, 401);
+    let line = refused().pop().expect("a line");
+    for told in ["refused", "object=ada", "address=::", "times=1"] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    // The account is known once it has signed in here.
+    assert_eq!(try_at("/api/auth/token", "ada", PASSWORD).await, 200);
+    for _ in 0..3 {
+        assert_eq!(try_at("/api/auth/token", "ADA", "foRged-2").await, 401);
+    }
+    assert_eq!(refused().len(), 1, "one a minute");
+    app.clock.advance(Duration::from_secs(60));
+    assert_eq!(try_at("/api/auth/token", "ada", "foRged-3").await, 401);
+    let who = Subject {
+        issuer: ISSUER.to_owned(),
+        subject: "ada".to_owned(),
+    };
+    let account = format!("account={}", app.account_of(who).await.id);
+    let line = refused().pop().unwrap();
+    for told in [&*account, "object=ada", "times=4"] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    // A password in the wrong field is nobody's name, and is not told.
+    app.clock.advance(Duration::from_secs(60));
+    assert_eq!(try_at("/api/auth/password", "foRged-4", "x").await, 401);
+    let line = refused().pop().unwrap();
+    assert!(line.contains("object=nobody"), "{line}");
+    assert!(!line.contains("account="), "{line}");
+    app.clock.advance(Duration::from_secs(60));
+    let path = "/api/auth/callback/there?state=foRged-5&code=foRged-5";
+    let browser = format!("__Host-oct-login={}", "b".repeat(43));
+    let callback = request(Method::GET, path).header(header::COOKIE, browser);
+    let answer = app.send(callback.body(String::new().into()).unwrap()).await;
+    assert_eq!(answer.status, 400, "{}", answer.body);
+    assert_eq!(refused().len(), 4);
+    assert!(refused()[3].contains("object=there"));
+    assert!(logs.lines().iter().all(|line| !line.contains("foRged")));
 }

@@ -4,9 +4,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Method, header};
-use openclaw_tenancy::access::{AccessStore as _, Grant, GrantKind, SecretHash};
-use openclaw_tenancy::clock::Clock as _;
+use openclaw_tenancy::access::{AccessStore as _, Grant, GrantKind, Replace, SecretHash};
+use openclaw_tenancy::clock::{Clock as _, SystemEntropy};
+use openclaw_tenancy::identity::{
+    Identity, IdentityError, IdentityProvider, LoggedIn, LoginAnswer, LoginRequest, LoginStep,
+    Subject,
+};
 use openclaw_tenancy_http::api::SESSION_LIFETIME;
+use openclaw_tenancy_http::identity::local::{ISSUER, LocalAccounts};
+use secrecy::SecretString;
 
 use crate::support::{Answer, App, Browser, ORIGIN, PASSWORD, request};
 
@@ -244,4 +250,58 @@ async fn a20_cross_site_websocket_a_sign_out_is_told_to_the_edge() {
         204
     );
     assert_eq!(*told.lock().unwrap(), [ada.id, bob.id]);
+}
+
+/// A provider of local accounts that takes so long to check a password that there is a new one meanwhile.
+#[derive(Debug)]
+struct Overtaken(Arc<LocalAccounts>);
+
+#[async_trait::async_trait]
+impl IdentityProvider for Overtaken {
+    fn issuer(&self) -> &str {
+        self.0.issuer()
+    }
+
+    async fn verify(&self, token: &SecretString) -> Result<Identity, IdentityError> {
+        self.0.verify(token).await
+    }
+
+    async fn begin(&self, request: LoginRequest) -> Result<LoginStep, IdentityError> {
+        self.0.begin(request).await
+    }
+
+    async fn finish(&self, answer: LoginAnswer) -> Result<LoggedIn, IdentityError> {
+        let logged_in = self.0.finish(answer).await?;
+        self.0.reset_password("ada").await?;
+        Ok(logged_in)
+    }
+}
+
+/// Otherwise whoever keeps signing in by the old password has a session that the new one did not end.
+#[tokio::test]
+async fn a10_cookie_theft_a_sign_in_that_a_new_password_overtakes_comes_to_nothing() {
+    let app = App::with(|parts, builder| {
+        let clock = Arc::new(parts.clock.clone());
+        let access = Arc::clone(&parts.access) as _;
+        let local = LocalAccounts::new(access, clock, Arc::new(SystemEntropy)).unwrap();
+        builder.local_accounts(Arc::new(Overtaken(Arc::new(local))))
+    })
+    .await;
+    let who = Subject {
+        issuer: ISSUER.to_owned(),
+        subject: "ada".to_owned(),
+    };
+    let ada = app.account_of(who).await;
+    for path in ["/api/auth/password", "/api/auth/token"] {
+        let password = SecretString::from(PASSWORD);
+        let given = app.local.set_password("ada", password, Replace::Yes).await;
+        assert!(given.unwrap());
+        let body = format!(r#"{{"username":"ada","password":"{PASSWORD}"}}"#);
+        let post = request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+        let answer = app.send(post.body(body.into()).unwrap()).await;
+        answer.problem(401, "password-refused");
+        assert_eq!(answer.cookie("__Host-oct-session"), None);
+        let left = app.access.revoke_grants(GrantKind::Session, ada.id);
+        assert_eq!(left.await.unwrap(), 0, "{path}");
+    }
 }

@@ -173,12 +173,18 @@ impl App {
 
     /// Somebody who has an account.
     pub(crate) async fn account(&self, name: &str) -> Account {
+        let who = Subject {
+            issuer: "https://id.example".to_owned(),
+            subject: name.to_owned(),
+        };
+        self.account_of(who).await
+    }
+
+    /// The account of this identity.
+    pub(crate) async fn account_of(&self, who: Subject) -> Account {
         let identity = Identity {
-            who: Subject {
-                issuer: "https://id.example".to_owned(),
-                subject: name.to_owned(),
-            },
-            email: Some(format!("{name}@example.com")),
+            email: Some(format!("{}@example.com", who.subject)),
+            who,
             email_verified: true,
             name: None,
             groups: BTreeSet::new(),

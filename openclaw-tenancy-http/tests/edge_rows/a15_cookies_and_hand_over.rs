@@ -240,6 +240,7 @@ async fn a15_a_hand_over_during_a_sign_out_gives_nothing() {
         inner: access,
         down: Arc::default(),
         signs_out: true,
+        takes: Arc::default(),
     };
     let world = World::with(|_| {}, |store, access| (store, Arc::new(signs_out(access)))).await;
     let tenant = world.ready("alpha", 0).await;

@@ -1,8 +1,12 @@
 //! A26: nobody takes what others need.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Connection, Instance, World, get};
+use openclaw_tenancy_http::access::limit::Rate;
+
+use crate::support::{Connection, Instance, Outage, World, get};
 
 #[tokio::test]
 async fn a26_exhaustion_heads_are_bounded() {
@@ -219,4 +223,65 @@ async fn a26_exhaustion_slow_clients_slow_nobody() {
         beside <= alone * 10 + Duration::from_millis(20),
         "{alone:?} -> {beside:?}"
     );
+}
+
+/// Inventing cookies and codes costs reads, and no writes; so they are bounded, and whoever has good ones notices nothing.
+#[tokio::test]
+async fn a26_exhaustion_invented_cookies_and_codes_are_rationed() {
+    let (down, takes) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let world = World::with(
+        |config| config.limits.missed = Rate::new(3, Duration::from_secs(3600)),
+        |store, access| {
+            let access = Outage {
+                inner: access,
+                down: Arc::clone(&down),
+                signs_out: false,
+                takes: Arc::clone(&takes),
+            };
+            (store, Arc::new(access))
+        },
+    )
+    .await;
+    let tenant = world.ready("alpha", 0).await;
+    let _instance = Instance::echo(tenant.ip(), "alpha").await;
+    let cookie = world.sign_in(&tenant).await;
+    let ask = async |cookie: &str| {
+        get(world.address, "/", &[&tenant.host(), cookie])
+            .await
+            .status
+    };
+    let invented = |number: usize| format!("Cookie: __Host-oct-instance={number:043}");
+    assert_eq!(ask(&cookie).await, 200);
+    for number in 0..3 {
+        assert_eq!(ask(&invented(number)).await, 401);
+    }
+    assert_eq!(ask(&cookie).await, 200);
+    // Whoever signs in now is known although nobody has been asked for their cookie before.
+    let fresh = world.sign_in(&tenant).await;
+    assert_eq!(ask(&fresh).await, 200);
+    // The store would say that it does not answer.
+    let unseen = world.sign_in(&tenant).await;
+    down.store(true, Ordering::SeqCst);
+    assert_eq!(ask(&invented(4)).await, 401);
+    assert_eq!(ask(&unseen).await, 503);
+    down.store(false, Ordering::SeqCst);
+
+    let before = takes.load(Ordering::SeqCst);
+    let pre = "p".repeat(43);
+    for number in 0..3 {
+        let answer = world
+            .redeem(&tenant, &format!("{number:043}"), &pre, "/")
+            .await;
+        assert_eq!(answer.status, 400);
+    }
+    let refused = world.redeem(&tenant, "another", &pre, "/").await;
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (429, Some("2"))
+    );
+    assert_eq!(takes.load(Ordering::SeqCst), before, "nothing is written");
+    assert_eq!(ask(&cookie).await, 200);
 }

@@ -20,6 +20,7 @@ async fn f16_store_down_sessions_that_are_known_go_on() {
                 inner: access,
                 down: Arc::clone(&down),
                 signs_out: false,
+                takes: Arc::default(),
             };
             (
                 Arc::new(Faulty::new(store, faults.clone())),

@@ -1,11 +1,15 @@
 //! A1: sign-ins that somebody else began.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use openclaw_tenancy::access::MockAccessStore;
+use openclaw_tenancy::clock::{SystemClock, SystemEntropy};
 use openclaw_tenancy::identity::{IdentityProvider as _, LoginRequest};
+use openclaw_tenancy_http::identity::oidc::OidcProvider;
 use test_support::provider::Endpoint;
 
-use crate::support::{self, World, parameter, reason, unavailable, with, without};
+use crate::support::{self, BROWSER, World, parameter, reason, unavailable, with, without};
 
 const OTHER_BROWSER: &str = "0tHeRbRoWsEr0tHeRbRoWsEr0tHeRbRoWsEr0tHeRbR";
 
@@ -161,4 +165,23 @@ async fn errors_of_the_provider_end_the_sign_in() {
     }
     assert_eq!(world.provider.count(Endpoint::Token), 0);
     assert_eq!(world.grants().await, 0);
+}
+
+/// Anybody can invent a state, and taking one is a write.
+#[tokio::test]
+async fn a26_exhaustion_an_invented_state_is_only_read() {
+    let mut store = MockAccessStore::new();
+    store.expect_grant().times(1).returning(|_, _, _| Ok(None));
+    store.expect_take_grant().never();
+    let relying_party = OidcProvider::new(
+        support::config("https://id.example"),
+        Arc::new(store),
+        Arc::new(SystemClock),
+        Arc::new(SystemEntropy),
+    );
+    let finished = support::finish(&relying_party.unwrap(), "state=invented&code=x", BROWSER).await;
+    assert_eq!(
+        reason(finished),
+        "the sign-in is unknown, already used or older than ten minutes"
+    );
 }

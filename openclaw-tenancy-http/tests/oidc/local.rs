@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openclaw_tenancy::access::{AccessStore, Replace};
+use openclaw_tenancy::access::{AccessStore, Grant, GrantKind, Replace, SecretHash};
 use openclaw_tenancy::clock::{Clock, SystemClock, SystemEntropy};
 use openclaw_tenancy::id::AccountId;
 use openclaw_tenancy::identity::{
@@ -110,6 +110,51 @@ async fn a_lost_password_is_replaced() {
     );
     let unknown = accounts.reset_password("nobody").await.unwrap_err();
     assert!(matches!(unknown, IdentityError::Refused { .. }));
+}
+
+/// Whoever had the old password may have sessions, and instances open.
+#[tokio::test]
+async fn a_new_password_ends_every_session_of_its_account_and_nobody_elses() {
+    let (store, accounts) = accounts();
+    let first = accounts.first_administrator(None).await.unwrap().unwrap();
+    let of_admin = sign_in(&accounts, "admin", first.password.expose_secret()).await;
+    let mut of_ann = of_admin.as_ref().unwrap().clone();
+    of_ann.who.subject = "ann".to_owned();
+    let kinds = [
+        GrantKind::Session,
+        GrantKind::HandOver,
+        GrantKind::InstanceSession,
+    ];
+    let now = SystemClock.now();
+    for (identity, secret) in [(of_admin.unwrap(), "admin"), (of_ann, "ann")] {
+        let id = AccountId::generate(&SystemClock, &SystemEntropy);
+        let account = store.sign_in(identity, id, now).await.unwrap();
+        for kind in kinds {
+            let grant = Grant {
+                kind,
+                secret: SecretHash::of(secret),
+                account: Some(account.id),
+                data: String::new(),
+                created_at: now,
+                expires_at: now.plus(Duration::from_secs(600)),
+            };
+            store.put_grant(grant).await.unwrap();
+        }
+    }
+    let open = async |secret: &str| {
+        let mut open = 0;
+        for kind in kinds {
+            let found = store.grant(kind, SecretHash::of(secret), now).await;
+            open += usize::from(found.unwrap().is_some());
+        }
+        open
+    };
+    // One that is not written ends nothing.
+    let kept = accounts.set_password("admin", PASSWORD.into(), Replace::No);
+    assert!(!kept.await.unwrap());
+    assert_eq!((open("admin").await, open("ann").await), (3, 3));
+    accounts.reset_password("admin").await.unwrap();
+    assert_eq!((open("admin").await, open("ann").await), (0, 3));
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ async fn an_account_made_beside_a_running_server_signs_in_at_once() {
 
     let (code, password, stderr) = add(&["Ann", "--email", "ann@example.com"]).await;
     assert_eq!(code, Some(0), "{stderr}");
+    let audited = stderr;
     assert_eq!(password.lines().count(), 1, "the password and nothing else");
     let password = password.trim();
     let (status, answer) = sign_in("ann", password).await;
@@ -34,6 +35,23 @@ async fn an_account_made_beside_a_running_server_signs_in_at_once() {
     let token = answer["token"].as_str().unwrap().to_owned();
     let (_, me) = server.get("/api/auth/me", &token).await;
     assert_eq!(me["account"]["email"], "ann@example.com", "{me}");
+    // What was done by command, and to whom, stands where its log lines go.
+    let id = me["account"]["id"].as_str().unwrap();
+    is_audited(&audited, "account.add", id, password);
+    let output = run(dir.path(), &["token", "ann"], &[]).await;
+    let bearer = text(&output.stdout);
+    is_audited(&text(&output.stderr), "token.issue", id, bearer.trim());
+    let quiet = [("OPENCLAW_TENANCY__LOG__LEVEL", "error")];
+    let output = run(dir.path(), &["account", "sign-out", "ann"], &quiet).await;
+    is_audited(&text(&output.stderr), "account.sign-out", id, bearer.trim());
+    let output = run(dir.path(), &["password", "ann"], &[]).await;
+    let stdout = text(&output.stdout);
+    assert_eq!(stdout.lines().count(), 1, "the password and nothing else");
+    let password = stdout.trim();
+    is_audited(&text(&output.stderr), "account.password", id, password);
+    let (status, answer) = sign_in("ann", password).await;
+    assert_eq!(status, 200, "{answer}");
+    let token = answer["token"].as_str().unwrap().to_owned();
     assert_eq!(server.get("/api/hosts", &token).await.0, 403);
     let pro = json!({ "plan": "pro" });
     assert_eq!(
@@ -71,6 +89,19 @@ async fn an_account_made_beside_a_running_server_signs_in_at_once() {
 
     let (code, log) = server.stop().await;
     assert_eq!(code, Some(0), "{log}");
+}
+
+#[track_caller]
+fn is_audited(stderr: &str, action: &str, account: &str, secret: &str) {
+    let mut lines = stderr
+        .lines()
+        .filter(|line| line.contains("openclaw_tenancy::audit"));
+    let line = lines.next().unwrap_or_else(|| panic!("{action}: {stderr}"));
+    for told in [&format!("action=\"{action}\""), account, "command line"] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    assert_eq!(lines.next(), None, "{stderr}");
+    assert!(!stderr.contains(secret), "{action}");
 }
 
 #[tokio::test]

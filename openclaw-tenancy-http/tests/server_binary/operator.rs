@@ -46,6 +46,31 @@ async fn health_tells_that_no_engine_answers_and_serves_on() {
     assert_eq!(server.stop().await.0, Some(0));
 }
 
+#[tokio::test]
+async fn a_proxy_that_is_not_listed_is_warned_of_at_the_start_and_by_doctor() {
+    let dir = tempfile::tempdir().unwrap();
+    let https = [(
+        "OPENCLAW_TENANCY__SERVER__PUBLIC_URL",
+        "https://tenancy.example.org",
+    )];
+    let (code, log) = Server::start(dir.path(), &https).await.stop().await;
+    assert_eq!(code, Some(0), "{log}");
+    let environment = [&NOWHERE[..], &https].concat();
+    let report = run(dir.path(), &["doctor", "--json"], &environment).await;
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let found = checks.iter().find(|check| {
+        let fix = check["fix"].as_str().unwrap_or_default();
+        check["outcome"] == "warn" && fix.starts_with("set server.trusted_proxies")
+    });
+    let found = found.expect("doctor warns")["found"].as_str().unwrap();
+    let line = log
+        .lines()
+        .find(|line| line.contains("server.trusted_proxies"));
+    let line = line.expect(&log);
+    assert!(line.contains("WARN") && line.contains(found), "{line}");
+}
+
 /// A server whose engine is at `address`, until its log has what `wanted` names; that line.
 async fn logs(environment: &[(&str, &str)], wanted: &str) -> String {
     use tokio::io::{AsyncBufReadExt as _, BufReader};

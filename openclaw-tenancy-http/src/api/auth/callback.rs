@@ -3,9 +3,10 @@
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
-use openclaw_tenancy::identity::LoginAnswer;
+use openclaw_tenancy::identity::{IdentityError, LoginAnswer};
 use secrecy::SecretString;
 
+use super::super::audit;
 use super::super::problem::{Kind, Missing, Problem};
 use super::super::query::PathText;
 use super::super::state::ApiState;
@@ -32,11 +33,12 @@ pub(in crate::api) async fn finish(
         browser: SecretString::from(browser),
     };
     // Not counted: it was when it began, and can be finished once.
-    let logged_in = external
-        .provider
-        .finish(answer)
-        .await
-        .map_err(of_provider)?;
+    let finished = external.provider.finish(answer).await;
+    if matches!(finished, Err(IdentityError::Refused { .. })) {
+        let address = state.proxies().client(&head.extensions, &head.headers);
+        audit::sign_in_refused(&state, address, Some(&external.id));
+    }
+    let logged_in = finished.map_err(of_provider)?;
     let signed_in = establish(&state, &head.headers, logged_in.identity).await?;
     // It was checked when the sign-in began; what is sent passes the same test again.
     let return_to = logged_in

@@ -36,7 +36,7 @@ pub(in crate::api) async fn begin(
         },
     };
     let address = state.proxies().client(&head.extensions, &head.headers);
-    state.limits().address.take(address).map_err(too_many)?;
+    state.limits().begun.take(address).map_err(too_many)?;
     at_provider(&state, chosen, &head.headers, return_to).await
 }
 

@@ -7,6 +7,7 @@ use http::StatusCode;
 use super::super::audit;
 use super::super::fields::OptionalJson;
 use super::super::problem::{Kind, Problem};
+use super::super::rates::too_many;
 use super::super::state::ApiState;
 use super::with_cookies;
 use crate::access::caller::Caller;
@@ -23,6 +24,11 @@ pub(in crate::api) async fn sign_out(
     let everywhere = fields.flag("everywhere");
     fields.finish(&["everywhere"])?;
     let account = caller.account.id;
+    if caller.session().is_none() {
+        // A session of ours ends with its sign-out; a provider's bearer could ask for another without end.
+        let sign_out = &state.limits().sign_out;
+        sign_out.take(account).map_err(too_many)?;
+    }
     match caller.session() {
         Some(session) if !everywhere => state.sessions().end(session.hash).await?,
         // A provider's bearer has no session of ours to end.

@@ -61,6 +61,7 @@ async fn establish(
         .sessions()
         .begin(account.id, granted, SessionUse::Browser, lifetime)
         .await?;
+    state.limits().sessions.remember(session.hash);
     audit::done("sign-in", account.id, "session");
     let secret = session.secret.expose_secret();
     let cookies = [

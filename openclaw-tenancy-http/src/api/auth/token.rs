@@ -15,7 +15,7 @@ use super::super::guard::authenticated;
 use super::super::problem::{Kind, Problem};
 use super::super::rates::too_many;
 use super::super::state::ApiState;
-use super::password;
+use super::password::{self, Kept};
 use crate::access::caller::Credential;
 use crate::access::session::Session;
 
@@ -30,7 +30,7 @@ struct TokenJson {
 /// Whom a bearer is for.
 enum For {
     /// Whoever gave a name and a password: the bearer is on its own.
-    Password(AccountId, Rights),
+    Password(AccountId, Rights, Kept),
     /// A browser: the bearer ends with its session.
     Browser(Session),
 }
@@ -53,17 +53,21 @@ pub(in crate::api) async fn issue(
         password::from_our_page_or_program(&head.headers, &state)?;
         let (username, password) = password::credentials(fields)?;
         let address = state.proxies().client(&head.extensions, &head.headers);
-        let identity = password::check(&state, username, password, address).await?;
-        let (account, granted) = state.authenticator().sign_in(identity).await?;
-        For::Password(account.id, granted)
+        let checked = password::check(&state, username, password, address).await?;
+        let (account, granted) = state.authenticator().sign_in(checked.identity).await?;
+        For::Password(account.id, granted, checked.kept)
     };
     let account = match &whom {
-        For::Password(account, _) => *account,
+        For::Password(account, ..) => *account,
         For::Browser(session) => session.account,
     };
     state.limits().token.take(account).map_err(too_many)?;
     let issued = match whom {
-        For::Password(account, granted) => state.tokens().issue(account, granted).await?,
+        For::Password(account, granted, kept) => {
+            let issued = state.tokens().issue(account, granted).await?;
+            kept.confirm(&state, account).await?;
+            issued
+        }
         For::Browser(session) => state.tokens().issue_within(&session).await?,
     };
     audit::done("token.issue", account, "token");

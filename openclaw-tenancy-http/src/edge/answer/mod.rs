@@ -123,7 +123,7 @@ impl Answers {
                 asked,
             )
         };
-        if notice.passes() {
+        if notice.passes() || notice == Notice::TooManyTries {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, RETRY_AFTER);

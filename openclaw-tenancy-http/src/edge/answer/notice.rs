@@ -30,6 +30,8 @@ pub(in crate::edge) enum Notice {
     HandOverRefused,
     /// A hand-over without the cookie that the sign-in began with.
     HandOverWithoutCookie,
+    /// Too many hand-over links of its address were nobody's.
+    TooManyTries,
     /// The upload is too large, with the limit in bytes.
     UploadTooLarge(u64),
     /// Sessions cannot be looked up.
@@ -65,6 +67,7 @@ impl Notice {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::UploadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyTries => StatusCode::TOO_MANY_REQUESTS,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BadAnswer => StatusCode::BAD_GATEWAY,
@@ -89,6 +92,7 @@ impl Notice {
             Self::NotWebSocket => "not-a-websocket",
             Self::HandOverRefused => "hand-over-refused",
             Self::HandOverWithoutCookie => "hand-over-without-cookie",
+            Self::TooManyTries => "too-many-requests",
             Self::UploadTooLarge(_) => "upload-too-large",
             Self::StoreUnavailable => "store-unavailable",
             Self::Syncing => "edge-starting",
@@ -158,6 +162,10 @@ impl Notice {
             Self::HandOverWithoutCookie => (
                 "Your browser sent no cookie",
                 "Opening an instance needs cookies for its address. Allow them, then open the instance again.",
+            ),
+            Self::TooManyTries => (
+                "Too many tries",
+                "Too many sign-in links that do not work came from your network. Wait a moment, then open the instance again.",
             ),
             Self::UploadTooLarge(limit) => {
                 return Words {
@@ -231,6 +239,10 @@ impl Notice {
             Self::HandOverWithoutCookie => (
                 "浏览器未发送 Cookie",
                 "打开实例需要允许其地址使用 Cookie。请允许后重新打开实例。",
+            ),
+            Self::TooManyTries => (
+                "尝试次数过多",
+                "您所在的网络发来了过多无效的登录链接。请稍候片刻，再重新打开实例。",
             ),
             Self::UploadTooLarge(limit) => {
                 return Words {

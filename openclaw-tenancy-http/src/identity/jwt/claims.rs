@@ -91,7 +91,7 @@ impl Profile<'_> {
 pub struct Claims {
     /// `iss`.
     pub issuer: String,
-    /// `sub`, 1 to 255 bytes.
+    /// `sub`, 1 to 255 characters of ASCII without controls.
     pub subject: String,
     /// `exp`.
     pub expires_at: Timestamp,
@@ -131,7 +131,9 @@ pub(super) fn check(
         return Err(JwtError::Issuer);
     }
     let subject = text(&all, "sub")?.ok_or(JwtError::Subject)?;
-    if subject.is_empty() || subject.len() > 255 {
+    // OIDC Core §2: at most 255 ASCII characters. Controls are nobody's id, and would be in a log line.
+    let plain = subject.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if subject.is_empty() || subject.len() > 255 || !plain {
         return Err(JwtError::Subject);
     }
     let audiences = audiences(&all)?;

@@ -19,6 +19,8 @@ use openclaw_tenancy::plan::PlanName;
 use openclaw_tenancy::store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::identity::sign_out;
+
 pub use password::MAX_PASSWORD_BYTES;
 use password::Passwords;
 
@@ -154,7 +156,8 @@ impl LocalAccounts {
         password.ok_or(TAKEN)
     }
 
-    /// Gives `username` a password, making the account if need be. Returns whether it was written.
+    /// Gives `username` a password, making the account if need be. Returns whether it was written. One that takes the
+    /// place of another ends every session of the account, as [`Self::reset_password`] does.
     ///
     /// # Errors
     /// [`IdentityError::Refused`] for a name or a password that is not acceptable, which says why.
@@ -184,10 +187,12 @@ impl LocalAccounts {
         self.write(&username, password, replace).await
     }
 
-    /// A new random password for `username` in place of the old one, returned this once.
+    /// A new random password for `username` in place of the old one, returned this once. Every session of the account
+    /// ends: whoever had the old password, or what was got by it, is out.
     ///
     /// # Errors
-    /// [`IdentityError::Refused`] when there is no such account.
+    /// [`IdentityError::Refused`] when there is no such account; [`IdentityError::Unavailable`] when the store does not
+    /// answer, and then the password may be a new one that nobody knows: calling again is safe and makes another.
     pub async fn reset_password(&self, username: &str) -> Result<SecretString, IdentityError> {
         let unknown = IdentityError::Refused {
             reason: "there is no local account of this name",
@@ -240,11 +245,26 @@ impl LocalAccounts {
         replace: Replace,
     ) -> Result<bool, IdentityError> {
         let phc = self.passwords.hash(password).await?;
-        let username = username.to_owned();
-        self.store
-            .put_password(username, phc, replace)
+        let written = self
+            .store
+            .put_password(username.to_owned(), phc, replace)
             .await
-            .map_err(store_failed)
+            .map_err(store_failed)?;
+        if replace == Replace::Yes {
+            // After the password: whoever signs in anew meanwhile does it by the new one.
+            self.end_sessions(username).await.map_err(store_failed)?;
+        }
+        Ok(written)
+    }
+
+    async fn end_sessions(&self, username: &str) -> Result<(), StoreError> {
+        let id = AccountId::generate(&*self.clock, &*self.entropy);
+        // Found as a sign-in finds it.
+        let account = self
+            .store
+            .sign_in(identity(username), id, self.clock.now())
+            .await?;
+        sign_out::end_everywhere(&*self.store, account.id).await
     }
 
     /// Four groups of five letters and digits, none of which looks like another: 100 bits.
@@ -327,7 +347,7 @@ impl fmt::Debug for LocalAccounts {
 }
 
 /// The name as it is stored: in lower case, so that `Ann` and `ann` are one person.
-fn normal(username: &str) -> Option<String> {
+pub(crate) fn normal(username: &str) -> Option<String> {
     let name = username.trim().to_ascii_lowercase();
     let fits = (1..=64).contains(&name.len())
         && name.bytes().all(|b| {

@@ -129,15 +129,17 @@ impl OidcProvider {
         state: &str,
         browser: &SecretString,
     ) -> Result<String, IdentityError> {
-        let hash = SecretHash::of(state);
+        let unknown = || refused("the sign-in is unknown, already used or older than ten minutes");
+        let (hash, now) = (SecretHash::of(state), self.clock.now());
+        // Anybody can invent one, and taking is a write.
+        let known = self.store.grant(GrantKind::LoginState, hash, now).await;
+        known.map_err(store_failed)?.ok_or_else(unknown)?;
         let grant = self
             .store
-            .take_grant(GrantKind::LoginState, hash, self.clock.now())
+            .take_grant(GrantKind::LoginState, hash, now)
             .await
             .map_err(store_failed)?
-            .ok_or(refused(
-                "the sign-in is unknown, already used or older than ten minutes",
-            ))?;
+            .ok_or_else(unknown)?;
         let login: LoginState = serde_json::from_str(&grant.data)
             .map_err(|_| refused("the sign-in was begun by another version of this server"))?;
         login.matching(&self.config.issuer, browser)

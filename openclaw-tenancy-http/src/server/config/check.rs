@@ -104,6 +104,16 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
             ));
         }
     }
+    let https = |url: &Url| url.scheme() == "https";
+    let behind_proxy = config.server.public_url.as_ref().is_some_and(https)
+        && (config.server.listen.ip().is_loopback() || config.edge.listen.ip().is_loopback());
+    if behind_proxy && config.trusted_proxies().0.is_empty() {
+        warnings.push(
+            "everybody has the proxy's address, so that one stranger's wrong passwords use up what all have: set \
+             server.trusted_proxies to the addresses of the proxy that does HTTPS, such as [\"127.0.0.1\"]"
+                .to_owned(),
+        );
+    }
     if config.metrics.enabled && !config.metrics.listen.ip().is_loopback() {
         warnings.push(format!(
             "metrics.listen = {} is readable by whoever reaches it",

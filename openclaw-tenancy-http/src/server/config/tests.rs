@@ -62,6 +62,26 @@ fn nothing_at_all_is_a_configuration() {
 }
 
 #[test]
+fn a_proxy_that_is_not_listed_is_warned_of() {
+    let told = |file: &str| {
+        let warnings = load_ok(&[("config.toml", file)], &[]).warnings();
+        warnings
+            .iter()
+            .any(|warning| warning.contains("set server.trusted_proxies"))
+    };
+    let https = "[server]\npublic_url = \"https://tenancy.example.org\"\n";
+    assert!(told(https));
+    assert!(told(&format!("{https}listen = \"10.0.0.5:3000\"\n")));
+    for quiet in [
+        "trusted_proxies = [\"127.0.0.1\"]\n",
+        "listen = \"10.0.0.5:3000\"\n[edge]\nlisten = \"10.0.0.5:8080\"\n",
+    ] {
+        assert!(!told(&format!("{https}{quiet}")), "{quiet}");
+    }
+    assert!(!told("[server]\npublic_url = \"http://localhost:3000\"\n"));
+}
+
+#[test]
 fn the_example_file_says_the_defaults_and_names_every_key() {
     let text = EXAMPLE;
     let (_dir, sources) = sources(&[("config.toml", text)], &[]);

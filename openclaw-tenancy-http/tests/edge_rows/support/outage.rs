@@ -1,7 +1,7 @@
 //! An access store that can be switched off.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use openclaw_tenancy::access::{
@@ -20,6 +20,8 @@ pub(crate) struct Outage {
     pub(crate) inner: Arc<dyn AccessStore>,
     pub(crate) down: Arc<AtomicBool>,
     pub(crate) signs_out: bool,
+    /// How often a grant was to be taken, which is a write.
+    pub(crate) takes: Arc<AtomicUsize>,
 }
 
 impl Outage {
@@ -61,6 +63,7 @@ impl AccessStore for Outage {
         secret: SecretHash,
         now: Timestamp,
     ) -> Result<Option<Grant>, StoreError> {
+        self.takes.fetch_add(1, Ordering::SeqCst);
         self.up()?.take_grant(kind, secret, now).await
     }
     async fn revoke_grants(&self, kind: GrantKind, account: AccountId) -> Result<u64, StoreError> {
