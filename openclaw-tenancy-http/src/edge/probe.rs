@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::client;
+use super::upstream::{MAX_HEAD, Paced};
 
 /// While it starts, an instance's event loop stalls for seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -69,7 +70,12 @@ fn readiness(answer: &Answer) -> Readiness {
 async fn ask(upstream: &Upstream) -> Option<Answer> {
     let Upstream::Direct(address) = *upstream;
     let stream = TcpStream::connect(address).await.ok()?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+    let (stream, awaited) = Paced::new(stream);
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
+        .await
+        .ok()?;
     let request = Request::get(PATH)
         .header(header::HOST, address.to_string())
         // From a trusted proxy, which we are, every request must say for whom it is: here, for this machine.
@@ -85,7 +91,9 @@ async fn ask(upstream: &Upstream) -> Option<Answer> {
         .body(Empty::<Bytes>::new())
         .ok()?;
     let asked = async {
+        awaited.begin();
         let response = sender.send_request(request).await.ok()?;
+        awaited.end();
         let body = Limited::new(response.into_body(), MAX_BODY)
             .collect()
             .await

@@ -195,7 +195,7 @@ impl Inner {
             .await
             .map_err(|_| Notice::Slow)?
             .map_err(|failure| self.explain(&failure, client))?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS || is_framed_twice(&response) {
             return Err(Notice::BadAnswer);
         }
         headers::to_browser(response.headers_mut());
@@ -338,6 +338,13 @@ fn check_target(parts: &Parts) -> Result<Option<&str>, Notice> {
         "" => Some(""),
         _ => rest.strip_prefix('/'),
     }))
+}
+
+/// Whether an answer says its end in two ways. hyper takes one of them and drops the other; another server before us
+/// or before the instance may take the other (RFC 9112 §6.3).
+pub(super) fn is_framed_twice<B>(response: &Response<B>) -> bool {
+    let headers = response.headers();
+    headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH)
 }
 
 /// The same request once more; its body was empty.

@@ -11,13 +11,14 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Inner;
 use super::answer::{AnswerBody, Asked, Notice, X_REQUEST_ID};
 use super::connection::{Client, Pass, WATCH};
 use super::headers;
-use super::proxy::{Admitted, instance_request};
-use super::upstream::Place;
+use super::proxy::{Admitted, instance_request, is_framed_twice};
+use super::upstream::{MAX_HEAD, Paced, Place};
 use super::wire::Link;
 
 /// Both sides have this long to become a tunnel once the instance has agreed.
@@ -74,16 +75,25 @@ pub(super) async fn open(
     let forwarding = edge.forwarding(client, &parts.headers);
     headers::upgrade_to_instance(&mut parts.headers, &admitted.site, &forwarding);
     let request = instance_request(parts, Empty::<Bytes>::new(), asked);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+    let (stream, awaited) = Paced::new(stream);
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(|_| Notice::Unreachable)?;
-    // Ends with the answer's body or with the tunnel.
-    let _driver = edge.tunnels.spawn(connection.with_upgrades());
+    // Ends with this request, whose client may go before there is an answer; later with its body or with the tunnel.
+    let driver = AbortOnDropHandle::new(edge.tunnels.spawn(connection.with_upgrades()));
+    awaited.begin();
     let mut response = timeout(limits.first_byte, sender.send_request(request))
         .await
         .map_err(|_| Notice::Slow)?
         .map_err(|_| Notice::BadAnswer)?;
+    awaited.end();
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if is_framed_twice(&response) {
+            return Err(Notice::BadAnswer);
+        }
+        drop(driver.detach());
         headers::to_browser(response.headers_mut());
         response
             .headers_mut()
@@ -101,6 +111,7 @@ pub(super) async fn open(
         instance,
         link: Arc::clone(&client.link),
         pass: admitted.pass.clone(),
+        _driver: driver,
         _place: place,
     };
     edge.tunnels.spawn(tunnel.run(Arc::clone(edge)));
@@ -113,6 +124,7 @@ struct Tunnel {
     instance: OnUpgrade,
     link: Arc<Link>,
     pass: Pass,
+    _driver: AbortOnDropHandle<hyper::Result<()>>,
     _place: Place,
 }
 

@@ -17,6 +17,7 @@ mod a18_smuggling;
 mod a19_header_spoofing;
 mod a20_cross_site_websocket;
 mod a26_exhaustion;
+mod a26_floods;
 mod a27_a28_logs;
 mod connections;
 mod f08_routes;

@@ -17,7 +17,7 @@ const VIA: &str = "1.1 openclaw-tenancy";
 
 /// Names by which proxies tell a server who somebody is or where a request comes from, by their beginnings. An
 /// instance may be set to believe any of them; only the edge says such things here.
-const TOLD_BY_PROXIES: [&str; 44] = [
+const TOLD_BY_PROXIES: [&str; 58] = [
     "forwarded",
     "x-forwarded",
     // Addresses.
@@ -55,6 +55,20 @@ const TOLD_BY_PROXIES: [&str; 44] = [
     "x-ssl-",
     "ssl-client-",
     "x-arr-",
+    "x-userinfo",
+    "x-user-id",
+    "x-user-name",
+    "x-user-email",
+    "x-user-group",
+    "x-email",
+    "x-groups",
+    "x-authelia-",
+    "x-vouch-",
+    "x-jwt-assertion",
+    "oidc-claim-",
+    "oidc-access-token",
+    "oidc-id-token",
+    "impersonate-",
     // Hosts, paths, methods.
     "x-original-",
     "x-rewrite-",
@@ -111,7 +125,10 @@ pub(in crate::edge) fn upgrade_to_instance(
 fn is_untrusted(name: &str) -> bool {
     // Credentials are ours alone, and the bridge to an instance needs none; hyper has answered `Expect`. What `Via`
     // says of the hops before is nobody's to check; ours takes its place.
-    if matches!(name, "cookie" | "authorization" | "expect" | "via") {
+    if matches!(
+        name,
+        "cookie" | "authorization" | "expect" | "via" | "x-user"
+    ) {
         return true;
     }
     // Some servers read `_` and other signs as `-`: no spelling but the plain one passes.

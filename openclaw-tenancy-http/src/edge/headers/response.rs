@@ -15,12 +15,20 @@ fn is_refused(name: &str) -> bool {
             | "public-key-pins"
             // Would send the browser to another port or host for this origin.
             | "alt-svc"
-            // For shared caches that look past Cache-Control, and below for servers before us that would send a file
-            // of theirs instead.
-            | "cdn-cache-control"
+            // Would have the browser tell another server what goes on here, long after this page.
+            | "nel"
+            | "report-to"
+            | "reporting-endpoints"
+            // An older `Set-Cookie` (RFC 2965), which nothing here has looked at.
+            | "set-cookie2"
+            // For shared caches that look past Cache-Control, as some do of `NAME-CDN-Cache-Control`; and below for
+            // servers before us that would send a file of theirs instead.
             | "surrogate-control"
-    ) || name.starts_with("x-accel-")
+    ) || name.ends_with("cdn-cache-control")
+        || name.starts_with("x-accel-")
         || name.starts_with("x-sendfile")
+        || name.starts_with("x-lighttpd-")
+        || name.starts_with("x-litespeed-")
 }
 
 /// Makes an answer's headers those that a browser may see.

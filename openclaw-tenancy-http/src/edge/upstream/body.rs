@@ -7,6 +7,10 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::Lease;
+use super::paced::Turn;
+
+/// A piece of a body costs as much as so many bytes, however small it is.
+const PIECE: usize = 1024;
 
 /// A request's body on its way to an instance.
 #[derive(Debug)]
@@ -88,6 +92,7 @@ pub(in crate::edge) struct RelayedBody {
     body: Incoming,
     lease: Option<Lease>,
     ended: bool,
+    turn: Turn,
 }
 
 impl RelayedBody {
@@ -96,6 +101,7 @@ impl RelayedBody {
             body,
             lease: Some(lease),
             ended: false,
+            turn: Turn::default(),
         }
     }
 }
@@ -109,10 +115,21 @@ impl Body for RelayedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
+        // Of one read there may be thousands of pieces: they are counted apart from what is read.
+        ready!(this.turn.poll(cx));
         let frame = match &mut this.lease {
-            Some(lease) => ready!(lease.poll_body(&mut this.body, cx)),
-            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
+            Some(lease) => lease.poll_body(&mut this.body, cx),
+            None => Pin::new(&mut this.body).poll_frame(cx),
         };
+        let Poll::Ready(frame) = frame else {
+            this.turn.rested();
+            return Poll::Pending;
+        };
+        let length = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => 0,
+        };
+        this.turn.took(length.max(PIECE));
         let frame = frame.filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers));
         this.ended = frame.is_none();
         Poll::Ready(frame)

@@ -14,16 +14,18 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::paced::{Awaited, Paced, is_flood};
 use super::{Backend, DialError, Place, RelayedBody, RequestBody};
 
 /// An answer's head may be this large.
-const MAX_HEAD: usize = 64 * 1024;
+pub(in crate::edge) const MAX_HEAD: usize = 64 * 1024;
 
 /// A connection and what moves it.
 pub(super) struct Connection {
     sender: http1::SendRequest<RequestBody>,
     /// `None` once it has ended.
-    driver: Option<http1::Connection<TokioIo<TcpStream>, RequestBody>>,
+    driver: Option<http1::Connection<TokioIo<Paced<TcpStream>>, RequestBody>>,
+    awaited: Awaited,
 }
 
 impl fmt::Debug for Connection {
@@ -36,6 +38,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     pub(super) async fn open(stream: TcpStream) -> Result<Self, DialError> {
+        let (stream, awaited) = Paced::new(stream);
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(stream))
@@ -44,6 +47,7 @@ impl Connection {
         Ok(Self {
             sender,
             driver: Some(driver),
+            awaited,
         })
     }
 
@@ -63,13 +67,15 @@ impl Connection {
     }
 }
 
-/// Whether the connection ended before an answer's head was complete. An answer that is no HTTP is another error.
+/// Whether the connection ended before an answer's head was complete. An answer that is no HTTP is another error, and
+/// so is one that does not come for all that is sent.
 pub(in crate::edge) fn ended_early(error: &hyper::Error) -> bool {
     error.is_canceled()
         || error.is_incomplete_message()
         || error
             .source()
-            .is_some_and(|source| source.is::<io::Error>())
+            .and_then(|source| source.downcast_ref::<io::Error>())
+            .is_some_and(|error| !is_flood(error))
 }
 
 /// A connection while one request is under way on it.
@@ -99,12 +105,14 @@ impl Lease {
         mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<RelayedBody>, hyper::Error> {
+        self.connection.awaited.begin();
         let mut answer = pin!(self.connection.sender.send_request(request));
         let answer = poll_fn(|cx| {
             self.connection.drive(cx);
             answer.as_mut().poll(cx)
         })
         .await;
+        self.connection.awaited.end();
         answer.map(|response| response.map(|body| RelayedBody::new(body, self)))
     }
 

@@ -6,6 +6,7 @@
 
 mod body;
 mod connection;
+mod paced;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::body::{BodyFault, RelayedBody, RequestBody};
 use self::connection::Connection;
-pub(super) use self::connection::{Lease, ended_early};
+pub(super) use self::connection::{Lease, MAX_HEAD, ended_early};
+pub(super) use self::paced::Paced;
 
 /// A connection that is idle at two reapings is closed, so within 2 s. Node closes its side after 5 s, or sooner as
 /// the edge sees it: while its event loop is busy it reads no request, and then its timers come first.
