@@ -160,7 +160,7 @@ fn quarantine_check(host: &Host) -> Option<Check> {
         format!("host {id}"),
         format!("quarantined: {reason}"),
         format!(
-            "once you know that it is the right machine: curl -X POST .../api/hosts/{id}/release with the token of an \
+            "put right what it names; once you know that it is the right machine: curl -X POST .../api/hosts/{id}/release with the token of an \
              administrator (`openclaw-tenancy token`); its instances go on by themselves"
         ),
     ))
