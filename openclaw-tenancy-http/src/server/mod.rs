@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod config;
 mod doctor;
+mod edge_threads;
 mod escape;
 mod first_admin;
 mod foundation;

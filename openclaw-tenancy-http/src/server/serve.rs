@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::assemble::{self, Assembly, Ports};
 use super::config::{Config, Loaded};
+use super::edge_threads::EdgeThreads;
 use super::foundation::Foundation;
 use super::listen::Served;
 use super::metrics::{self, Census};
@@ -52,6 +53,9 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     };
     let recorder = metrics::install().context("metrics cannot be collected")?;
     let mut asked = pin!(asked);
+    // Before the database: what the edge asks may open connections of the pool, which then live on these threads. They
+    // go after it.
+    let edge_threads = EdgeThreads::new().context("the edge gets no threads")?;
     let foundation = tokio::select! {
         opened = Foundation::open_waiting(loaded) => opened?,
         // Nothing is under way yet.
@@ -106,7 +110,12 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         "api",
         listen::serve(listeners.api, api, Arc::clone(&clock), tasks.stop()),
     );
-    run(&mut tasks, assembly, listeners.edge, &clock);
+    run(
+        &mut tasks,
+        assembly,
+        (&edge_threads, listeners.edge.into_std()?),
+        &clock,
+    );
     // Nobody should be told of a server that does not know its routes yet.
     tokio::select! {
         () = edge.reached(0) => {}
@@ -127,7 +136,12 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     }
 }
 
-fn run(tasks: &mut Tasks, assembly: Assembly, edge: TcpListener, clock: &Arc<dyn Clock>) {
+fn run(
+    tasks: &mut Tasks,
+    assembly: Assembly,
+    (edge_threads, edge): (&EdgeThreads, std::net::TcpListener),
+    clock: &Arc<dyn Clock>,
+) {
     let Assembly {
         tenancy,
         edge: proxy,
@@ -139,8 +153,12 @@ fn run(tasks: &mut Tasks, assembly: Assembly, edge: TcpListener, clock: &Arc<dyn
         reconciler.run(stop.cancelled_owned()).await
     });
     let (stop, server) = (tasks.stop(), proxy.clone());
+    let serving = edge_threads.spawn(async move {
+        let edge = TcpListener::from_std(edge)?;
+        server.serve(edge, stop.cancelled_owned()).await
+    });
     tasks.run("edge", async move {
-        if let Err(error) = server.serve(edge, stop.cancelled_owned()).await {
+        if let Err(error) = serving.await.unwrap_or_else(|lost| Err(lost.into())) {
             tracing::error!(error = %chain(&error), "the edge cannot serve");
         }
     });

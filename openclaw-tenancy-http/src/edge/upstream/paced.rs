@@ -11,9 +11,10 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
+use futures::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// In bytes: so much goes one way before everything else has its turn.
@@ -26,27 +27,55 @@ const NONE: usize = usize::MAX;
 
 /// What has been done since everything else had its turn.
 #[derive(Debug, Default)]
-pub(super) struct Turn(usize);
+pub(super) struct Turn {
+    taken: usize,
+    rest: Option<Arc<Rest>>,
+}
+
+/// While everything else has its turn. hyper asks again within one poll: only the runtime can say that it is over.
+#[derive(Debug, Default)]
+struct Rest {
+    over: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Rest {
+    fn wake(self: Arc<Self>) {
+        self.over.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
 
 impl Turn {
     /// Pending once the turn is over; whoever polls is woken for the next one.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.0 >= TURN {
-            self.0 = 0;
-            // More than waking ourselves: the runtime looks at its sockets and timers first.
-            return pin!(tokio::task::yield_now()).poll(cx);
+        if self.taken < TURN {
+            return Poll::Ready(());
         }
+        let rest = self.rest.get_or_insert_with(|| {
+            let rest = Arc::<Rest>::default();
+            let waker = Waker::from(Arc::clone(&rest));
+            // More than waking ourselves: the runtime looks at its sockets and timers first.
+            let _pending = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(&waker));
+            rest
+        });
+        // Each time: a connection goes from task to task.
+        rest.task.register(cx.waker());
+        if !rest.over.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        *self = Self::default();
         Poll::Ready(())
     }
 
     /// So many bytes have gone through.
     pub(super) const fn took(&mut self, bytes: usize) {
-        self.0 = self.0.saturating_add(bytes);
+        self.taken = self.taken.saturating_add(bytes);
     }
 
     /// There was nothing to do: everything else has its turn.
     pub(super) const fn rested(&mut self) {
-        self.0 = 0;
+        self.taken = 0;
     }
 
     fn count(&mut self, done: &Poll<io::Result<usize>>) {
