@@ -14,6 +14,10 @@ use crate::identity::{Identity, Subject};
 use crate::plan::PlanName;
 use crate::store::StoreError;
 
+/// So many grants of one kind has an account at most: more browsers has nobody, and whoever can sign in must not be able
+/// to fill the database by doing it again and again.
+pub const GRANTS_KEPT: u32 = 200;
+
 /// What kind of short-lived secret a grant is. Kinds never stand in for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -119,6 +123,10 @@ pub struct Rights {
 #[async_trait]
 pub trait AccessStore: std::fmt::Debug + Send + Sync + 'static {
     /// Writes a grant.
+    ///
+    /// # Behavior
+    /// Of an account's grants of the kind the newest [`GRANTS_KEPT`] stay, by when they were made, and this one in any
+    /// case. Calls at once may leave as many more as they are, until the next. What is nobody's has no bound here.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the kind already has this secret.

@@ -218,6 +218,10 @@ const ACCESS: &[(&str, AccessBug)] = &[
         "put_grant_refuses_a_secret_in_use",
         AccessBug::OverwritesGrants,
     ),
+    (
+        "put_grant_keeps_the_newest_of_an_account_and_kind",
+        AccessBug::KeepsEveryGrant,
+    ),
     ("grant_is_read_any_number_of_times", AccessBug::ReadsOnce),
     ("grant_ends_when_it_expires", AccessBug::NothingExpires),
     (

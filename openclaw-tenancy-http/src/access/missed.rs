@@ -66,6 +66,7 @@ impl Missed {
     }
 
     /// It is nobody's: that stays counted.
+    #[expect(clippy::needless_pass_by_value, reason = "it is over")]
     pub(crate) fn missed(&self, look: Look) {
         self.good().remove(&look.secret);
     }

@@ -1,6 +1,6 @@
 //! Accounts, grants, passwords and the server's own values.
 
-use openclaw_tenancy::access::{Account, Grant, Replace};
+use openclaw_tenancy::access::{Account, GRANTS_KEPT, Grant, Replace};
 use openclaw_tenancy::identity::Identity;
 use openclaw_tenancy::store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -35,10 +35,25 @@ impl Run<On<'_>> for PutGrant {
         .bind(expires_at.as_millis())
         .execute(&mut *on.sql)
         .await?;
-        match written.rows_affected() {
-            0 => Err(StoreError::Conflict { what: "grant" }.into()),
-            _ => Ok(()),
+        if written.rows_affected() == 0 {
+            return Err(StoreError::Conflict { what: "grant" }.into());
         }
+        let Some(account) = account else {
+            return Ok(());
+        };
+        // This one and the newest others.
+        sqlx::query(
+            "DELETE FROM grants WHERE kind = ?1 AND secret IN (\
+                 SELECT secret FROM grants WHERE account = ?2 AND kind = ?1 AND secret <> ?3 \
+                 ORDER BY created_at DESC, secret DESC LIMIT -1 OFFSET ?4)",
+        )
+        .bind(kind.as_str())
+        .bind(account.as_uuid().hyphenated())
+        .bind(&secret.0[..])
+        .bind(i64::from(GRANTS_KEPT) - 1)
+        .execute(&mut *on.sql)
+        .await?;
+        Ok(())
     }
 }
 

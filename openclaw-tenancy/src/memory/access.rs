@@ -6,7 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::access::{AccessStore, Account, Grant, GrantKind, Replace, Rights, SecretHash};
+use crate::access::{
+    AccessStore, Account, GRANTS_KEPT, Grant, GrantKind, Replace, Rights, SecretHash,
+};
 use crate::clock::Timestamp;
 use crate::id::AccountId;
 use crate::identity::{Identity, Subject};
@@ -23,6 +25,25 @@ struct Tables {
     subjects: BTreeMap<Subject, AccountId>,
     passwords: BTreeMap<String, SecretString>,
     meta: BTreeMap<String, SecretString>,
+}
+
+impl Tables {
+    /// Ends the oldest grants of `account` beyond [`GRANTS_KEPT`] of the kind; not `written`, the one just written.
+    fn keep_newest(&mut self, account: AccountId, written: (GrantKind, SecretHash)) {
+        let theirs = self.grants.iter().filter(|(key, grant)| {
+            key.0 == written.0 && **key != written && grant.account == Some(account)
+        });
+        let mut others: Vec<_> = theirs
+            .map(|(key, grant)| (grant.created_at, *key))
+            .collect();
+        let kept = GRANTS_KEPT as usize - 1;
+        if others.len() > kept {
+            others.sort_unstable_by(|a, b| b.cmp(a));
+            for (_, key) in &others[kept..] {
+                self.grants.remove(key);
+            }
+        }
+    }
 }
 
 impl MemoryAccess {
@@ -45,7 +66,11 @@ impl AccessStore for MemoryAccess {
         if tables.grants.contains_key(&key) {
             return Err(StoreError::Conflict { what: "grant" });
         }
+        let account = grant.account;
         tables.grants.insert(key, grant);
+        if let Some(account) = account {
+            tables.keep_newest(account, key);
+        }
         Ok(())
     }
 

@@ -21,6 +21,7 @@ use tokio::task::yield_now;
 pub(crate) enum Bug {
     None,
     OverwritesGrants,
+    KeepsEveryGrant,
     ReadsOnce,
     NothingExpires,
     AnyKind,
@@ -108,6 +109,12 @@ impl AccessStore for Broken {
         match self.bug {
             Bug::ReadsOnce => self.inner.take_grant(kind, secret, now).await,
             Bug::NothingExpires => self.inner.grant(kind, secret, Timestamp::default()).await,
+            Bug::KeepsEveryGrant => {
+                let seen = self.seen.lock().unwrap();
+                let mut seen = seen.grants.iter();
+                let found = seen.find(|grant| (grant.kind, grant.secret) == (kind, secret));
+                Ok(found.cloned())
+            }
             Bug::AnyKind => {
                 let seen = self.seen.lock().unwrap();
                 let of_secret = seen.grants.iter().find(|grant| grant.secret == secret);

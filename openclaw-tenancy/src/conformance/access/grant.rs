@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::race::race;
 use super::AccessFixture;
-use crate::access::{Grant, GrantKind, SecretHash};
+use crate::access::{GRANTS_KEPT, Grant, GrantKind, SecretHash};
 use crate::clock::Timestamp;
 use crate::id::AccountId;
 use crate::store::StoreError;
@@ -29,6 +29,55 @@ pub async fn put_grant_refuses_a_secret_in_use(fixture: &dyn AccessFixture) {
     assert!(refused, "{answer:?}");
     let read = store.grant(GrantKind::Session, first.secret, T0).await;
     assert_eq!(read.expect("an answer"), Some(first));
+}
+
+/// An account has [`GRANTS_KEPT`] of a kind: beyond them the oldest end, and nothing else does.
+pub async fn put_grant_keeps_the_newest_of_an_account_and_kind(fixture: &dyn AccessFixture) {
+    const MORE: u32 = 3;
+    let store = fixture.access();
+    let at = |second: u64, grant: Grant| Grant {
+        created_at: T0.plus(Duration::from_secs(second)),
+        expires_at: T0.plus(MINUTE * 60),
+        ..grant
+    };
+    let others = [
+        at(0, grant(GrantKind::InstanceSession, "of another kind")),
+        at(
+            0,
+            Grant {
+                account: Some(AccountId::from_uuid(Uuid::from_u128(2))),
+                ..grant(GrantKind::Session, "another's")
+            },
+        ),
+        at(
+            0,
+            Grant {
+                account: None,
+                ..grant(GrantKind::Session, "nobody's")
+            },
+        ),
+    ];
+    let mine: Vec<Grant> = (1..=GRANTS_KEPT + MORE)
+        .map(|n| at(n.into(), grant(GrantKind::Session, &format!("s{n}"))))
+        .collect();
+    for grant in others.iter().chain(&mine) {
+        store.put_grant(grant.clone()).await.expect("written");
+    }
+    let is_there = async |grant: &Grant| {
+        let read = store.grant(grant.kind, grant.secret, T0).await;
+        read.expect("an answer").is_some()
+    };
+    for (n, grant) in (0..).zip(&mine) {
+        assert_eq!(is_there(grant).await, n >= MORE, "number {n}");
+    }
+    for grant in &others {
+        assert!(is_there(grant).await, "{grant:?}");
+    }
+    // A clock that is behind, as of another replica: what was just written is there.
+    let late = at(0, grant(GrantKind::Session, "late"));
+    store.put_grant(late.clone()).await.expect("written");
+    assert!(is_there(&late).await);
+    assert!(!is_there(&mine[MORE as usize]).await, "for the oldest");
 }
 
 /// Reading does not end it, on any replica, and every field is as written.

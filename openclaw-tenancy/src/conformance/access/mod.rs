@@ -39,6 +39,7 @@ macro_rules! conformance_access {
     (@list $how:ident [$($with:tt)*]) => {
         $crate::conformance_access! { @$how [$($with)*]
             put_grant_refuses_a_secret_in_use
+            put_grant_keeps_the_newest_of_an_account_and_kind
             grant_is_read_any_number_of_times
             grant_ends_when_it_expires
             grants_of_one_kind_never_stand_in_for_another
