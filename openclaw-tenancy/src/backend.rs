@@ -290,7 +290,7 @@ pub enum BackendError {
     },
     /// A container that is not this deployment's mounts the volume: a second one would write beside it.
     #[error(
-        "container {container} mounts the volume {volume} and was not touched; one writer at a time: remove that container"
+        "container {container} mounts the volume {volume} and was not touched; one writer at a time: remove that container, then release the hold"
     )]
     VolumeHeld {
         /// The volume.

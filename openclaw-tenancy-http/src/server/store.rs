@@ -16,8 +16,9 @@ use secrecy::ExposeSecret as _;
 
 use super::config::{Secret, StoreSection};
 
-/// What a server that was killed has asked of an engine lands within this, as a rule; what is later is found.
-const STILL_LANDING: Duration = Duration::from_secs(3);
+/// What a server that was killed has asked of an engine has landed by then: a lease. Who goes on sooner meets what is
+/// being made, and takes it for somebody else's.
+const STILL_LANDING: Duration = Duration::from_secs(30);
 
 /// A database.
 #[derive(Debug, Clone)]
@@ -121,8 +122,8 @@ impl Database {
         }
     }
 
-    /// Ends the claims of the server before this one, which is gone: [`exclusive`](Self::exclusive) says so. Where
-    /// several servers may live, their leases say it.
+    /// Ends the claims of the server before this one, which is gone: [`exclusive`](Self::exclusive) says so, whatever
+    /// the clock was that its leases were written by. Where several servers may live, their leases say it.
     ///
     /// # Errors
     /// When the database does not take it.

@@ -77,7 +77,11 @@ fn tail(log: &Path) -> String {
         .lines()
         .filter(|line| !line.contains(": answered "))
         .collect();
-    lines[lines.len().saturating_sub(60)..].join("\n")
+    // What somebody repeats must not push out what went wrong.
+    let (calm, wrong): (Vec<&str>, Vec<&str>) =
+        lines.into_iter().partition(|line| line.contains(" INFO "));
+    let last = |lines: Vec<&str>| lines[lines.len().saturating_sub(60)..].join("\n");
+    format!("{}\n\n{}", last(wrong), last(calm))
 }
 
 /// A port that nobody uses, for what has to be known before anybody listens. It lies below those that a system

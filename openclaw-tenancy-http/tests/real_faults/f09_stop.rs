@@ -2,7 +2,7 @@
 
 use openclaw_tenancy::Tenancy;
 use openclaw_tenancy::clock::{Clock as _, SystemClock, Timestamp};
-use openclaw_tenancy::status::{Phase, Status};
+use openclaw_tenancy::status::Phase;
 use openclaw_tenancy::tenant::Power;
 
 use crate::instance::Instance;
@@ -15,8 +15,8 @@ async fn f09_who_ignores_sigterm_is_killed_after_the_grace_and_what_is_wanted_la
         let instance = deaf(&world, &server.tenancy, 2).await;
         let asked = SystemClock.now();
         instance.power(Power::Suspended).await;
-        let stopping = instance.until(is_stopping).await;
-        let deadline = stopping.deadline.expect("when it is killed");
+        let deadline = instance.until_asked_to_end().await.deadline;
+        let deadline = deadline.expect("when it is killed");
         assert!(deadline >= asked.plus(DEADLINES.stop));
         // Wanted again while it is made to end: it ends all the same, and is started.
         instance.power(Power::Running).await;
@@ -68,7 +68,7 @@ async fn f09_a_stop_that_its_server_does_not_see_the_end_of_is_finished_by_the_n
         for killed in [false, true] {
             let asked = SystemClock.now();
             instance.power(Power::Suspended).await;
-            instance.until(is_stopping).await;
+            instance.until_asked_to_end().await;
             if killed {
                 server.kill().await;
             } else {
@@ -94,10 +94,6 @@ async fn f09_a_stop_that_its_server_does_not_see_the_end_of_is_finished_by_the_n
         server.stop().await;
     })
     .await;
-}
-
-fn is_stopping(status: &Status) -> bool {
-    status.phase == Phase::Stopping && status.deadline.is_some()
 }
 
 /// A running instance that hears SIGTERM, and serves on for an hour; so do all its starts but for the first, up to

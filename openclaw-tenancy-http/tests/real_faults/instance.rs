@@ -92,6 +92,16 @@ impl Instance {
         self.until_view(again).await.status
     }
 
+    /// Looks until it was asked to end and has not; answers what is said of it then.
+    pub(crate) async fn until_asked_to_end(&self) -> Status {
+        let asked = |view: &TenantView| {
+            let location = view.tenant.observed.location();
+            let container = location.and_then(|location| location.container.as_ref());
+            container.is_some_and(|container| container.stop_asked_at.is_some())
+        };
+        self.until_view(asked).await.status
+    }
+
     pub(crate) async fn power(&self, power: Power) {
         self.tenancy.set_power(self.account, power).await.unwrap();
     }

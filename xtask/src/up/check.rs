@@ -93,7 +93,7 @@ fn main_job(
     timings.step("delete to nothing left", || {
         person.delete_and_wait()?;
         let left: Vec<_> = scratch
-            .new_objects()?
+            .objects()?
             .into_iter()
             .filter(|o| o.role != HOST_MARKER)
             .collect();
@@ -335,11 +335,10 @@ impl Timings {
     }
 }
 
-/// A data folder of the check's own, and what of ours was on the engine before.
+/// A data folder of the check's own, and what its deployment has on the engine.
 struct Scratch<'a> {
     engine: &'a Engine,
     folder: PathBuf,
-    before: Vec<Object>,
 }
 
 impl<'a> Scratch<'a> {
@@ -349,24 +348,24 @@ impl<'a> Scratch<'a> {
             "--tmpdir",
             "openclaw-tenancy-check.XXXXXX",
         ]))?);
-        Ok(Self {
-            engine,
-            folder,
-            before: engine.labelled(LABEL)?,
-        })
+        Ok(Self { engine, folder })
     }
 
-    fn new_objects(&self) -> Result<Vec<Object>> {
-        let mut objects = self.engine.labelled(LABEL)?;
-        objects.retain(|object| !self.before.contains(object));
-        Ok(objects)
+    /// By the deployment that the server has remembered in its folder: the engine may serve others meanwhile.
+    fn objects(&self) -> Result<Vec<Object>> {
+        let remembered = fs::read_to_string(self.folder.join("deployment")).unwrap_or_default();
+        match remembered.split_whitespace().next() {
+            Some(deployment) => self.engine.labelled(&format!("{LABEL}={deployment}")),
+            // It never came as far as the engine.
+            None => Ok(Vec::new()),
+        }
     }
 }
 
 impl Drop for Scratch<'_> {
     /// The keys to these objects are in the data folder, so nobody else could ever remove them.
     fn drop(&mut self) {
-        for object in self.new_objects().unwrap_or_default() {
+        for object in self.objects().unwrap_or_default() {
             if let Err(error) = self.engine.remove(&object) {
                 note(&format!("could not remove {object}: {error:#}"));
             }
