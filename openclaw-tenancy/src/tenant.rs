@@ -116,12 +116,13 @@ impl Observed {
 
     /// Whether the subnet of `location` was not refused before, and there is room to remember that it was.
     pub(crate) fn may_pass_over(&self, location: &Location) -> bool {
-        self.refused_subnets.len() < REFUSED_KEPT && !self.was_refused(location)
+        self.refused_subnets.len() < REFUSED_KEPT
+            && !self.was_refused(&location.host, location.subnet)
     }
 
     /// Remembers that the engine of `location` refused its subnet: the next place there has another.
     pub(crate) fn refused(&mut self, location: &Location) {
-        if self.was_refused(location) {
+        if self.was_refused(&location.host, location.subnet) {
             return;
         }
         let excess = (self.refused_subnets.len() + 1).saturating_sub(REFUSED_KEPT);
@@ -132,9 +133,10 @@ impl Observed {
         });
     }
 
-    fn was_refused(&self, Location { host, subnet, .. }: &Location) -> bool {
+    /// Whether the engine of `host` refused `subnet`.
+    pub(crate) fn was_refused(&self, host: &HostId, subnet: Ipv4Net) -> bool {
         let mut refused = self.refused_subnets.iter();
-        refused.any(|there| there.host == *host && there.subnet == *subnet)
+        refused.any(|there| there.host == *host && there.subnet == subnet)
     }
 
     /// What every claim writes before any call: from here on something may happen that is never written.

@@ -231,10 +231,7 @@ pub fn place(
         known.any(|there| there.contains(subnet) || subnet.contains(there))
     };
     // An engine that was killed may hold the subnet of a network that it does not list.
-    let refused = |subnet: &Ipv4Net| {
-        let mut refused = tenant.observed.refused_subnets.iter();
-        refused.any(|there| there.host == request.host && there.subnet == *subnet)
-    };
+    let refused = |subnet: &Ipv4Net| tenant.observed.was_refused(&request.host, *subnet);
     let free = || {
         (0..)
             .map_while(|n| nth_subnet(request.pool, n))

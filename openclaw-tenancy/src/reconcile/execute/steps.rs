@@ -13,7 +13,7 @@ use crate::reconcile::observe::Seen;
 use crate::reconcile::plan::nothing_is_there;
 use crate::routes::upstream;
 use crate::scheduler::{Fleet, Refusal, Request};
-use crate::store::{PlaceRequest, StoreError};
+use crate::store::{PlaceRequest, StoreError, rules};
 use crate::tenant::{Certainty, ContainerRecord};
 
 /// A tenant that waits for less than this is looked at often.
@@ -62,8 +62,7 @@ impl Pass<'_> {
                     let observed = &mut self.tenant.observed;
                     observed.queued = None;
                     observed.begun_at = Some(self.context.clock.now());
-                    observed.generation = location.generation;
-                    observed.locations.push(location);
+                    rules::placed(observed, location);
                     return Ok(After::Again);
                 }
                 // Another tenant was quicker, or the host lacks what no scheduler sees: choose anew.
