@@ -47,7 +47,11 @@ const BACKEND: &[(&str, Bug)] = &[
     ("prepare_refuses_another_digest", Bug::AnyDigest),
     ("create_starts_nothing", Bug::StartsWhatItMakes),
     ("create_adopts_the_same_spec", Bug::NeverAdopts),
-    ("create_conflicts_on_another_spec", Bug::AdoptsAnything),
+    ("create_adopts_no_other_spec", Bug::AdoptsAnything),
+    (
+        "create_is_busy_where_another_of_ours_stands",
+        Bug::TakesItsOwnForForeign,
+    ),
     (
         "create_conflicts_with_what_is_foreign",
         Bug::TakesOverForeign,

@@ -38,6 +38,7 @@ pub(crate) enum Bug {
     StartsWhatItMakes,
     NeverAdopts,
     AdoptsAnything,
+    TakesItsOwnForForeign,
     TakesOverForeign,
     MakesVolumesOnTheWay,
     MakesTheNetworkOnTheWay,
@@ -313,12 +314,15 @@ impl ContainerBackend for Broken {
                 adopted: false,
                 ..made
             }),
-            (Err(BackendError::Conflict { name }), Bug::AdoptsAnything) => {
+            (Err(BackendError::Busy { name }), Bug::AdoptsAnything) => {
                 let there = self.id_of(host, &name).await;
                 match there {
                     Some(id) => Ok(Made { id, adopted: true }),
-                    None => Err(BackendError::Conflict { name }),
+                    None => Err(BackendError::Busy { name }),
                 }
+            }
+            (Err(BackendError::Busy { name }), Bug::TakesItsOwnForForeign) => {
+                Err(BackendError::Conflict { name })
             }
             (Err(BackendError::Conflict { name }), Bug::TakesOverForeign) => {
                 self.inner.remove_anything_like(host, &name);

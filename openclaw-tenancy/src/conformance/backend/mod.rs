@@ -87,7 +87,8 @@ macro_rules! conformance_backend {
             prepare_refuses_another_digest
             create_starts_nothing
             create_adopts_the_same_spec
-            create_conflicts_on_another_spec
+            create_adopts_no_other_spec
+            create_is_busy_where_another_of_ours_stands
             create_conflicts_with_what_is_foreign
             create_of_a_container_needs_its_volumes
             create_of_a_container_needs_its_network
