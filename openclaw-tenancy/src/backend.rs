@@ -148,7 +148,8 @@ pub trait ContainerBackend: std::fmt::Debug + Send + Sync + 'static {
     /// adopted. A container or a network of ours with another is [`BackendError::Busy`]: what a worker asked for
     /// that is gone lands late, and whoever looks again finds it in the list and removes it. What is foreign is
     /// a conflict, which only people resolve. Neither is touched. A container is never made on a volume that
-    /// does not exist: no engine call makes one on the way.
+    /// does not exist: no engine call makes one on the way. Nor is one made beside a foreign container that mounts
+    /// its data volume.
     ///
     /// # Errors
     /// [`BackendError::Busy`], [`BackendError::Conflict`], [`BackendError::VolumeHeld`],

@@ -65,6 +65,10 @@ const BACKEND: &[(&str, Bug)] = &[
         Bug::MakesTheNetworkOnTheWay,
     ),
     (
+        "create_makes_no_container_beside_a_stranger_on_its_data",
+        Bug::WritesBesideStrangers,
+    ),
+    (
         "create_refuses_an_image_that_is_not_there",
         Bug::RunsAnotherImage,
     ),

@@ -135,6 +135,13 @@ impl MemoryBackend {
                 Some(_) => {}
             }
         }
+        let writes = |c: &&Container| c.labels.is_none() && c.data.as_ref() == Some(&data);
+        if let Some(stranger) = engine.containers.values().find(writes) {
+            return Err(BackendError::VolumeHeld {
+                volume: data,
+                container: stranger.name.clone(),
+            });
+        }
         let network = crate::labels::object_name(
             deployment,
             instance.tenant,

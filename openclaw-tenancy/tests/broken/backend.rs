@@ -42,6 +42,7 @@ pub(crate) enum Bug {
     TakesOverForeign,
     MakesVolumesOnTheWay,
     MakesTheNetworkOnTheWay,
+    WritesBesideStrangers,
     RunsAnotherImage,
     ForgetsMarkers,
     NamesNoSubnets,
@@ -320,6 +321,10 @@ impl ContainerBackend for Broken {
                     Some(id) => Ok(Made { id, adopted: true }),
                     None => Err(BackendError::Busy { name }),
                 }
+            }
+            (Err(BackendError::VolumeHeld { container, .. }), Bug::WritesBesideStrangers) => {
+                let id = EngineId(container);
+                Ok(Made { id, adopted: false })
             }
             (Err(BackendError::Busy { name }), Bug::TakesItsOwnForForeign) => {
                 Err(BackendError::Conflict { name })

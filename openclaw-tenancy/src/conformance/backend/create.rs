@@ -171,6 +171,23 @@ pub async fn create_of_a_container_needs_its_network(fixture: &(impl BackendFixt
     assert_eq!(given.list(Scope::All).await.containers, []);
 }
 
+/// I1: no second writer. Where a stranger's container mounts the data volume, none is made beside it.
+pub async fn create_makes_no_container_beside_a_stranger_on_its_data(
+    fixture: &(impl BackendFixture + ?Sized),
+) {
+    let given = Given::new(fixture);
+    given.ground().await;
+    let data = given.name(&given.volume(VolumeRole::Data));
+    let stranger = fixture.plant_on(&data).await;
+    let answer = given.backend.create(&given.host, &given.instance(1)).await;
+    assert!(
+        matches!(&answer, Err(BackendError::VolumeHeld { volume, .. }) if *volume == data),
+        "{answer:?}"
+    );
+    assert_eq!(given.list(Scope::All).await.containers, []);
+    assert!(fixture.untouched(&stranger).await, "{stranger:?}");
+}
+
 /// A container of an image that is not on the host is not made, and nothing is pulled on the way.
 pub async fn create_refuses_an_image_that_is_not_there(fixture: &(impl BackendFixture + ?Sized)) {
     let given = Given::new(fixture);

@@ -52,6 +52,9 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
     /// labels of the deployment's.
     async fn plant(&self, role: Role, name: &str) -> ObjectRef;
 
+    /// Makes a container beside the backend, as [`plant`](Self::plant) does, with this volume of ours mounted.
+    async fn plant_on(&self, volume: &str) -> ObjectRef;
+
     /// Whether something planted is there and as it was made; a container, whether it was never started.
     async fn untouched(&self, planted: &ObjectRef) -> bool;
 
@@ -92,6 +95,7 @@ macro_rules! conformance_backend {
             create_conflicts_with_what_is_foreign
             create_of_a_container_needs_its_volumes
             create_of_a_container_needs_its_network
+            create_makes_no_container_beside_a_stranger_on_its_data
             create_refuses_an_image_that_is_not_there
             create_refuses_a_subnet_in_use
             create_marks_the_host
