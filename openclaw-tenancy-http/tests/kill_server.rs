@@ -46,8 +46,8 @@ use crate::server::{Server, free_port, last_words};
 const READY_LIMIT: Duration = Duration::from_secs(5);
 /// The next kill comes at a random moment within this, counted from the server's readiness.
 const NEXT_KILL: Duration = Duration::from_millis(1500);
-/// What a killed server had claimed waits until its lease of 30 s has run out: what it had asked of an engine may land
-/// until then. Then comes the work of the last seconds, all of it on one engine.
+/// What a killed server had claimed waits for what it had asked of an engine: 3 s on SQLite, a lease of 30 s where
+/// other servers may live. Then comes the work of the last seconds, all of it on one engine.
 const CONVERGED: Duration = Duration::from_secs(120);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(250);

@@ -77,6 +77,12 @@ fn deployment(name: &str) -> DeploymentId {
     DeploymentId::new(name).unwrap()
 }
 
+/// A container that mounts a volume, as the engine is asked for one.
+fn mounting(volume: &str) -> Value {
+    let mount = json!({ "Type": "volume", "Source": volume, "Target": "/data" });
+    json!({ "HostConfig": { "Mounts": [mount] } })
+}
+
 fn key(object: &ObjectRef) -> &str {
     match object {
         ObjectRef::Container(id) | ObjectRef::Network(id) => &id.0,
@@ -128,6 +134,14 @@ impl BackendFixture for Scripted {
         let mut planted = self.planted.lock().unwrap();
         planted.insert(key(&object).to_owned(), portrait);
         object
+    }
+
+    async fn plant_on(&self, volume: &str) -> ObjectRef {
+        let mut world = self.engine.world();
+        let id = world.plant_container("stranger", mounting(volume));
+        let portrait = world.portrait(&id);
+        self.planted.lock().unwrap().insert(id.clone(), portrait);
+        ObjectRef::Container(EngineId(id))
     }
 
     async fn untouched(&self, planted: &ObjectRef) -> bool {
@@ -264,6 +278,15 @@ impl BackendFixture for Real {
                 ObjectRef::Volume(name.to_owned())
             }
         };
+        self.planted.lock().unwrap().push(object.clone());
+        object
+    }
+
+    async fn plant_on(&self, volume: &str) -> ObjectRef {
+        let mut body = mounting(volume);
+        body["Image"] = json!(self.image.digest);
+        let path = format!("/containers/create?name=stranger-{}", self.number);
+        let object = ObjectRef::Container(id(&self.make(&path, body).await));
         self.planted.lock().unwrap().push(object.clone());
         object
     }

@@ -145,12 +145,15 @@ pub trait ContainerBackend: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Behavior
     /// The name and the labels are derived from the spec. One of this name with the same spec hash is
-    /// adopted; with another, or foreign, it is a conflict. A container is never made on a volume that
-    /// does not exist: no engine call makes one on the way.
+    /// adopted. A container or a network of ours with another is [`BackendError::Busy`]: what a worker asked for
+    /// that is gone lands late, and whoever looks again finds it in the list and removes it. What is foreign is
+    /// a conflict, which only people resolve. Neither is touched. A container is never made on a volume that
+    /// does not exist: no engine call makes one on the way. Nor is one made beside a foreign container that mounts
+    /// its data volume.
     ///
     /// # Errors
-    /// [`BackendError::Conflict`], [`BackendError::ImageMissing`], [`BackendError::NoSpace`],
-    /// [`BackendError::SubnetTaken`],
+    /// [`BackendError::Busy`], [`BackendError::Conflict`], [`BackendError::VolumeHeld`],
+    /// [`BackendError::ImageMissing`], [`BackendError::NoSpace`], [`BackendError::SubnetTaken`],
     /// [`BackendError::Refused`] for a spec the engine will never take.
     ///
     /// # Idempotency
@@ -280,7 +283,7 @@ pub enum BackendError {
         /// The kind of object.
         what: &'static str,
     },
-    /// The name is taken by something else.
+    /// The name is taken by what nobody but people can judge.
     #[error(
         "{name} exists with another spec or is not ours, and was not touched; look at it on the host, remove it if nobody needs it, then release the hold"
     )]
@@ -304,7 +307,7 @@ pub enum BackendError {
         /// Its name or id.
         name: String,
     },
-    /// Something still uses the object.
+    /// Something still uses the object, or another one of ours has its name: it is otherwise when one looks again.
     #[error("{name} is still in use")]
     Busy {
         /// Its name or id.

@@ -47,7 +47,11 @@ const BACKEND: &[(&str, Bug)] = &[
     ("prepare_refuses_another_digest", Bug::AnyDigest),
     ("create_starts_nothing", Bug::StartsWhatItMakes),
     ("create_adopts_the_same_spec", Bug::NeverAdopts),
-    ("create_conflicts_on_another_spec", Bug::AdoptsAnything),
+    ("create_adopts_no_other_spec", Bug::AdoptsAnything),
+    (
+        "create_is_busy_where_another_of_ours_stands",
+        Bug::TakesItsOwnForForeign,
+    ),
     (
         "create_conflicts_with_what_is_foreign",
         Bug::TakesOverForeign,
@@ -59,6 +63,10 @@ const BACKEND: &[(&str, Bug)] = &[
     (
         "create_of_a_container_needs_its_network",
         Bug::MakesTheNetworkOnTheWay,
+    ),
+    (
+        "create_makes_no_container_beside_a_stranger_on_its_data",
+        Bug::WritesBesideStrangers,
     ),
     (
         "create_refuses_an_image_that_is_not_there",

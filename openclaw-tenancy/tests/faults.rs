@@ -6,6 +6,8 @@
 
 #[path = "support/faulty.rs"]
 mod faulty;
+#[path = "faults/late.rs"]
+mod late;
 #[path = "faults/quarantine.rs"]
 mod quarantine;
 #[path = "faults/suspended.rs"]

@@ -16,9 +16,9 @@ use secrecy::ExposeSecret as _;
 
 use super::config::{Secret, StoreSection};
 
-/// What a server that was killed has asked of an engine has landed by then: a lease. Who goes on sooner meets what is
-/// being made, and takes it for somebody else's.
-const STILL_LANDING: Duration = Duration::from_secs(30);
+/// What a server that was killed has asked of an engine has mostly landed by then. What lands later is ours by its
+/// labels and gives way; waiting for all of it would be a lease.
+const STILL_LANDING: Duration = Duration::from_secs(3);
 
 /// A database.
 #[derive(Debug, Clone)]

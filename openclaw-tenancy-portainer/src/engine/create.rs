@@ -68,31 +68,45 @@ impl Engine {
             // the subnet taken, by the very network it wants.
             Err(failure) if failure.is_name_taken() || failure.is_subnet_taken() => {
                 match self.standing_network(name, labels).await? {
-                    Some(id) => Ok(Made { id, adopted: true }),
-                    None if failure.is_name_taken() => Err(BackendError::Conflict {
+                    Standing::Wanted(id) => Ok(Made { id, adopted: true }),
+                    Standing::Other | Standing::Foreign | Standing::Nothing
+                        if !failure.is_name_taken() =>
+                    {
+                        Err(failure.making_network(&self.host, spec.subnet))
+                    }
+                    Standing::Foreign => Err(BackendError::Conflict {
                         name: name.to_owned(),
                     }),
-                    None => Err(failure.making_network(&self.host, spec.subnet)),
+                    // It landed after the look that this call follows from, or goes at this moment.
+                    Standing::Other | Standing::Nothing => Err(BackendError::Busy {
+                        name: name.to_owned(),
+                    }),
                 }
             }
             Err(failure) => Err(failure.making_network(&self.host, spec.subnet)),
         }
     }
 
-    /// The network that an earlier try has made.
+    /// What has a network's name.
     async fn standing_network(
         &self,
         name: &str,
         labels: &ObjectLabels,
-    ) -> Result<Option<EngineId>, BackendError> {
-        let scope = labels.tenant.map_or(Scope::All, Scope::Tenant);
-        let ours = self.networks(scope).await?;
+    ) -> Result<Standing, BackendError> {
+        let (ours, foreign) = self.networks_called(name).await?;
+        if ours.is_empty() {
+            return Ok(if foreign {
+                Standing::Foreign
+            } else {
+                Standing::Nothing
+            });
+        }
         // Two of one name can stand there; the reconciler removes one. Until then, always the same one.
-        let fitting = ours
+        let wanted = ours
             .into_iter()
-            .filter(|n| n.name == name && n.labels == *labels)
+            .filter(|network| network.labels == *labels)
             .min_by(|a, b| a.id.cmp(&b.id));
-        Ok(fitting.map(|network| network.id))
+        Ok(wanted.map_or(Standing::Other, |network| Standing::Wanted(network.id)))
     }
 
     /// A create answers success for a volume that stands there with other options and keeps those, so what
@@ -174,7 +188,9 @@ impl Engine {
                     let id = container.detail.seen.id;
                     return Ok(Made { id, adopted: true });
                 }
-                Found::Ours(_) | Found::Foreign(_) => {
+                // It landed after the look that this call follows from.
+                Found::Ours(_) => break,
+                Found::Foreign(_) => {
                     return Err(BackendError::Conflict {
                         name: name.to_owned(),
                     });
@@ -201,7 +217,8 @@ impl Engine {
         match found.as_slice() {
             [] => Err(BackendError::NotFound { what: "network" }),
             [network] if network.subnet == Some(spec.subnet) => Ok(name),
-            _ => Err(BackendError::Conflict { name }),
+            // All of them are ours, so whoever looks again removes what does not fit.
+            _ => Err(BackendError::Busy { name }),
         }
     }
 
@@ -263,6 +280,18 @@ impl Engine {
             Err(self.malformed("making an object", "a full id"))
         }
     }
+}
+
+/// What has a name that is taken.
+enum Standing {
+    /// The object that is to be made, by an earlier try.
+    Wanted(EngineId),
+    /// Another of ours.
+    Other,
+    /// Somebody else's.
+    Foreign,
+    /// Nothing any more, or not yet.
+    Nothing,
 }
 
 /// The client library's own type has lost `CheckDuplicate`, without which Engine 20.10 takes two of one name.

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum as Status,
-    ContainerSummaryStateEnum as Word, EndpointSettings, HostConfig, Ipam,
+    ContainerSummaryStateEnum as Word, EndpointSettings, HostConfig, Ipam, Network,
 };
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
@@ -186,26 +186,54 @@ impl Engine {
     }
 
     pub(super) async fn networks(&self, scope: Scope) -> Result<Vec<SeenNetwork>, BackendError> {
-        let options = ListNetworksOptions {
-            filters: Some(labels::filter(&self.keys, scope)),
-        };
-        let listed = self
-            .call(self.docker.list_networks(Some(options)))
-            .await
-            .map_err(|f| f.general(&self.host, "listing networks"))?;
-        let seen = listed.into_iter().filter_map(|network| {
-            let id = EngineId(network.id?);
-            let name = network.name?;
-            let labels = labels::read(&self.keys, &name, network.labels.as_ref())?;
-            let subnet = network.ipam.as_ref().and_then(|ipam| subnets(ipam).next());
-            is_full(&id).then_some(SeenNetwork {
-                id,
-                name,
-                labels,
-                subnet,
-            })
-        });
+        let listed = self.listed(labels::filter(&self.keys, scope)).await?;
+        let seen = listed
+            .into_iter()
+            .filter_map(|network| self.own_network(network));
         Ok(seen.collect())
+    }
+
+    /// The networks of ours that have this name, and whether one of somebody else's has it too.
+    pub(super) async fn networks_called(
+        &self,
+        name: &str,
+    ) -> Result<(Vec<SeenNetwork>, bool), BackendError> {
+        let filter = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
+        let mut listed = self.listed(filter).await?;
+        // The engine's own filter takes a part of a name for it.
+        listed.retain(|network| network.name.as_deref() == Some(name));
+        let all = listed.len();
+        let seen = listed
+            .into_iter()
+            .filter_map(|network| self.own_network(network));
+        let ours: Vec<SeenNetwork> = seen.collect();
+        let foreign = ours.len() < all;
+        Ok((ours, foreign))
+    }
+
+    async fn listed(
+        &self,
+        filter: HashMap<String, Vec<String>>,
+    ) -> Result<Vec<Network>, BackendError> {
+        let options = ListNetworksOptions {
+            filters: Some(filter),
+        };
+        self.call(self.docker.list_networks(Some(options)))
+            .await
+            .map_err(|f| f.general(&self.host, "listing networks"))
+    }
+
+    fn own_network(&self, network: Network) -> Option<SeenNetwork> {
+        let id = EngineId(network.id?);
+        let name = network.name?;
+        let labels = labels::read(&self.keys, &name, network.labels.as_ref())?;
+        let subnet = network.ipam.as_ref().and_then(|ipam| subnets(ipam).next());
+        is_full(&id).then_some(SeenNetwork {
+            id,
+            name,
+            labels,
+            subnet,
+        })
     }
 
     /// See `ContainerBackend::inspect`.

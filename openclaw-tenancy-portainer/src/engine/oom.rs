@@ -35,9 +35,11 @@ impl Engine {
             return Vec::new();
         }
         let mut kills = Vec::new();
-        let reading = self.read_oom_events(&detail.seen.id, started_at, &mut kills);
         // What came before the time ran out counts.
-        let _ = tokio::time::timeout(PATIENCE, reading).await;
+        tokio::select! {
+            () = self.read_oom_events(&detail.seen.id, started_at, &mut kills) => {}
+            () = self.clock.sleep(PATIENCE) => {}
+        }
         kills.sort_unstable();
         kills
     }

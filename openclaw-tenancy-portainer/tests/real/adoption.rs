@@ -47,7 +47,7 @@ async fn f4_eight_creates_of_one_object_make_one() {
 }
 
 #[tokio::test]
-async fn another_spec_is_a_conflict() {
+async fn another_spec_of_ours_is_busy() {
     with_tenant(|_, t| async move {
         t.created(plan("free")).await;
         assert!(
@@ -57,11 +57,8 @@ async fn another_spec_is_a_conflict() {
         let mut spec = t.instance_spec(1, plan("free"));
         spec.env.insert("TZ".into(), "Asia/Shanghai".into());
         let spec = openclaw_tenancy::container::ObjectSpec::Instance(Box::new(spec));
-        let conflict = t.make(&spec).await.unwrap_err();
-        assert!(
-            matches!(conflict, BackendError::Conflict { .. }),
-            "{conflict:?}"
-        );
+        let busy = t.make(&spec).await.unwrap_err();
+        assert!(matches!(busy, BackendError::Busy { .. }), "{busy:?}");
     })
     .await;
 }

@@ -186,7 +186,7 @@ async fn f32_a_container_is_not_made_on_what_is_not_ours() {
 }
 
 #[tokio::test]
-async fn another_spec_under_the_same_name_is_a_conflict() {
+async fn f4_another_spec_of_ours_under_the_same_name_is_busy() {
     let (engine, mut tenancy) = bench().await;
     tenancy.created(plan("free")).await;
     let before = engine
@@ -201,14 +201,11 @@ async fn another_spec_under_the_same_name_is_a_conflict() {
             .adopted
     );
     tenancy.env.insert("TZ".into(), "Asia/Shanghai".into());
-    let conflict = tenancy
+    let busy = tenancy
         .make(&tenancy.instance(1, plan("free")))
         .await
         .unwrap_err();
-    assert!(
-        matches!(conflict, BackendError::Conflict { .. }),
-        "{conflict:?}"
-    );
+    assert!(matches!(busy, BackendError::Busy { .. }), "{busy:?}");
     assert_eq!(
         before,
         engine

@@ -122,10 +122,7 @@ async fn f4_two_networks_of_one_name_are_seen_as_two_and_refused_to_a_container(
         .make(&tenancy.instance(1, plan("free")))
         .await
         .unwrap_err();
-    assert!(
-        matches!(refused, BackendError::Conflict { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, BackendError::Busy { .. }), "{refused}");
     // By id, since by name the engine calls it ambiguous.
     tenancy
         .remove(&ObjectRef::Network(openclaw_tenancy::container::EngineId(
@@ -137,6 +134,52 @@ async fn f4_two_networks_of_one_name_are_seen_as_two_and_refused_to_a_container(
         .make(&tenancy.instance(1, plan("free")))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn f4_a_network_whose_name_was_taken_a_moment_ago_is_asked_for_again() {
+    let (engine, tenancy) = bench().await;
+    let spec = tenancy.network();
+    let name = tenancy.name(&spec);
+    // A removal that lands at this moment, or one that is being made.
+    engine.on(Rule::call("POST", "/networks/create").fault(Fault::Refuse {
+        status: 409,
+        message: format!("network with name {name} already exists"),
+    }));
+    let busy = tenancy.make(&spec).await.unwrap_err();
+    assert!(matches!(busy, BackendError::Busy { .. }), "{busy:?}");
+    assert!(!tenancy.make(&spec).await.unwrap().adopted);
+}
+
+#[tokio::test]
+async fn f4_an_own_network_of_another_subnet_is_busy_until_it_is_removed() {
+    let (engine, mut tenancy) = bench().await;
+    let late = tenancy.make(&tenancy.network()).await.unwrap();
+    tenancy.subnet = "10.88.0.8/29".parse().unwrap();
+    let spec = tenancy.network();
+    let name = tenancy.name(&spec);
+    let before = engine.world().portrait(&late.id.0);
+    let busy = tenancy.make(&spec).await.unwrap_err();
+    assert!(
+        matches!(&busy, BackendError::Busy { name: of } if *of == name),
+        "{busy:?}"
+    );
+    assert_eq!(engine.world().portrait(&late.id.0), before);
+    // Nor is a container made that would join it.
+    for role in [VolumeRole::Data, VolumeRole::Config] {
+        tenancy.make(&tenancy.volume(role)).await.unwrap();
+    }
+    let instance = tenancy.instance(1, plan("free"));
+    let busy = tenancy.make(&instance).await.unwrap_err();
+    assert!(matches!(busy, BackendError::Busy { .. }), "{busy:?}");
+    tenancy.remove(&ObjectRef::Network(late.id)).await.unwrap();
+    assert!(!tenancy.make(&spec).await.unwrap().adopted);
+    tenancy.make(&instance).await.unwrap();
+    // Somebody else's of this name, which the engine takes beside it, is no reason to take ours for a stranger.
+    _ = engine
+        .world()
+        .plant_network(&name, None, serde_json::json!({}));
+    assert!(tenancy.make(&spec).await.unwrap().adopted);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::container::{
 };
 use crate::host::HostFacts;
 use crate::id::{HostId, TenantId};
-use crate::labels::{LabelKeys, Role};
+use crate::labels::{LabelKeys, ObjectLabels, Role};
 use crate::plan::Limits;
 use crate::probe::{InstanceProbe, Readiness};
 use crate::quantity::Bytes;
@@ -108,12 +108,7 @@ impl MemoryBackend {
     ) -> Result<Made, BackendError> {
         let name = spec.name(self.keys.deployment());
         if let Some((id, there)) = engine.containers.iter().find(|(_, c)| c.name == name) {
-            let labels = there.labels.as_ref();
-            return adopt(
-                &name,
-                id.clone(),
-                labels.is_some_and(|l| l.spec == spec.spec_hash()),
-            );
+            return adopt(&name, id, there.labels.as_ref(), &spec.spec_hash());
         }
         if !engine.images.contains(&instance.image.reference) {
             return Err(image_missing(host, &instance.image));
@@ -139,6 +134,13 @@ impl MemoryBackend {
                 }
                 Some(_) => {}
             }
+        }
+        let writes = |c: &&Container| c.labels.is_none() && c.data.as_ref() == Some(&data);
+        if let Some(stranger) = engine.containers.values().find(writes) {
+            return Err(BackendError::VolumeHeld {
+                volume: data,
+                container: stranger.name.clone(),
+            });
         }
         let network = crate::labels::object_name(
             deployment,
@@ -184,13 +186,21 @@ fn image_missing(host: &HostId, image: &Image) -> BackendError {
     }
 }
 
-fn adopt(name: &str, id: EngineId, same: bool) -> Result<Made, BackendError> {
-    if same {
-        Ok(Made { id, adopted: true })
-    } else {
-        Err(BackendError::Conflict {
-            name: name.to_owned(),
-        })
+/// What a create comes to where something has the name.
+fn adopt(
+    name: &str,
+    id: &EngineId,
+    there: Option<&ObjectLabels>,
+    spec: &str,
+) -> Result<Made, BackendError> {
+    let name = name.to_owned();
+    match there {
+        Some(labels) if labels.spec == spec => Ok(Made {
+            id: id.clone(),
+            adopted: true,
+        }),
+        Some(_) => Err(BackendError::Busy { name }),
+        None => Err(BackendError::Conflict { name }),
     }
 }
 
@@ -316,8 +326,7 @@ impl ContainerBackend for MemoryBackend {
             ObjectSpec::Instance(instance) => self.create_container(host, engine, spec, instance),
             ObjectSpec::Network(network) => {
                 if let Some((id, there)) = engine.networks.iter().find(|(_, n)| n.name == name) {
-                    let read = there.labels.as_ref();
-                    return adopt(&name, id.clone(), read.is_some_and(|l| l.spec == hash));
+                    return adopt(&name, id, there.labels.as_ref(), &hash);
                 }
                 let subnet = network.subnet;
                 let holds = |there: Ipv4Net| there.contains(&subnet) || subnet.contains(&there);

@@ -7,7 +7,7 @@ use super::engine::{Behavior, Container, Network, Process, StartOutcome, Volume}
 use crate::container::{AppliedLimits, EngineId, ObjectRef, RunState};
 use crate::host::HostFacts;
 use crate::id::{Generation, HostId, TenantId};
-use crate::labels::Role;
+use crate::labels::{ObjectLabels, Role};
 use crate::quantity::{Bytes, MilliCpus};
 
 /// A foreign container is given none.
@@ -172,22 +172,21 @@ impl MemoryBackend {
             }
             Role::Instance | Role::Probe => {
                 let id = engine.new_id(host);
-                let container = Container {
-                    name,
-                    labels,
-                    spec: None,
-                    state: RunState::Created,
-                    limits: NO_LIMITS,
-                    address: None,
-                    data: None,
-                    config: None,
-                    broken: false,
-                    cut_off: false,
-                    oom_kills: Vec::new(),
-                };
-                engine.containers.insert(id.clone(), container);
+                engine.containers.insert(id.clone(), foreign(name, labels));
                 Some(ObjectRef::Container(id))
             }
+        })
+    }
+
+    /// Puts a container of somebody else's on a host that mounts a volume, as [`add_foreign`](Self::add_foreign) does.
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
+    pub fn add_foreign_on(&self, host: &HostId, name: &str, volume: &str) -> Option<ObjectRef> {
+        self.with(host, |engine| {
+            let id = engine.new_id(host);
+            let mut container = foreign(name.to_owned(), None);
+            container.data = Some(volume.to_owned());
+            engine.containers.insert(id.clone(), container);
+            Some(ObjectRef::Container(id))
         })
     }
 
@@ -275,6 +274,23 @@ impl MemoryBackend {
             .spec
             .as_ref()
             .map(|spec| (spec.tenant, spec.generation))
+    }
+}
+
+/// A container that was made beside the port.
+fn foreign(name: String, labels: Option<ObjectLabels>) -> Container {
+    Container {
+        name,
+        labels,
+        spec: None,
+        state: RunState::Created,
+        limits: NO_LIMITS,
+        address: None,
+        data: None,
+        config: None,
+        broken: false,
+        cut_off: false,
+        oom_kills: Vec::new(),
     }
 }
 

@@ -38,9 +38,11 @@ pub(crate) enum Bug {
     StartsWhatItMakes,
     NeverAdopts,
     AdoptsAnything,
+    TakesItsOwnForForeign,
     TakesOverForeign,
     MakesVolumesOnTheWay,
     MakesTheNetworkOnTheWay,
+    WritesBesideStrangers,
     RunsAnotherImage,
     ForgetsMarkers,
     NamesNoSubnets,
@@ -313,12 +315,19 @@ impl ContainerBackend for Broken {
                 adopted: false,
                 ..made
             }),
-            (Err(BackendError::Conflict { name }), Bug::AdoptsAnything) => {
+            (Err(BackendError::Busy { name }), Bug::AdoptsAnything) => {
                 let there = self.id_of(host, &name).await;
                 match there {
                     Some(id) => Ok(Made { id, adopted: true }),
-                    None => Err(BackendError::Conflict { name }),
+                    None => Err(BackendError::Busy { name }),
                 }
+            }
+            (Err(BackendError::VolumeHeld { container, .. }), Bug::WritesBesideStrangers) => {
+                let id = EngineId(container);
+                Ok(Made { id, adopted: false })
+            }
+            (Err(BackendError::Busy { name }), Bug::TakesItsOwnForForeign) => {
+                Err(BackendError::Conflict { name })
             }
             (Err(BackendError::Conflict { name }), Bug::TakesOverForeign) => {
                 self.inner.remove_anything_like(host, &name);

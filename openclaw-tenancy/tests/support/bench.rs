@@ -77,6 +77,11 @@ impl BackendFixture for Bench {
             .unwrap()
     }
 
+    async fn plant_on(&self, volume: &str) -> ObjectRef {
+        let planted = self.engine.add_foreign_on(&self.host, "stranger", volume);
+        planted.unwrap()
+    }
+
     async fn untouched(&self, planted: &ObjectRef) -> bool {
         self.engine.is_as_added(&self.host, planted)
     }

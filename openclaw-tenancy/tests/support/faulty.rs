@@ -8,8 +8,10 @@ use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
 use openclaw_tenancy::access::{Account, Rights};
+use openclaw_tenancy::backend::{ContainerBackend as _, Scope};
 use openclaw_tenancy::clock::{Clock, ManualClock, SeededEntropy, Timestamp};
-use openclaw_tenancy::container::ObjectRef;
+use openclaw_tenancy::container::{Inventory, ObjectRef, ObjectSpec, SeenNetwork};
+use openclaw_tenancy::event::EventKind;
 use openclaw_tenancy::id::{AccountId, DeploymentId, Generation, HostId, TenantId, WorkerId};
 use openclaw_tenancy::identity::Subject;
 use openclaw_tenancy::instance::OriginTemplate;
@@ -124,6 +126,41 @@ impl World {
         self.backend
             .add_foreign(&self.host, Role::Data, &name, &labels)
             .unwrap()
+    }
+
+    /// Lets a call land that a worker made which is gone.
+    pub(crate) fn lands(&self, spec: &ObjectSpec) {
+        let made = now(self.backend.create(&self.host, spec)).unwrap();
+        assert!(!made.unwrap().adopted);
+    }
+
+    /// What the host has of ours.
+    pub(crate) fn inventory(&self) -> Inventory {
+        let listed = now(self.backend.list(&self.host, Scope::All)).unwrap();
+        listed.unwrap()
+    }
+
+    /// Another network of the same name and labels, as engines take one.
+    pub(crate) fn lands_beside(&self, network: &SeenNetwork) {
+        let labels = self.keys.sign(&network.name, &network.labels);
+        let role = Role::Network;
+        let added = self
+            .backend
+            .add_foreign(&self.host, role, &network.name, &labels);
+        assert!(added.is_some());
+    }
+
+    /// What has happened to the only tenant.
+    pub(crate) fn events(&self) -> Vec<EventKind> {
+        let listed = now(self.store.events(None, 0, 1000)).unwrap().unwrap();
+        listed.into_iter().map(|event| event.event.kind).collect()
+    }
+
+    /// Removes an object as a late call does.
+    pub(crate) fn removes(&self, object: &ObjectRef) {
+        now(self.backend.remove(&self.host, object))
+            .unwrap()
+            .unwrap();
     }
 
     /// Asks for an instance; `None` when the server died in it.

@@ -9,7 +9,9 @@ use super::BackendFixture;
 use super::given::{Given, LIMITS};
 use crate::backend::{BackendError, Scope};
 use crate::conformance::race::race;
-use crate::container::{Image, InstanceSpec, NetworkSpec, ObjectSpec, RunState, VolumeRole};
+use crate::container::{
+    Image, InstanceSpec, NetworkSpec, ObjectRef, ObjectSpec, RunState, VolumeRole,
+};
 use crate::labels::Role;
 use crate::plan::Limits;
 use crate::quantity::MilliCpus;
@@ -55,23 +57,55 @@ pub async fn create_adopts_the_same_spec(fixture: &(impl BackendFixture + ?Sized
     assert_eq!((seen.containers.len(), seen.networks.len()), (1, 1));
 }
 
-/// A name that another spec has is a conflict, and what is there stays as it is.
-pub async fn create_conflicts_on_another_spec(fixture: &(impl BackendFixture + ?Sized)) {
+/// Another spec under the same name is not taken for the one that is asked for, and stays as it is.
+pub async fn create_adopts_no_other_spec(fixture: &(impl BackendFixture + ?Sized)) {
     let given = Given::new(fixture);
     given.created().await;
     let before = given.list(Scope::All).await;
-    let network = ObjectSpec::Network(NetworkSpec {
-        tenant: given.tenant,
-        subnet: another(given.subnet),
-    });
-    let mut other = given.spec(1);
-    other
-        .env
-        .insert("TZ".to_owned(), "Asia/Shanghai".to_owned());
-    for spec in [network, ObjectSpec::Instance(Box::new(other))] {
-        assert_conflict(&given, &spec).await;
+    for spec in others(&given) {
+        let answer = given.backend.create(&given.host, &spec).await;
+        assert!(answer.is_err(), "{spec:?}: {answer:?}");
     }
     assert_eq!(given.list(Scope::All).await, before);
+}
+
+/// A name that another of ours has is busy, no conflict: what a worker that is gone asked for lands late. Once it is
+/// removed, the one that is asked for is made.
+pub async fn create_is_busy_where_another_of_ours_stands(fixture: &(impl BackendFixture + ?Sized)) {
+    for which in [0, 1] {
+        let given = Given::new(fixture);
+        let spec = others(&given)[which].clone();
+        let late = match spec {
+            ObjectSpec::Network(_) => ObjectRef::Network(given.make(&given.network()).await.id),
+            _ => ObjectRef::Container(given.created().await),
+        };
+        let answer = given.backend.create(&given.host, &spec).await;
+        let wanted = given.name(&spec);
+        assert!(
+            matches!(&answer, Err(BackendError::Busy { name }) if *name == wanted),
+            "{spec:?}: {answer:?}"
+        );
+        let removed = given.backend.remove(&given.host, &late).await;
+        removed.expect("it is ours, and nothing uses it");
+        assert!(!given.make(&spec).await.adopted, "{spec:?}");
+        // The subnet is needed again.
+        super::remove::clear(&given).await;
+    }
+}
+
+/// The network and the container, each under its name and with another spec.
+fn others(given: &Given) -> [ObjectSpec; 2] {
+    let mut other = given.spec(1);
+    let zone = ("TZ".to_owned(), "Asia/Shanghai".to_owned());
+    other.env.extend([zone]);
+    let network = NetworkSpec {
+        tenant: given.tenant,
+        subnet: another(given.subnet),
+    };
+    [
+        ObjectSpec::Network(network),
+        ObjectSpec::Instance(Box::new(other)),
+    ]
 }
 
 /// A subnet of the same size that is not this one.
@@ -135,6 +169,23 @@ pub async fn create_of_a_container_needs_its_network(fixture: &(impl BackendFixt
         "{answer:?}"
     );
     assert_eq!(given.list(Scope::All).await.containers, []);
+}
+
+/// I1: no second writer. Where a stranger's container mounts the data volume, none is made beside it.
+pub async fn create_makes_no_container_beside_a_stranger_on_its_data(
+    fixture: &(impl BackendFixture + ?Sized),
+) {
+    let given = Given::new(fixture);
+    given.ground().await;
+    let data = given.name(&given.volume(VolumeRole::Data));
+    let stranger = fixture.plant_on(&data).await;
+    let answer = given.backend.create(&given.host, &given.instance(1)).await;
+    assert!(
+        matches!(&answer, Err(BackendError::VolumeHeld { volume, .. }) if *volume == data),
+        "{answer:?}"
+    );
+    assert_eq!(given.list(Scope::All).await.containers, []);
+    assert!(fixture.untouched(&stranger).await, "{stranger:?}");
 }
 
 /// A container of an image that is not on the host is not made, and nothing is pulled on the way.

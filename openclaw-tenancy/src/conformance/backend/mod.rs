@@ -52,6 +52,9 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
     /// labels of the deployment's.
     async fn plant(&self, role: Role, name: &str) -> ObjectRef;
 
+    /// Makes a container beside the backend, as [`plant`](Self::plant) does, with this volume of ours mounted.
+    async fn plant_on(&self, volume: &str) -> ObjectRef;
+
     /// Whether something planted is there and as it was made; a container, whether it was never started.
     async fn untouched(&self, planted: &ObjectRef) -> bool;
 
@@ -87,10 +90,12 @@ macro_rules! conformance_backend {
             prepare_refuses_another_digest
             create_starts_nothing
             create_adopts_the_same_spec
-            create_conflicts_on_another_spec
+            create_adopts_no_other_spec
+            create_is_busy_where_another_of_ours_stands
             create_conflicts_with_what_is_foreign
             create_of_a_container_needs_its_volumes
             create_of_a_container_needs_its_network
+            create_makes_no_container_beside_a_stranger_on_its_data
             create_refuses_an_image_that_is_not_there
             create_refuses_a_subnet_in_use
             create_marks_the_host

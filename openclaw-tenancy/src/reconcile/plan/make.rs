@@ -15,28 +15,12 @@ pub(super) fn make(s: &Situation<'_>, location: &Location) -> Step {
         return Step::Prepare;
     }
     let tenant = s.tenant.id;
-    let fits = |network: &&SeenNetwork| network.subnet == Some(location.subnet);
-    match s.seen.networks.as_slice() {
+    if s.seen.networks.is_empty() && location.subnet_taken && nothing_is_there(s.seen, location) {
         // The store gives another subnet.
-        [] if location.subnet_taken && nothing_is_there(s.seen, location) => return Step::Leave,
-        [] => {
-            return Step::Make(ObjectSpec::Network(NetworkSpec {
-                tenant,
-                subnet: location.subnet,
-            }));
-        }
-        [network] if fits(&network) => {}
-        networks => {
-            // Keep one that fits, remove the rest: a container joins by name, which must be unambiguous.
-            let keep = networks.iter().position(|network| fits(&network));
-            let excess = networks
-                .iter()
-                .enumerate()
-                .find(|(at, _)| Some(*at) != keep);
-            if let Some((_, network)) = excess {
-                return Step::Remove(ObjectRef::Network(network.id.clone()));
-            }
-        }
+        return Step::Leave;
+    }
+    if let Some(step) = network(s, location) {
+        return step;
     }
     if !s.seen.data {
         if location.has_data {
@@ -60,6 +44,23 @@ pub(super) fn make(s: &Situation<'_>, location: &Location) -> Step {
         }));
     }
     Step::Make(ObjectSpec::Instance(Box::new(instance_spec(s, location))))
+}
+
+/// Comes to the one network that a container here is to join: it joins by name, which must mean no other.
+pub(super) fn network(s: &Situation<'_>, location: &Location) -> Option<Step> {
+    let fits = |network: &SeenNetwork| network.subnet == Some(location.subnet);
+    let networks = &s.seen.networks;
+    let keep = networks.iter().position(fits);
+    let mut others = (0..).zip(networks).filter(|(at, _)| Some(*at) != keep);
+    if let Some((_, excess)) = others.next() {
+        return Some(Step::Remove(ObjectRef::Network(excess.id.clone())));
+    }
+    let (tenant, subnet) = (s.tenant.id, location.subnet);
+    keep.is_none()
+        .then_some(Step::Make(ObjectSpec::Network(NetworkSpec {
+            tenant,
+            subnet,
+        })))
 }
 
 /// Whether leaving the place would leave nothing behind.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::backend::Signal;
 use crate::container::{
-    AppliedLimits, ContainerDetail, EngineId, NetworkSpec, ObjectRef, ObjectSpec, RunState,
+    AppliedLimits, ContainerDetail, EngineId, ObjectRef, ObjectSpec, RunState, SeenNetwork,
     instance_address,
 };
 use crate::probe::Readiness;
 use crate::tenant::{Certainty, ContainerRecord, FailureReason, HoldReason, Location, Power};
 
-use super::make::instance_spec;
+use super::make::{instance_spec, network};
 use super::stop::{await_end, left_alone, odd};
 use super::{EXIT_CONFIGURATION, Situation, Step};
 use crate::reconcile::Pace;
@@ -56,6 +56,11 @@ pub(super) fn run(s: &Situation<'_>, location: &Location, container: &ContainerD
                     return Step::Replace(id(), why.to_owned());
                 }
             }
+            // Nothing of it is in one of another subnet; and the next start joins by name.
+            let unfit = |network: &&SeenNetwork| network.subnet != Some(location.subnet);
+            if let Some(excess) = s.seen.networks.iter().find(unfit) {
+                return Step::Remove(ObjectRef::Network(excess.id.clone()));
+            }
             if container.limits != AppliedLimits::from(location.granted) {
                 return Step::Update(id());
             }
@@ -93,15 +98,9 @@ pub(super) fn start(
     record: &ContainerRecord,
 ) -> Step {
     let id = container.seen.id.clone();
-    if !s
-        .seen
-        .networks
-        .iter()
-        .any(|network| network.subnet == Some(location.subnet))
-    {
-        // A container joins by name: one whose network was removed starts once there is one again.
-        let (tenant, subnet) = (s.tenant.id, location.subnet);
-        return Step::Make(ObjectSpec::Network(NetworkSpec { tenant, subnet }));
+    // One whose network was removed starts once there is one again.
+    if let Some(step) = network(s, location) {
+        return step;
     }
     // All three are harmless to a process that may live unseen: it was seeded before it was started.
     if !s.seen.pass.seeded {
