@@ -9,8 +9,8 @@
 //! - [`reconcile::plan`] is the pure function from what is wanted and seen to the next step.
 //! - [`status`] derives the phase that a person is shown; [`routes`] what a router needs.
 //! - [`identity`] and [`access`] are who people are, and what they may do.
-//! - [`memory`] implements every trait in memory, with faults at any call: for tests of your own, and the semantics
-//!   that others are held to.
+//! - [`memory`] implements every trait in memory, the engines and the store with faults at any call: for tests of your
+//!   own, and the semantics that others are held to.
 //!
 //! Engines are in `openclaw-tenancy-portainer`, databases in `openclaw-tenancy-postgres`, and the REST API, sign-in,
 //! edge and reference server in `openclaw-tenancy-http`. This crate opens no connection of its own.
