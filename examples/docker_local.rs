@@ -21,6 +21,9 @@ use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError, TenantView};
 use openclaw_tenancy_http::edge::HttpProbe;
 use openclaw_tenancy_portainer::docker::{DockerBackend, Endpoint};
 
+/// Some phases last until a person does something.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -53,7 +56,6 @@ async fn main() -> anyhow::Result<()> {
         .subnets("10.218.0.0/24".parse()?)
         .image(image, Bytes::mib(16))
         .build()?;
-    tenancy.register_hosts().await?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let reconciler = tokio::spawn({
@@ -67,16 +69,7 @@ async fn main() -> anyhow::Result<()> {
         }
     });
 
-    let person = Identity {
-        who: Subject {
-            issuer: "example".to_owned(),
-            subject: "me".to_owned(),
-        },
-        email: None,
-        email_verified: false,
-        name: None,
-        groups: std::collections::BTreeSet::new(),
-    };
+    let person = Identity::new(Subject::new("example", "me"));
     let id = AccountId::generate(&*clock, &SystemEntropy);
     let account = MemoryAccess::new().sign_in(person, id, clock.now()).await?;
     let request = CreateRequest {
@@ -93,8 +86,10 @@ async fn main() -> anyhow::Result<()> {
     println!("suspended");
 
     tenancy.set_power(account.id, Power::Deleted).await?;
-    while !matches!(tenancy.mine(account.id).await, Err(TenancyError::NoTenant)) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let gone = tenancy.wait_until(account.id, |_| false);
+    match tokio::time::timeout(PATIENCE, gone).await? {
+        Err(TenancyError::NoTenant) => {}
+        other => anyhow::bail!("it is still there: {other:?}"),
     }
     println!("gone");
     // The reconciler may have ended by itself only by a panic, which the join tells.
@@ -106,23 +101,14 @@ async fn main() -> anyhow::Result<()> {
 /// Waits for a phase, and says each one it meets.
 async fn wait(tenancy: &Tenancy, account: AccountId, phase: Phase) -> anyhow::Result<TenantView> {
     let mut last = "";
-    let waiting = async {
-        loop {
-            let view = tenancy.mine(account).await?;
-            if view.status.phase.name() != last {
-                last = view.status.phase.name();
-                println!(
-                    "  {last} {}",
-                    view.status.message.clone().unwrap_or_default()
-                );
-            }
-            if view.status.phase == phase {
-                return Ok(view);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+    let waiting = tenancy.wait_until(account, |view| {
+        if view.status.phase.name() != last {
+            last = view.status.phase.name();
+            let message = view.status.message.as_deref().unwrap_or_default();
+            println!("  {last} {message}");
         }
-    };
-    tokio::time::timeout(Duration::from_secs(120), waiting)
-        .await
-        .context("not in time")?
+        view.status.phase == phase
+    });
+    let view = tokio::time::timeout(PATIENCE, waiting).await;
+    Ok(view.context("not in time")??)
 }

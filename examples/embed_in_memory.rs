@@ -13,7 +13,10 @@ use openclaw_tenancy::memory::{MemoryAccess, MemoryBackend, MemoryStore};
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::status::Phase;
 use openclaw_tenancy::tenant::Power;
-use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError};
+use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError, TenantView};
+
+/// Some phases last until a person does something.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -30,7 +33,6 @@ async fn main() -> anyhow::Result<()> {
         .origins(OriginTemplate::new("http://{slug}.localhost:8080")?)
         .image(image, Bytes::gib(1))
         .build()?;
-    tenancy.register_hosts().await?;
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let reconciler = tokio::spawn({
@@ -45,15 +47,12 @@ async fn main() -> anyhow::Result<()> {
     });
 
     let ada = Identity {
-        who: Subject {
-            issuer: "https://sso.example.org".to_owned(),
-            subject: "ada".to_owned(),
-        },
         email: Some("ada@example.org".to_owned()),
         email_verified: true,
-        name: Some("Ada".to_owned()),
-        groups: std::collections::BTreeSet::new(),
+        ..Identity::new(Subject::new("https://sso.example.org", "ada"))
     };
+    // Whoever signs in again is the account that was made the first time: keep this store where the tenants are kept,
+    // as the stores of openclaw-tenancy-postgres do.
     let id = AccountId::generate(&*clock, &SystemEntropy);
     let account = MemoryAccess::new().sign_in(ada, id, clock.now()).await?;
 
@@ -65,18 +64,17 @@ async fn main() -> anyhow::Result<()> {
         .create(&account, request, Some("first".to_owned()))
         .await?;
     println!("asked for {}", made.view.url);
-    loop {
-        let view = tenancy.mine(account.id).await?;
+    let told = |view: &TenantView| {
         println!("  {}", view.status.phase.name());
-        if view.status.phase == Phase::Running {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        view.status.phase == Phase::Running
+    };
+    tokio::time::timeout(PATIENCE, tenancy.wait_until(account.id, told)).await??;
 
     tenancy.set_power(account.id, Power::Deleted).await?;
-    while !matches!(tenancy.mine(account.id).await, Err(TenancyError::NoTenant)) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    let gone = tenancy.wait_until(account.id, |_| false);
+    match tokio::time::timeout(PATIENCE, gone).await? {
+        Err(TenancyError::NoTenant) => {}
+        other => anyhow::bail!("it is still there: {other:?}"),
     }
     println!("gone; processes left: {}", engines.processes().len());
     // The reconciler may have ended by itself only by a panic, which the join tells.

@@ -154,6 +154,7 @@ pub trait ContainerBackend: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`BackendError::Busy`], [`BackendError::Conflict`], [`BackendError::VolumeHeld`],
     /// [`BackendError::ImageMissing`], [`BackendError::NoSpace`], [`BackendError::SubnetTaken`],
+    /// [`BackendError::StorageMismatch`] for a volume that exists with other options,
     /// [`BackendError::Refused`] for a spec the engine will never take.
     ///
     /// # Idempotency

@@ -133,6 +133,7 @@ impl Entropy for SystemEntropy {
         clippy::expect_used,
         reason = "without randomness no id or secret may be made"
     )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system gives random bytes");
     }

@@ -64,7 +64,8 @@ pub enum HostState {
         /// Why, in words for an operator.
         reason: String,
     },
-    /// It answers, but it is not the host it was: nothing on it is touched.
+    /// It answers, but it is not the host it was: nothing on it is touched until it is the one again, or an operator
+    /// releases it ([`Tenancy::release_host`](crate::Tenancy::release_host)).
     Quarantined {
         /// Since when.
         since: Timestamp,

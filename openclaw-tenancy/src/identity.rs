@@ -18,6 +18,17 @@ pub struct Subject {
     pub subject: String,
 }
 
+impl Subject {
+    /// The person that `issuer` calls `subject`.
+    #[must_use]
+    pub fn new(issuer: impl Into<String>, subject: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            subject: subject.into(),
+        }
+    }
+}
+
 /// What a provider vouches for, whole: there is no half-verified identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -31,6 +42,20 @@ pub struct Identity {
     pub name: Option<String>,
     /// Groups or roles the provider asserts; policy maps them to plans and to administrators.
     pub groups: BTreeSet<String>,
+}
+
+impl Identity {
+    /// Who, and nothing more said of them.
+    #[must_use]
+    pub const fn new(who: Subject) -> Self {
+        Self {
+            who,
+            email: None,
+            email_verified: false,
+            name: None,
+            groups: BTreeSet::new(),
+        }
+    }
 }
 
 /// How a sign-in is to begin.
@@ -98,7 +123,7 @@ pub trait IdentityProvider: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`IdentityError::Refused`] for a token that is not valid now; [`IdentityError::Unavailable`] when
-    /// the provider's keys cannot be had.
+    /// the provider's keys cannot be had; [`IdentityError::Unsupported`] of one that has no bearer tokens.
     ///
     /// # Idempotency
     /// Reads only.
@@ -108,7 +133,8 @@ pub trait IdentityProvider: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`IdentityError::Unavailable`] when the provider cannot be reached or is not usable;
-    /// [`IdentityError::Misconfigured`] when it says that it will not take us as configured.
+    /// [`IdentityError::Misconfigured`] when it says that it will not take us as configured;
+    /// [`IdentityError::Unsupported`] of one that has bearer tokens alone.
     ///
     /// # Idempotency
     /// Each call begins a sign-in of its own; one never finished expires.
@@ -118,7 +144,8 @@ pub trait IdentityProvider: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`IdentityError::Refused`] when anything does not fit; the reason names what.
-    /// [`IdentityError::Misconfigured`] when the provider refuses us and not the person.
+    /// [`IdentityError::Misconfigured`] when the provider refuses us and not the person;
+    /// [`IdentityError::Unsupported`] where [`begin`](Self::begin) is.
     ///
     /// # Idempotency
     /// Once only: a callback that is repeated is refused.

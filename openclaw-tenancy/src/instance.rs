@@ -85,11 +85,14 @@ impl OriginTemplate {
 }
 
 /// What an operator gives every instance.
+///
+/// Providers, their keys and what stands in a section reach the instances that there are, those that run as well. The
+/// default model and which sections are included are given to an instance when it is made, and are its owner's then.
 #[derive(Debug, Clone, Default)]
 pub struct Overlay {
     /// Model providers, by name.
     pub providers: BTreeMap<String, ModelProvider>,
-    /// The model an agent uses unless its owner chooses another: `provider/model`. Seeded, the tenant's afterwards.
+    /// The model an agent uses unless its owner chooses another: `provider/model`.
     pub default_model: Option<String>,
     /// Further sections of `OpenClaw`'s configuration, such as `channels`, each included whole.
     pub sections: BTreeMap<String, Value>,
@@ -190,10 +193,9 @@ pub fn files(
         gateway(&user, subnet, &origins.origin(&tenant.slug)),
     );
     sections.insert("update", json!({ "checkOnStart": false }));
-    if !overlay.providers.is_empty() {
-        sections.insert("models", models(overlay));
-        sections.insert("secrets", secrets(overlay));
-    }
+    // Included also while there is no provider: the first one then reaches the instances that there are.
+    sections.insert("models", models(overlay));
+    sections.insert("secrets", secrets(overlay));
     for (name, value) in &overlay.sections {
         sections.entry(name).or_insert_with(|| value.clone());
     }
@@ -343,4 +345,94 @@ fn digest(files: &[VolumeFile]) -> String {
         }
     }
     hex(&hash.finalize()[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::container::Image;
+    use crate::id::{AccountId, TenantId};
+    use crate::plan::PlanCatalog;
+    use crate::tenant::{Desired, NewTenant, Power};
+
+    fn of(overlay: &Overlay) -> InstanceFiles {
+        let plans = PlanCatalog::default();
+        let plan = plans.iter().next().unwrap();
+        let tenant = crate::store::rules::made(NewTenant {
+            id: TenantId::from_uuid(uuid::Uuid::nil()),
+            slug: Slug::chosen("ada").unwrap(),
+            owner: AccountId::from_uuid(uuid::Uuid::nil()),
+            settings: Settings::default(),
+            desired: Desired {
+                power: Power::Running,
+                plan: plan.name.clone(),
+                limits: plan.limits,
+                image: Image {
+                    reference: "openclaw".to_owned(),
+                    digest: None,
+                },
+                restart_epoch: 0,
+            },
+            created_at: Timestamp::from_seconds(1_800_000_000),
+            seats: None,
+            idempotency: None,
+        });
+        let origins = OriginTemplate::new("http://{slug}.localhost:8080").unwrap();
+        files(&tenant, "10.213.0.0/29".parse().unwrap(), &origins, overlay)
+    }
+
+    fn text(files: &[VolumeFile], path: &str) -> String {
+        let file = files.iter().find(|file| file.path == path);
+        String::from_utf8(file.unwrap().content.0.clone()).unwrap()
+    }
+
+    fn with_provider(key: &str) -> Overlay {
+        let provider = ModelProvider {
+            base_url: "https://models.example.org/v1".to_owned(),
+            api: "openai-completions".to_owned(),
+            key: Some(key.into()),
+            models: Vec::new(),
+        };
+        Overlay {
+            providers: [("corp".to_owned(), provider)].into(),
+            ..Overlay::default()
+        }
+    }
+
+    #[test]
+    fn the_first_provider_and_a_changed_key_reach_an_instance_that_is_seeded() {
+        let before = of(&Overlay::default());
+        let first = of(&with_provider("one"));
+        let changed = of(&with_provider("two"));
+        assert!(
+            before.seed == first.seed,
+            "what is seeded includes it already"
+        );
+        assert_ne!(before.digest, first.digest);
+        assert_ne!(first.digest, changed.digest);
+        assert!(text(&first.config, "models.json").contains("https://models.example.org/v1"));
+        assert_eq!(text(&changed.config, "secrets/corp"), "two");
+    }
+
+    #[test]
+    fn a_section_is_included_whole_and_none_replaces_ours() {
+        let sections = json!({ "channels": { "telegram": { "enabled": true } }, "gateway": {} });
+        let Value::Object(sections) = sections else {
+            unreachable!("an object")
+        };
+        let overlay = Overlay {
+            sections: sections.into_iter().collect(),
+            default_model: Some("corp/m1".to_owned()),
+            ..Overlay::default()
+        };
+        let files = of(&overlay);
+        let seed: Value = serde_json::from_str(&text(&files.seed, "openclaw.json")).unwrap();
+        assert_eq!(seed["channels"]["$include"], "./manager/channels.json");
+        assert_eq!(seed["agents"]["defaults"]["model"]["primary"], "corp/m1");
+        let channels: Value = serde_json::from_str(&text(&files.config, "channels.json")).unwrap();
+        assert_eq!(channels["telegram"]["enabled"], true);
+        let gateway = text(&files.config, "gateway.json");
+        assert!(gateway.contains("trusted-proxy"), "{gateway}");
+    }
 }

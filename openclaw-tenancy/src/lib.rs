@@ -9,15 +9,23 @@
 //! - [`reconcile::plan`] is the pure function from what is wanted and seen to the next step.
 //! - [`status`] derives the phase that a person is shown; [`routes`] what a router needs.
 //! - [`identity`] and [`access`] are who people are, and what they may do.
-//! - [`memory`] implements every trait in memory, with faults at any call: for tests of your own, and the semantics
-//!   that others are held to.
+//! - [`memory`] implements every trait in memory, the engines and the store with faults at any call: for tests of your
+//!   own, and the semantics that others are held to.
 //!
 //! Engines are in `openclaw-tenancy-portainer`, databases in `openclaw-tenancy-postgres`, and the REST API, sign-in,
 //! edge and reference server in `openclaw-tenancy-http`. This crate opens no connection of its own.
 //!
+//! # From a person to an instance
+//! An [`IdentityProvider`], or whatever signs people in where you are, proves an [`Identity`](identity::Identity).
+//! [`AccessStore::sign_in`](access::AccessStore::sign_in) makes an [`Account`] of it, and gives the same one the next
+//! time: keep that store as durable as the tenants'; the stores of `openclaw-tenancy-postgres` are both.
+//! [`Tenancy::create`] asks for the account's instance, [`Tenancy::wait_until`] waits for it.
+//!
 //! # Features
-//! - `conformance`: one named test for each rule of each trait, to hold an implementation of yours to.
-//! - `mock`: mockall's mocks of the traits.
+//! - `conformance`: one named test for each rule of each trait, to hold an implementation of yours to. Its macros make
+//!   `tokio` tests, and its fixtures are `async_trait`s.
+//! - `mock`: [mockall](https://docs.rs/mockall)'s `Mock…` of the ports, such as `MockTenantStore`, for a single call of
+//!   yours. For the whole loop, `memory::Faulty…` over the backends in memory is of more use.
 //!
 //! # Example
 //! ```
@@ -44,6 +52,7 @@
 //!     .image("openclaw", Bytes::gib(1))
 //!     .build()?;
 //! assert_eq!(tenancy.plans().iter().count(), 4);
+//! // `tenancy.run(shutdown).await` in one task, then `tenancy.create(..)` and `tenancy.wait_until(..)`.
 //! # Ok(())
 //! # }
 //! ```
@@ -74,12 +83,17 @@ pub mod store;
 pub mod tenancy;
 pub mod tenant;
 
+pub use access::Account;
 pub use backend::{BackendError, ContainerBackend};
 pub use identity::{IdentityError, IdentityProvider};
 pub use probe::InstanceProbe;
 pub use scheduler::HostScheduler;
+pub use status::Phase;
 pub use store::{StoreError, TenantStore};
-pub use tenancy::{CreateRequest, Creation, Tenancy, TenancyBuilder, TenancyError, TenantView};
+pub use tenancy::{
+    BuildError, CreateRequest, Creation, Tenancy, TenancyBuilder, TenancyError, TenantView,
+};
+pub use tenant::Power;
 
 /// The README's example is tried as well. It stands beside the packages and not in this one.
 #[cfg(doctest)]

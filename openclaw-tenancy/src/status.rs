@@ -1,5 +1,6 @@
 //! What a tenant is doing: derived by one function, never set by hand.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub enum Phase {
         /// When it is tried again.
         retry_at: Timestamp,
     },
-    /// Its host does not answer. Nothing is concluded from that.
+    /// Its host does not answer, also where that was one call. Nothing is concluded from it: it is asked again soon.
     HostLost {
         /// The host.
         host: HostId,
@@ -63,6 +64,12 @@ impl Phase {
             Self::HostLost { .. } => "host_lost",
             Self::Held { .. } => "held",
         }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -306,7 +306,7 @@ pub enum FailureReason {
 pub struct Hold {
     /// What kind.
     pub reason: HoldReason,
-    /// In words, with host and container id where they matter.
+    /// In words, with what ends it, and with host and container id where they matter.
     pub message: String,
     /// Since when.
     pub since: Timestamp,
@@ -316,13 +316,16 @@ pub struct Hold {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
-    /// A process may run unseen: an operator who can see processes releases it.
+    /// A process may run unseen: an operator who can see processes releases it
+    /// ([`Tenancy::release`](crate::Tenancy::release)).
     GhostSuspected,
-    /// The host is not the one it was: it ends when an operator releases the host, or the host is the one again.
+    /// The host is not the one it was: it ends when an operator releases the host
+    /// ([`Tenancy::release_host`](crate::Tenancy::release_host)), or the host is the one again.
     HostQuarantined,
-    /// An object of our name is not ours or not what it should be: an operator releases it.
+    /// An object of our name is not ours or not what it should be: an operator releases it, as above.
     Conflict,
-    /// The tenant's configuration does not start: its owner changes it and restarts.
+    /// The tenant's configuration does not start: its owner changes it and restarts
+    /// ([`Tenancy::restart`](crate::Tenancy::restart)).
     Configuration,
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 /// A fresh random identifier.
+#[expect(clippy::disallowed_methods, reason = "a double has no Entropy")]
 pub(crate) fn identifier() -> String {
     let mut bytes = [0_u8; 16];
     if getrandom::fill(&mut bytes).is_err() {

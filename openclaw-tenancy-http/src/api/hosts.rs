@@ -12,11 +12,11 @@ use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::store::Cordon;
 use serde::Serialize;
 
-use super::audit;
 use super::fields::NoFields;
 use super::problem::{Kind, Missing, Problem};
 use super::query::PathText;
 use super::state::ApiState;
+use super::{audit, ended_by};
 use crate::access::caller::Caller;
 
 #[derive(Serialize)]
@@ -31,6 +31,9 @@ struct HostJson {
     cordoned: bool,
     #[serde(flatten)]
     state: HostState,
+    /// The call that ends a quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     facts: Option<FactsJson>,
     reserved: ReservedJson,
@@ -121,6 +124,7 @@ async fn set(
 impl From<Host> for HostJson {
     fn from(host: Host) -> Self {
         Self {
+            ended_by: ended_by::host(&host),
             id: host.id,
             labels: host.labels,
             cordoned: host.cordoned,

@@ -12,6 +12,7 @@ mod auth;
 mod body;
 mod builder;
 mod edge_authorize;
+pub(crate) mod ended_by;
 mod fields;
 pub(crate) mod guard;
 mod health;

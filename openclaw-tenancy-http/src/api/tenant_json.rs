@@ -9,6 +9,8 @@ use openclaw_tenancy::tenancy::TenantView;
 use openclaw_tenancy::tenant::{FailureReason, HoldReason};
 use serde::{Serialize, Serializer};
 
+use super::ended_by::{self, Reader};
+
 /// A tenant, for its owner.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct TenantJson {
@@ -59,6 +61,9 @@ pub(crate) struct StatusJson {
     pub(crate) deadline: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<Reason>,
+    /// The call that ends a hold, for whoever may make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) attempts: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +93,9 @@ pub(crate) struct TenantForAdminJson {
 }
 
 impl TenantJson {
-    pub(crate) fn new(view: TenantView, catalog: &PlanCatalog) -> Self {
+    /// The tenant as `reader` is to see it.
+    pub(crate) fn new(view: TenantView, catalog: &PlanCatalog, reader: Reader) -> Self {
+        let ended_by = ended_by::tenant(&view.tenant, reader);
         let TenantView {
             tenant,
             status,
@@ -140,6 +147,7 @@ impl TenantJson {
                 message: status.message,
                 deadline: status.deadline,
                 reason,
+                ended_by,
                 attempts,
                 retry_at,
                 queue_position,
@@ -163,7 +171,7 @@ impl TenantForAdminJson {
             host,
             generation: tenant.observed.generation.0,
             revision: tenant.revision.0,
-            tenant: TenantJson::new(view, catalog),
+            tenant: TenantJson::new(view, catalog, Reader::administrator()),
         }
     }
 }

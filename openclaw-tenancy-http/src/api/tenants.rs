@@ -9,6 +9,7 @@ use openclaw_tenancy::quota::PlanRefused;
 use openclaw_tenancy::tenancy::{CreateRequest, TenancyError, TenantView};
 use openclaw_tenancy::tenant::{Power, Settings};
 
+use super::ended_by::Reader;
 use super::fields::{NoFields, OptionalJson};
 use super::problem::Problem;
 use super::rates::too_many;
@@ -55,7 +56,7 @@ pub(super) async fn create(
         }
     };
     let id = created.view.tenant.id.to_string();
-    let mut response = accepted(&state, created.view);
+    let mut response = accepted(&state, &caller, created.view);
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::from_static("/api/tenants/me"));
     if created.replayed {
@@ -72,7 +73,7 @@ pub(super) async fn mine(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let view = state.tenancy().mine(caller.account.id).await?;
-    Ok(Json(TenantJson::new(view, state.tenancy().plans())).into_response())
+    Ok(Json(json(&state, &caller, view)).into_response())
 }
 
 /// `DELETE /api/tenants/me`: everything of it goes, its data too. Never taken back.
@@ -114,7 +115,7 @@ pub(super) async fn restart(
         caller.account.id,
         &view.tenant.id.to_string(),
     );
-    Ok(accepted(&state, view))
+    Ok(accepted(&state, &caller, view))
 }
 
 async fn power(
@@ -125,13 +126,17 @@ async fn power(
 ) -> Result<Response, Problem> {
     let view = state.tenancy().set_power(caller.account.id, power).await?;
     audit::done(action, caller.account.id, &view.tenant.id.to_string());
-    Ok(accepted(state, view))
+    Ok(accepted(state, caller, view))
 }
 
 /// 202: what was asked for is written and will be done.
-fn accepted(state: &ApiState, view: TenantView) -> Response {
-    let body = Json(TenantJson::new(view, state.tenancy().plans()));
+fn accepted(state: &ApiState, caller: &Caller, view: TenantView) -> Response {
+    let body = Json(json(state, caller, view));
     (StatusCode::ACCEPTED, body).into_response()
+}
+
+fn json(state: &ApiState, caller: &Caller, view: TenantView) -> TenantJson {
+    TenantJson::new(view, state.tenancy().plans(), Reader::owner(caller))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

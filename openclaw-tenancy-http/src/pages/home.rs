@@ -13,6 +13,7 @@ use super::words::Words;
 use super::{figures, html};
 use crate::access::caller::Caller;
 use crate::api::ApiState;
+use crate::api::ended_by::Reader;
 use crate::api::lang::Lang;
 use crate::api::plans;
 use crate::api::problem::Problem;
@@ -81,7 +82,7 @@ async fn stage(state: &ApiState, lang: Lang, caller: &Caller) -> Result<Stage, P
     let (tenancy, words) = (state.tenancy(), Words::of(lang));
     match tenancy.mine(caller.account.id).await {
         Ok(view) => {
-            let instance = Instance::new(view, tenancy.plans(), words)?;
+            let instance = Instance::new(view, tenancy.plans(), Reader::owner(caller), words)?;
             Ok(Stage::Instance(Box::new(instance)))
         }
         Err(TenancyError::NoTenant) => Ok(Stage::Create(create(tenancy, caller, words))),

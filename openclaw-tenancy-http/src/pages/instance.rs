@@ -10,6 +10,7 @@ use openclaw_tenancy::tenancy::TenantView;
 use super::figures;
 use super::look::{Can, Look, READY, look};
 use super::words::Words;
+use crate::api::ended_by::Reader;
 use crate::api::problem::{Kind, Problem};
 use crate::api::tenant_json::TenantJson;
 
@@ -28,6 +29,8 @@ pub(super) struct Instance {
     pub(super) text: String,
     /// What the reconciler or the engine says in its own words, which are English.
     pub(super) detail: Option<String>,
+    /// The call that ends a hold, where no button of the page does.
+    pub(super) ended_by: Option<String>,
     /// How many attempts in a row have failed.
     pub(super) attempts: Option<u32>,
     /// Since when it has been on its way.
@@ -59,6 +62,7 @@ impl Instance {
     pub(super) fn new(
         view: TenantView,
         catalog: &PlanCatalog,
+        reader: Reader,
         words: &Words,
     ) -> Result<Self, Problem> {
         let failure = view.tenant.observed.failure.as_ref();
@@ -76,7 +80,7 @@ impl Instance {
         } = look(&view.status.phase, failed_before, child_killed, words);
         // Never changed since it was asked for: then its first start began there.
         let first = view.tenant.revision <= Revision(1) && view.tenant.observed.generation.0 <= 1;
-        let json = TenantJson::new(view, catalog);
+        let json = TenantJson::new(view, catalog, reader);
         let began = if first {
             Some(json.created_at)
         } else {
@@ -118,6 +122,7 @@ impl Instance {
             title,
             text,
             detail: json.status.message,
+            ended_by: json.status.ended_by.filter(|_| !can.restart),
             attempts: json.status.attempts,
             retry_at: json.status.retry_at,
             can,

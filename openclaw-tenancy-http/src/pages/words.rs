@@ -121,6 +121,7 @@ words! {
     failed_attempts: "Failed attempts in a row:", "连续失败次数：";
     failed_before: "The attempt before failed:", "上一次尝试失败：";
     detail: "Technical detail", "技术详情（英文原文）";
+    ended_by: "As an administrator, you end it by this call", "您是管理员，可通过此调用解除";
 
     engine_title: "Its host reported an error", "所在主机报告了错误";
     engine_text: "The container engine there could not do what was asked of it.", "主机上的容器引擎未能完成所需的操作。";

@@ -162,10 +162,10 @@ fn run(
             tracing::error!(error = %chain(&error), "the edge cannot serve");
         }
     });
-    let changes = tenancy.clone();
+    let mut changes = tenancy.changes();
     tasks.run_until_stop("route hints", async move {
-        loop {
-            changes.changed().await;
+        // The census below keeps the sender.
+        while changes.changed().await.is_ok() {
             proxy.hint();
         }
     });

@@ -1,9 +1,11 @@
 //! A host that is not surely the machine it was, and the way out of it.
 
+use http::{Method, header};
+use openclaw_tenancy::memory::Behavior;
 use serde_json::Value;
 
 use crate::logs::Logs;
-use crate::support::App;
+use crate::support::{App, IMAGE, request};
 
 /// What `docker volume prune` does to a host.
 fn lose_marker(app: &App) {
@@ -31,16 +33,22 @@ async fn an_administrator_releases_a_quarantined_host_and_its_instances_go_on() 
     bob.post("/api/tenants", "{}").await;
     app.reconcile().await;
     let release = "POST /api/hosts/h1/release";
-    let names_it = |text: &Value| text.as_str().is_some_and(|text| text.contains(release));
     let host = program.get("/api/hosts").await.json()["hosts"][0].clone();
     assert_eq!(host["state"], "quarantined", "{host}");
-    assert!(names_it(&host["reason"]), "{host}");
+    assert_eq!(host["ended_by"], release, "{host}");
     let held = ada.get("/api/tenants/me").await.json();
     assert_eq!(held["status"]["reason"], "host_quarantined", "{held}");
-    assert!(names_it(&held["status"]["message"]), "{held}");
+    // Whom she waits for, and no call that she may not make.
+    let message = held["status"]["message"].as_str().unwrap();
+    assert!(message.contains("administrator releases the host"));
+    assert!(!held.to_string().contains("POST"), "{held}");
+    let path = format!("/api/tenants/{id}");
+    let held = program.get(&path).await.json();
+    assert_eq!(held["status"]["ended_by"], release, "{held}");
     let queued = bob.get("/api/tenants/me").await.json();
     assert_eq!(queued["phase"], "queued", "{queued}");
-    assert!(names_it(&queued["status"]["message"]), "{queued}");
+    let message = queued["status"]["message"].as_str().unwrap();
+    assert!(message.contains("quarantined"), "{queued}");
     // Nothing comes of the tenant's own release while the host is what it is.
     let path = format!("/api/tenants/{id}/release");
     assert_eq!(program.post(&path, "").await.status, 202);
@@ -65,6 +73,7 @@ async fn an_administrator_releases_a_quarantined_host_and_its_instances_go_on() 
     }
     let host = program.get("/api/hosts").await.json()["hosts"][0].clone();
     assert_eq!(host["state"], "ready", "{host}");
+    assert_eq!(host["ended_by"], Value::Null, "{host}");
     let after = app.backend.names(&app.host).len();
     assert_eq!(after, before + 4, "nothing of Ada's was made anew");
 }
@@ -84,4 +93,63 @@ async fn who_waits_for_a_host_that_takes_nothing_is_told_why() {
     assert_eq!(root.post("/api/hosts/h1/uncordon", "").await.status, 204);
     app.reconcile().await;
     assert_eq!(ada.get("/api/tenants/me").await.json()["phase"], "running");
+}
+
+#[tokio::test]
+async fn a_hold_names_the_call_that_ends_it_to_whoever_may_make_it() {
+    let app = App::new().await;
+    let (ada, root) = (app.account("ada").await, app.administrator("root").await);
+    let browser = app.browser(&root).await;
+    let (ada, root) = (app.program(&ada).await, app.program(&root).await);
+    let mut ids = Vec::new();
+    for program in [&ada, &root] {
+        let made = program.post("/api/tenants", "{}").await.json();
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    app.reconcile().await;
+    // A new disk: the marker is gone with all data.
+    let _ = app.backend.clone().with_host(app.host.clone(), IMAGE);
+    app.reconcile().await;
+    assert_eq!(root.post("/api/hosts/h1/release", "").await.status, 204);
+    app.reconcile().await;
+    app.reconcile().await;
+
+    let release = |id: &str| format!("POST /api/tenants/{id}/release");
+    let told = async |program: &crate::support::Program<'_>, path: &str| {
+        let held = program.get(path).await.json();
+        assert_eq!(held["status"]["reason"], "conflict", "{held}");
+        held["status"]["ended_by"].clone()
+    };
+    assert_eq!(told(&ada, "/api/tenants/me").await, Value::Null);
+    assert_eq!(told(&root, "/api/tenants/me").await, release(&ids[1]));
+    let path = format!("/api/tenants/{}", ids[0]);
+    assert_eq!(told(&root, &path).await, release(&ids[0]));
+    for (language, label) in [
+        ("en", "you end it by this call"),
+        ("zh-CN", "可通过此调用解除"),
+    ] {
+        let request = request(Method::GET, "/instance")
+            .header(header::COOKIE, &browser.cookie)
+            .header(header::ACCEPT_LANGUAGE, language);
+        let page = app.send(request.body(String::new().into()).unwrap()).await;
+        let line = format!("{label}</h3><p lang=\"en\">{}</p>", release(&ids[1]));
+        assert!(page.body.contains(&line), "{language}: {}", page.body);
+    }
+
+    // Its owner ends this one, and nobody for them.
+    let broken = Behavior {
+        exits: Some(78),
+        ..Behavior::default()
+    };
+    let id = ids[0].parse().unwrap();
+    app.backend.set_behavior(&app.host, id, broken);
+    assert_eq!(root.post(&format!("{path}/release"), "").await.status, 202);
+    app.reconcile().await;
+    app.reconcile().await;
+    let held = ada.get("/api/tenants/me").await.json();
+    assert_eq!(held["status"]["reason"], "configuration", "{held}");
+    let restart = "POST /api/tenants/me/restart";
+    assert_eq!(held["status"]["ended_by"], restart, "{held}");
+    let held = root.get(&path).await.json();
+    assert_eq!(held["status"]["ended_by"], Value::Null, "{held}");
 }

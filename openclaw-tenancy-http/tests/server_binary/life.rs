@@ -22,6 +22,7 @@ async fn the_first_start_introduces_an_administrator_and_the_next_keeps_everythi
     let token = answer["token"].as_str().unwrap().to_owned();
     let (status, me) = server.get("/api/auth/me", &token).await;
     assert_eq!(status, 200, "{me}");
+    assert_eq!(me["plan"], "pro", "{me}");
 
     let printed = run(&data, &["token"], &[]).await;
     assert!(printed.status.success(), "{}", text(&printed.stderr));

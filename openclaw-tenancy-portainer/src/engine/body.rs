@@ -3,7 +3,7 @@
 //! Every field that is not named here stays unset, and what is named is either fixed or comes from a typed
 //! field of the spec. So a spec cannot ask for a privilege, a namespace of the host's, a device, a bind, a
 //! published port, a capability, a sysctl, a security option of its own, a runtime or a cgroup parent.
-//! `tests/body.rs` holds every body against that list.
+//! `tests/scripted/bodies.rs` holds every body against that list.
 
 use std::collections::HashMap;
 

@@ -127,9 +127,7 @@ async fn identity(
     {
         return Ok(Err(format!(
             "its marker {marker} is gone: another machine answers at its address, or its engine lost its data; \
-             look at it, correct its address if it is another machine, and release it if it is the right one \
-             (POST /api/hosts/{}/release)",
-            host.id
+             look at it, correct its address if it is another machine, and release it if it is the right one"
         )));
     }
     // A new host's may have been made by a pass whose settlement was lost, or be another host's.

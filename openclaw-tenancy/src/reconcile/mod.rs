@@ -10,8 +10,10 @@ pub mod host;
 pub mod observe;
 pub mod plan;
 mod runner;
+mod signals;
 
 pub(crate) use runner::run;
+pub(crate) use signals::Signals;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::Notify;
 
 use crate::clock::Timestamp;
 use crate::host::Host;
@@ -17,18 +16,18 @@ use crate::store::{Claim, ClaimRequest, StoreError};
 use crate::tenant::Tenant;
 
 use super::execute::{self, PassError};
-use super::{Context, host};
+use super::{Context, Signals, host};
 
 /// How many hosts are looked at in one go.
 const HOSTS_AT_ONCE: u32 = 16;
 
 /// Claims due work and passes over it, until `shutdown` resolves; then lets every pass settle.
 ///
-/// `stirred` is a hint that something is due. The store excludes two passes over one tenant, here and on
-/// every other replica.
+/// `signals` hint that something is due. The store excludes two passes over one tenant, here and on every other
+/// replica.
 pub(crate) async fn run(
     context: Arc<Context>,
-    stirred: Arc<Notify>,
+    signals: Arc<Signals>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let stopping = Arc::new(AtomicBool::new(false));
@@ -51,7 +50,10 @@ pub(crate) async fn run(
             }
         };
         for claim in claimed.hosts {
-            passes.push(host_pass(Arc::clone(&context), claim));
+            passes.push(told(
+                host_pass(Arc::clone(&context), claim),
+                Arc::clone(&signals),
+            ));
         }
         let nap = match claimed.tenants {
             Ok(tenants) => {
@@ -60,7 +62,8 @@ pub(crate) async fn run(
                 let more = !tenants.is_empty() && tenants.len() == free;
                 for claim in tenants {
                     let (context, stopping) = (Arc::clone(&context), Arc::clone(&stopping));
-                    passes.push(tenant_pass(context, claim, claimed.asked_at, stopping));
+                    let pass = tenant_pass(context, claim, claimed.asked_at, stopping);
+                    passes.push(told(pass, Arc::clone(&signals)));
                 }
                 if more {
                     Duration::ZERO
@@ -77,7 +80,7 @@ pub(crate) async fn run(
             }
         };
         let sleep = context.clock.sleep(nap).fuse();
-        let stir = stirred.notified().fuse();
+        let stir = signals.stirred().fuse();
         futures::pin_mut!(sleep, stir);
         futures::select! {
             () = sleep => {}
@@ -88,6 +91,14 @@ pub(crate) async fn run(
     }
     // Each pass settles at its next step; a claim of one that cannot runs out by itself.
     while passes.next().await.is_some() {}
+}
+
+/// The pass, whose end is told to those who wait for changes.
+fn told(
+    pass: BoxFuture<'static, Option<Timestamp>>,
+    signals: Arc<Signals>,
+) -> BoxFuture<'static, Option<Timestamp>> {
+    Box::pin(pass.inspect(move |_| signals.change()))
 }
 
 fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {

@@ -14,7 +14,7 @@ pub struct Request {
     pub limits: Limits,
     /// What its image needs of memory and swap together, in bytes.
     pub floor: Bytes,
-    /// Only hosts with all of these labels.
+    /// Only hosts with all of these labels. The facade asks for none so far.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -86,6 +86,13 @@ impl Fleet {
         fleet
     }
 
+    /// The hosts that take instances, for a policy that looks at several at once. One of them that
+    /// [lacks](Candidate::lacks) nothing may be chosen.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
     /// The best host by `score`, the least wins; ties go to the least id.
     ///
     /// # Errors
@@ -126,7 +133,9 @@ impl Fleet {
 }
 
 impl Candidate {
-    fn lacks(&self, request: &Request) -> Option<Shortage> {
+    /// What it lacks for `request`; `None` where it can take it now.
+    #[must_use]
+    pub fn lacks(&self, request: &Request) -> Option<Shortage> {
         for (key, value) in &request.labels {
             if self.labels.get(key) != Some(value) {
                 return Some(Shortage::NotTaking {

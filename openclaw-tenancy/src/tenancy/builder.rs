@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
-use tokio::sync::Notify;
 
 use crate::backend::ContainerBackend;
 use crate::clock::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -188,8 +187,7 @@ impl TenancyBuilder {
             plans: self.plans,
             policy: self.policy,
             host_labels: self.host_labels,
-            stirred: Arc::new(Notify::new()),
-            changed: Notify::new(),
+            signals: Arc::default(),
         })))
     }
 }

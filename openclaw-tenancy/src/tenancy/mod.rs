@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 pub use builder::{BuildError, TenancyBuilder};
 pub use error::TenancyError;
@@ -22,7 +23,7 @@ use crate::id::{AccountId, HostId, Slug, TenantId};
 use crate::plan::{Plan, PlanCatalog};
 use crate::quantity::Bytes;
 use crate::quota::PlanPolicy;
-use crate::reconcile::Context;
+use crate::reconcile::{Context, Signals};
 use crate::routes::{Route, route};
 use crate::scheduler::{Fleet, Request};
 use crate::status::{Deadlines, Phase, Status, status};
@@ -42,10 +43,7 @@ pub(crate) struct Inner {
     plans: PlanCatalog,
     policy: PlanPolicy,
     host_labels: BTreeMap<HostId, BTreeMap<String, String>>,
-    /// Something may be due.
-    stirred: Arc<Notify>,
-    /// Something may have changed.
-    changed: Notify,
+    signals: Arc<Signals>,
 }
 
 /// What somebody asks for with an instance.
@@ -91,8 +89,11 @@ impl Tenancy {
     /// Asks for an instance for `account`.
     ///
     /// # Behavior
-    /// Decides the plan by policy, refuses one that no host could hold or that is too small for the image,
-    /// writes what is wanted and returns. The reconciler makes it so.
+    /// - Decides the plan by policy, refuses one that no host could hold or that is too small for the image,
+    ///   writes what is wanted and returns. The reconciler makes it so; [`wait_until`](Self::wait_until) waits for it.
+    /// - While a host has not been looked at yet, no plan is refused for its size: the instance is queued, and says so.
+    /// - The instance is `account.id`'s. Nothing asks here whether an [`AccessStore`](crate::access::AccessStore) knows
+    ///   that account: whoever calls has signed the person in.
     ///
     /// # Errors
     /// [`TenancyError`]; nothing was written, except where [`StoreError::Unavailable`] leaves it open.
@@ -300,7 +301,8 @@ impl Tenancy {
         Ok(())
     }
 
-    /// Makes the backend's hosts known to the store. Call it at start and whenever hosts may have come.
+    /// Makes the backend's hosts known to the store. [`run`](Self::run) does at its start; call it whenever hosts may
+    /// have come since, and before it for an error instead of a line in the log.
     ///
     /// # Behavior
     /// - A host gets the labels that [`TenancyBuilder::host_labels`] was told, also none.
@@ -335,15 +337,58 @@ impl Tenancy {
 
     /// The reconciler: makes what is wanted so until `shutdown` resolves, then lets every pass settle.
     ///
-    /// Run it once in each process; any number of processes share the work through the store.
+    /// # Behavior
+    /// - Run it once in each process; any number of processes share the work through the store.
+    /// - It [makes the hosts known](Self::register_hosts) once, at its start; an error of that is logged.
+    /// - After `shutdown` it takes no further step. It ends when the engine and store calls under way have, each of
+    ///   them within [`Pace::call`](crate::reconcile::Pace::call). Dropped instead, or killed, it loses nothing: what it
+    ///   has claimed is taken up by another after [`Pace::lease`](crate::reconcile::Pace::lease).
     pub async fn run(&self, shutdown: impl Future<Output = ()> + Send) {
-        let (context, stirred) = (Arc::clone(&self.0.context), Arc::clone(&self.0.stirred));
-        crate::reconcile::run(context, stirred, shutdown).await;
+        if let Err(error) = self.register_hosts().await {
+            tracing::error!(error = %crate::error::chain(&error), "the hosts are not made known");
+        }
+        let (context, signals) = (Arc::clone(&self.0.context), Arc::clone(&self.0.signals));
+        crate::reconcile::run(context, signals, shutdown).await;
     }
 
-    /// Resolves soon after this process changed something; a hint, and sometimes a wrong one.
-    pub async fn changed(&self) {
-        self.0.changed.notified().await;
+    /// Moves on soon after this process has changed something: what is wanted, or what its reconciler has come to.
+    ///
+    /// A hint, and sometimes a wrong one; what other processes change is not told, so ask now and then as well.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.signals.changes()
+    }
+
+    /// Waits until the account's instance is as `so` says: at the next look after a change by this process, and within
+    /// [`Pace::poll`](crate::reconcile::Pace::poll) after one by another.
+    ///
+    /// It waits for as long as it takes: some [`Phase`]s last until a person does something. Bound it with a timeout.
+    ///
+    /// # Errors
+    /// [`TenancyError::NoTenant`], also once it is gone; [`TenancyError::Store`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    pub async fn wait_until(
+        &self,
+        account: AccountId,
+        mut so: impl FnMut(&TenantView) -> bool + Send,
+    ) -> Result<TenantView, TenancyError> {
+        let mut changes = self.changes();
+        loop {
+            let view = self.mine(account).await?;
+            if so(&view) {
+                return Ok(view);
+            }
+            let poll = self.clock().sleep(self.0.context.pace.poll).fuse();
+            let changed = changes.changed().fuse();
+            futures::pin_mut!(poll, changed);
+            futures::select! {
+                () = poll => {}
+                // The sender lives as long as this.
+                _ = changed => {}
+            }
+        }
     }
 
     /// The row of the route table for a tenant.
@@ -401,8 +446,7 @@ impl Tenancy {
     }
 
     fn stir(&self) {
-        self.0.stirred.notify_one();
-        self.0.changed.notify_waiters();
+        self.0.signals.stir();
     }
 
     async fn find(&self, account: AccountId) -> Result<Tenant, TenancyError> {

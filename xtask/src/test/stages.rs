@@ -69,7 +69,10 @@ pub(super) fn all(long: bool) -> Vec<Stage> {
         }),
         alone("fewer features", fewer_features),
         served("tests", |context| {
-            cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]).run(context)
+            cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+                // The figures that tests measure are read in the log of a run that went well.
+                .args(&["--", "--show-output"])
+                .run(context)
         }),
         alone("documentation", |context| {
             cargo(&["doc", "--workspace", "--no-deps", "--all-features"])

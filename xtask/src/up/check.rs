@@ -56,16 +56,17 @@ pub(super) fn perform(settings: &Settings, engine: &Engine, json: bool) -> Resul
             note(&format!("  {line}"));
         }
     }
-    done?;
-    timings.step("server ends on SIGTERM", || {
-        let status = server.stop()?;
-        if !status.success() {
-            bail!("it ended with {status}");
-        }
-        Ok(())
-    })?;
-    report(settings, &timings, json);
-    Ok(())
+    let done = done.and_then(|()| {
+        timings.step("server ends on SIGTERM", || {
+            let status = server.stop()?;
+            if !status.success() {
+                bail!("it ended with {status}");
+            }
+            Ok(())
+        })
+    });
+    report(settings, &timings, done.as_ref().err(), json);
+    done
 }
 
 fn main_job(
@@ -296,7 +297,8 @@ fn stranger_is_kept_out(places: &Places, url: &str) -> Result<()> {
     Ok(())
 }
 
-fn report(settings: &Settings, timings: &Timings, json: bool) {
+/// What took how long as far as it came, and with `json` how it ended as well.
+fn report(settings: &Settings, timings: &Timings, error: Option<&anyhow::Error>, json: bool) {
     heading("Summary");
     for (name, took) in &timings.steps {
         eprintln!("  {name:<28} {:>10}", seconds(*took));
@@ -307,10 +309,11 @@ fn report(settings: &Settings, timings: &Timings, json: bool) {
             .iter()
             .map(|(name, took)| json!({ "name": name, "seconds": took.as_secs_f64() }))
             .collect();
-        println!(
-            "{}",
-            json!({ "ok": true, "image": settings.image, "steps": steps })
-        );
+        let mut summary = json!({ "ok": error.is_none(), "image": settings.image, "steps": steps });
+        if let Some(error) = error {
+            summary["error"] = json!(format!("{error:#}"));
+        }
+        println!("{summary}");
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod server;
 mod websocket;
 
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -99,7 +100,7 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
         }
     }
     note(&format!("Data      {}", data.display()));
-    if let Some(line) = ssh_line(&places, std::env::var("SSH_CONNECTION").ok().as_deref()) {
+    if let Some(line) = ssh_line(&places, ssh_connection().as_deref()) {
         note("");
         note("This machine was reached over SSH. On the machine with the browser, run:");
         note(&format!("  {line}"));
@@ -113,6 +114,32 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
     note("");
     note("Ctrl-C ends the server; instances run on and are found again at the next start.");
     server.run_until_interrupted()
+}
+
+const SSH_CONNECTION: &str = "SSH_CONNECTION";
+
+/// `SSH_CONNECTION` of this process, or of one that it descends from: `sudo` takes it out of the environment.
+fn ssh_connection() -> Option<String> {
+    let own = std::env::var(SSH_CONNECTION).ok();
+    own.or_else(|| ssh_connection_of(std::os::unix::process::parent_id()))
+}
+
+fn ssh_connection_of(mut process: u32) -> Option<String> {
+    // The first process has no parent.
+    while process > 1 {
+        let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        let connection = environment
+            .split(|byte| *byte == 0)
+            .filter_map(|variable| std::str::from_utf8(variable).ok())
+            .find_map(|variable| variable.strip_prefix(SSH_CONNECTION)?.strip_prefix('='));
+        if let Some(connection) = connection {
+            return Some(connection.to_owned());
+        }
+        let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        process = parent.trim().parse().ok()?;
+    }
+    None
 }
 
 /// The command that brings both ports to the machine where the browser is, when this one was
@@ -143,8 +170,31 @@ fn ssh_line(places: &Places, connection: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
     use super::*;
     use crate::http::Address;
+
+    #[test]
+    fn the_connection_is_found_where_a_child_has_lost_it() {
+        // The shell was reached over SSH; what it starts has an environment of its own, as under sudo.
+        let mut shell = Command::new("sh")
+            .args(["-c", "env --ignore-environment sh -c 'echo $$; cat'; :"])
+            .env(SSH_CONNECTION, "203.0.113.9 50000 198.51.100.7 22")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut child = String::new();
+        BufReader::new(shell.stdout.take().unwrap())
+            .read_line(&mut child)
+            .unwrap();
+        let found = ssh_connection_of(child.trim().parse().unwrap());
+        drop(shell.stdin.take());
+        assert!(shell.wait().unwrap().success());
+        assert_eq!(found.as_deref(), Some("203.0.113.9 50000 198.51.100.7 22"));
+    }
 
     fn line(connection: Option<&str>) -> Option<String> {
         let places = Places {

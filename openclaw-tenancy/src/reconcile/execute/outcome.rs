@@ -168,18 +168,15 @@ impl Pass<'_> {
 
     /// Writes a hold; its message says what ends it.
     pub(super) fn hold(&mut self, reason: HoldReason, mut message: String) {
-        match reason {
+        message.push_str(match reason {
             HoldReason::GhostSuspected | HoldReason::Conflict => {
-                let id = self.tenant.id;
-                message.push_str(&format!(
-                    ". It is held until an administrator releases it: POST /api/tenants/{id}/release"
-                ));
+                ". It is held until an administrator releases it"
             }
-            HoldReason::Configuration => message
-                .push_str(". It is held until its owner restarts it: POST /api/tenants/me/restart"),
-            // The host's reason says it.
-            HoldReason::HostQuarantined => {}
-        }
+            HoldReason::Configuration => ". It is held until its owner restarts it",
+            HoldReason::HostQuarantined => {
+                ". It is held until its host is the one it was, or an administrator releases the host"
+            }
+        });
         tracing::error!(tenant = %self.tenant.id, ?reason, message, "held");
         self.event(EventKind::Held, &message);
         let since = self.context.clock.now();

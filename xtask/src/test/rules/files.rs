@@ -18,6 +18,9 @@ const NEVER: usize = 1000;
 /// Files longer than [`LONG_FROM`] lines, with the reason.
 const LONG: [(&str, &str); 0] = [];
 
+/// How the path of every call of ours begins.
+const OUR_CALLS: &str = concat!("/", "api/");
+
 /// Where real time is measured and nothing is decided by it: tools, tests and measurements.
 const MEASURING: [&str; 6] = [
     "xtask/",
@@ -53,6 +56,10 @@ pub(crate) fn check() -> Result<()> {
     verdict(&violations)
 }
 
+/// What an embedder uses without a server: it names none of our HTTP calls, neither in words that it answers nor in
+/// docs.
+const WITHOUT_HTTP: [&str; 2] = ["openclaw-tenancy/src/", "openclaw-tenancy-postgres/src/"];
+
 /// The rules that one file breaks.
 fn of_text(path: &str, text: &str) -> Vec<String> {
     let mut violations = Vec::new();
@@ -78,7 +85,14 @@ fn of_text(path: &str, text: &str) -> Vec<String> {
             "use #![expect(.., reason = \"..\")]",
         ),
     ];
+    let without_http = WITHOUT_HTTP.iter().any(|place| path.starts_with(place));
     for (number, line) in text.lines().enumerate() {
+        if without_http && line.contains(OUR_CALLS) {
+            violations.push(format!(
+                "{path}:{}: names an HTTP call; say what ends it, and let the API name the call",
+                number + 1
+            ));
+        }
         let code = line.trim_start();
         for (pattern, advice) in forbidden {
             if code.contains(pattern) && !code.starts_with("//") {
@@ -131,6 +145,18 @@ mod tests {
         assert_eq!(broken("a.rs", concat!("#[", "ignore = \"slow\"]")), 1);
         assert_eq!(broken("a.rs", concat!("#[", "allow(dead_code)]")), 1);
         assert_eq!(broken("a.rs", concat!("// todo", "!() is not allowed")), 0);
+    }
+
+    #[test]
+    fn what_is_used_without_a_server_names_no_call() {
+        let line = concat!("message.push_str(\"POST /", "api/hosts/h1/release\");");
+        assert_eq!(broken("openclaw-tenancy/src/reconcile/host.rs", line), 1);
+        assert_eq!(broken("openclaw-tenancy-http/src/api/hosts.rs", line), 0);
+        let released = "message.push_str(\"until an administrator releases it\");";
+        assert_eq!(
+            broken("openclaw-tenancy/src/reconcile/host.rs", released),
+            0
+        );
     }
 
     #[test]
