@@ -350,36 +350,15 @@ fn digest(files: &[VolumeFile]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
-    use crate::container::Image;
-    use crate::id::{AccountId, TenantId};
-    use crate::plan::PlanCatalog;
-    use crate::tenant::{Desired, NewTenant, Power};
+    use crate::conformance::store::given::new_tenant;
+    use crate::store::rules;
 
-    fn of(overlay: &Overlay) -> InstanceFiles {
-        let plans = PlanCatalog::default();
-        let plan = plans.iter().next().unwrap();
-        let tenant = crate::store::rules::made(NewTenant {
-            id: TenantId::from_uuid(uuid::Uuid::nil()),
-            slug: Slug::chosen("ada").unwrap(),
-            owner: AccountId::from_uuid(uuid::Uuid::nil()),
-            settings: Settings::default(),
-            desired: Desired {
-                power: Power::Running,
-                plan: plan.name.clone(),
-                limits: plan.limits,
-                image: Image {
-                    reference: "openclaw".to_owned(),
-                    digest: None,
-                },
-                restart_epoch: 0,
-            },
-            created_at: Timestamp::from_seconds(1_800_000_000),
-            seats: None,
-            idempotency: None,
-        });
+    /// The files of one tenant under each of `overlays`.
+    fn under<const N: usize>(overlays: [&Overlay; N]) -> [InstanceFiles; N] {
+        let tenant = rules::made(new_tenant());
+        let subnet = "10.213.0.0/29".parse().unwrap();
         let origins = OriginTemplate::new("http://{slug}.localhost:8080").unwrap();
-        files(&tenant, "10.213.0.0/29".parse().unwrap(), &origins, overlay)
+        overlays.map(|overlay| files(&tenant, subnet, &origins, overlay))
     }
 
     fn text(files: &[VolumeFile], path: &str) -> String {
@@ -402,9 +381,8 @@ mod tests {
 
     #[test]
     fn the_first_provider_and_a_changed_key_reach_an_instance_that_is_seeded() {
-        let before = of(&Overlay::default());
-        let first = of(&with_provider("one"));
-        let changed = of(&with_provider("two"));
+        let (one, two) = (with_provider("one"), with_provider("two"));
+        let [before, first, changed] = under([&Overlay::default(), &one, &two]);
         assert!(
             before.seed == first.seed,
             "what is seeded includes it already"
@@ -426,7 +404,7 @@ mod tests {
             default_model: Some("corp/m1".to_owned()),
             ..Overlay::default()
         };
-        let files = of(&overlay);
+        let [files] = under([&overlay]);
         let seed: Value = serde_json::from_str(&text(&files.seed, "openclaw.json")).unwrap();
         assert_eq!(seed["channels"]["$include"], "./manager/channels.json");
         assert_eq!(seed["agents"]["defaults"]["model"]["primary"], "corp/m1");

@@ -95,7 +95,7 @@ pub(crate) async fn run(
 
 /// The pass, whose end is told to those who wait for changes.
 fn told(
-    pass: BoxFuture<'static, Option<Timestamp>>,
+    pass: impl Future<Output = Option<Timestamp>> + Send + 'static,
     signals: Arc<Signals>,
 ) -> BoxFuture<'static, Option<Timestamp>> {
     Box::pin(pass.inspect(move |_| signals.change()))
@@ -138,36 +138,32 @@ async fn claim(context: &Context, free: usize) -> Claimed {
     }
 }
 
-fn tenant_pass(
+async fn tenant_pass(
     context: Arc<Context>,
     claim: Claim<Tenant>,
     asked_at: Timestamp,
     stopping: Arc<AtomicBool>,
-) -> BoxFuture<'static, Option<Timestamp>> {
-    Box::pin(async move {
-        let stop = || stopping.load(Ordering::Relaxed);
-        match execute::pass(&context, &claim, asked_at, &stop).await {
-            Ok(next_due) => Some(context.clock.now().plus(next_due)),
-            Err(PassError::Fenced) => {
-                tracing::info!(tenant = %claim.item.id, "another worker has taken over");
-                None
-            }
-            Err(PassError::Store(error)) => {
-                tracing::error!(tenant = %claim.item.id, error = %crate::error::chain(&error), "not settled");
-                None
-            }
+) -> Option<Timestamp> {
+    let stop = || stopping.load(Ordering::Relaxed);
+    match execute::pass(&context, &claim, asked_at, &stop).await {
+        Ok(next_due) => Some(context.clock.now().plus(next_due)),
+        Err(PassError::Fenced) => {
+            tracing::info!(tenant = %claim.item.id, "another worker has taken over");
+            None
         }
-    })
+        Err(PassError::Store(error)) => {
+            tracing::error!(tenant = %claim.item.id, error = %crate::error::chain(&error), "not settled");
+            None
+        }
+    }
 }
 
-fn host_pass(context: Arc<Context>, claim: Claim<Host>) -> BoxFuture<'static, Option<Timestamp>> {
-    Box::pin(async move {
-        match host::pass(&context, &claim).await {
-            Ok(()) | Err(StoreError::Fenced) => {}
-            Err(error) => {
-                tracing::error!(host = %claim.item.id, error = %crate::error::chain(&error), "not settled");
-            }
+async fn host_pass(context: Arc<Context>, claim: Claim<Host>) -> Option<Timestamp> {
+    match host::pass(&context, &claim).await {
+        Ok(()) | Err(StoreError::Fenced) => {}
+        Err(error) => {
+            tracing::error!(host = %claim.item.id, error = %crate::error::chain(&error), "not settled");
         }
-        None
-    })
+    }
+    None
 }

@@ -41,7 +41,7 @@ pub(in super::super) const LIMITS: Limits = Limits {
 };
 
 /// A tenant to be made, of an owner and with a slug of its own; ids grow from call to call.
-pub(in super::super) fn new_tenant() -> NewTenant {
+pub(crate) fn new_tenant() -> NewTenant {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     NewTenant {

@@ -3,7 +3,7 @@
 mod change;
 mod claim;
 mod create;
-pub(super) mod given;
+pub(crate) mod given;
 mod host;
 mod keys;
 mod log;
