@@ -124,3 +124,23 @@ fn f15_files_whose_putting_was_lost_are_put_again() {
         world.rounds(1, SECOND);
     }
 }
+
+#[test]
+fn f15_files_that_a_lost_pass_put_for_another_overlay_are_written_over() {
+    let mut world = running();
+    world.set_overlay(&after());
+    world.faults.next("put_files", Some(Fault::HangAfter));
+    for _ in 0..100 {
+        if has_what_is_after(&world) {
+            break;
+        }
+        world.rounds(1, SECOND * 20);
+    }
+    assert!(has_what_is_after(&world), "put, and never written down");
+    // The operator takes the change back before anybody else has looked.
+    world.set_overlay(&before());
+    world.rounds(10, LEASE_AND_MORE);
+    let keys = world.file(&below_config("keys.json"));
+    assert!(keys.contains("key-of-before"), "{keys}");
+    assert_eq!(world.phase(), Phase::Running);
+}
