@@ -1,9 +1,9 @@
 //! What goes into an instance: its environment, its seeded configuration and the include that is ours.
 //!
-//! `openclaw.json` on the data volume is written once and is the tenant's from then on. It includes, section
-//! by section, files of the config volume, which are ours: `OpenClaw` watches them, takes a changed one
-//! without a restart, and cannot write them. Settings are those of the `OpenClaw` documentation (gateway,
-//! trusted proxy, models, secrets), tried with 2026.9.6.
+//! `openclaw.json` on the data volume is written once and is the tenant's from then on. It includes, section by section,
+//! files of the config volume, which are ours: `OpenClaw` watches them, takes a changed one while its container runs, and
+//! cannot write them. Settings are those of the `OpenClaw` documentation (gateway, trusted proxy, models, secrets), tried
+//! with 2026.9.6.
 
 use std::fmt;
 
@@ -164,8 +164,19 @@ pub fn files(
         let file = format!("./manager/{name}.json");
         own.insert(name.to_owned(), json!({ "$include": file }));
     }
-    // As in any configuration that OpenClaw has written: without it, its first writing makes the operator's default
-    // model of that moment the owner's own choice.
+    if overlay.default_model.is_some() {
+        let file = format!("./manager/{}", overlay::DEFAULT_MODEL_FILE);
+        let vars = json!({ overlay::DEFAULT_MODEL: { "$include": file } });
+        let env = own.entry("env").or_insert_with(|| json!({}));
+        env["vars"] = vars;
+        let named = format!("${{{}}}", overlay::DEFAULT_MODEL);
+        own.insert(
+            "agents".to_owned(),
+            json!({ "defaults": { "model": { "primary": named } } }),
+        );
+    }
+    // As in any configuration that OpenClaw has written: without it, its first writing makes the first model of that
+    // moment the owner's own choice.
     let migrations = json!({ "utilityModelSeparation": true });
     own.insert("meta".to_owned(), json!({ "migrations": migrations }));
     let seed = vec![VolumeFile {
@@ -183,7 +194,13 @@ pub fn files(
         owner: INSTANCE_UID,
         mode: 0o600,
     };
-    let mut config = vec![keys];
+    let default_model = VolumeFile {
+        path: overlay::DEFAULT_MODEL_FILE.to_owned(),
+        content: Content(pretty(&overlay.default_model())),
+        owner: 0,
+        mode: 0o644,
+    };
+    let mut config = vec![keys, default_model];
     config.extend(
         theirs
             .into_iter()

@@ -79,6 +79,10 @@ async fn a_changed_overlay_is_read_by_an_instance_that_runs_and_its_old_key_is_g
             pointer(&seen, "/models/providers/corp/models/0/id"),
             Some(json!("m2"))
         );
+        assert_eq!(
+            pointer(&seen, "/env/vars/TENANCY_DEFAULT_MODEL"),
+            Some(json!("corp/m2"))
+        );
         assert_eq!(pointer(&seen, "/models/providers/corp/apiKey"), None);
         assert_eq!(pointer(&seen, "/secrets/providers"), Some(json!({})));
         assert_eq!(pointer(&seen, "/channels"), Some(json!({})));

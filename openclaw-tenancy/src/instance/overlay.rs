@@ -57,7 +57,8 @@ pub const SECTIONS: [&str; 33] = [
 /// What an operator gives every instance.
 ///
 /// Providers, their keys, the default model and what stands in a section that an instance includes reach the instances
-/// that there are, those that run as well.
+/// that there are, those that run as well. An instance that was made while there was no default model leaves the choice
+/// to its owner.
 #[derive(Debug, Clone, Default)]
 pub struct Overlay {
     /// Model providers, by name.
@@ -124,11 +125,19 @@ impl Overlay {
         contents
     }
 
-    /// The providers of models.
-    ///
-    /// An agent for which neither its owner nor a session has chosen a model takes the first one of the first provider:
-    /// so the default model stands there. Set in `agents.defaults.model` it would be the owner's after the first start,
-    /// and included there `OpenClaw` would refuse to save the owner's choice.
+    /// The model that agents use for which neither their owner nor a session has chosen one: what is configured, else
+    /// what `OpenClaw` takes where nothing is, the first one of the first provider.
+    pub(super) fn default_model(&self) -> Value {
+        let first = self.providers.iter().find_map(|(name, provider)| {
+            let model = provider.models.first()?;
+            Some(format!("{name}/{}", model.id))
+        });
+        let named = self.default_model.clone().or(first);
+        Value::String(named.unwrap_or_default())
+    }
+
+    /// The providers of models, the default model first: there it is also for an agent of an instance that was made
+    /// while there was no default model.
     pub(super) fn models(&self) -> Models<'_> {
         let default = self
             .default_model
@@ -202,6 +211,11 @@ impl Overlay {
 
 /// The file of keys below [`CONFIG_PATH`].
 pub(super) const KEYS_FILE: &str = "keys.json";
+/// The file of the default model below [`CONFIG_PATH`]: a JSON text, included as the value of a variable.
+pub(super) const DEFAULT_MODEL_FILE: &str = "default-model.json";
+/// The variable by which an instance's configuration names the default model. Named in `agents.defaults.model`, and
+/// not included there: `OpenClaw` saves its owner's choice over a variable, and over an include it refuses to.
+pub(super) const DEFAULT_MODEL: &str = "TENANCY_DEFAULT_MODEL";
 
 fn model(model: &Model) -> Value {
     json!({

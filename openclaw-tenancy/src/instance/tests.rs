@@ -59,6 +59,7 @@ fn sections(value: Value) -> BTreeMap<String, Value> {
 fn no_part_of_an_overlay_stands_in_what_is_seeded_but_pointers() {
     let reserved = || ["messages".to_owned()].into();
     let nothing = Overlay {
+        default_model: Some("elsewhere/m".to_owned()),
         reserved: reserved(),
         ..Overlay::default()
     };
@@ -79,6 +80,34 @@ fn no_part_of_an_overlay_stands_in_what_is_seeded_but_pointers() {
     assert!(models.contains("https://corp.example.org/v1"), "{models}");
     let messages = json(&after.config, "messages.json");
     assert_eq!(messages["ackReaction"], "x");
+}
+
+#[test]
+fn the_default_model_is_the_value_of_a_variable_that_its_owner_may_write_over() {
+    for (default, expected) in [
+        (Some("lab/m2"), "lab/m2"),
+        (Some("corp/m1"), "corp/m1"),
+        (None, "corp/m1"),
+    ] {
+        let overlay = Overlay {
+            default_model: default.map(str::to_owned),
+            sections: sections(json!({ "env": { "vars": { "REGION": "eu" } } })),
+            ..with_providers(None)
+        };
+        let [files] = under([&overlay]);
+        assert_eq!(json(&files.config, "default-model.json"), expected);
+        let seed = json(&files.seed, "openclaw.json");
+        let included = &seed["env"]["vars"]["TENANCY_DEFAULT_MODEL"]["$include"];
+        let primary = seed.pointer("/agents/defaults/model/primary");
+        // Without one, OpenClaw asks its owner.
+        if default.is_some() {
+            assert_eq!(included, "./manager/default-model.json");
+            assert_eq!(primary.unwrap(), "${TENANCY_DEFAULT_MODEL}");
+        } else {
+            assert_eq!((included, primary), (&Value::Null, None));
+        }
+        assert_eq!(seed["env"]["$include"], "./manager/env.json");
+    }
 }
 
 #[test]

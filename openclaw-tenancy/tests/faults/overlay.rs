@@ -63,6 +63,7 @@ fn has_what_is_after(world: &World) -> bool {
         && json("channels.json") == json!({})
         && json("keys.json") == json!({})
         && json("models.json")["providers"]["corp"]["models"][0]["id"] == "m2"
+        && json("default-model.json") == "corp/m2"
 }
 
 #[test]

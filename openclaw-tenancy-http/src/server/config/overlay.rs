@@ -152,12 +152,12 @@ impl OverlaySection {
                 .value(format_args!("{model:?}")),
             );
         }
-        let given = self.sections.0.keys();
-        let given = given.map(|name| (format!("overlay.sections.{name}"), name));
-        let reserved = self.reserved.iter();
-        let reserved = reserved.map(|name| ("overlay.reserved".to_owned(), name));
-        for (key, name) in given.chain(reserved) {
-            problems.extend(not_a_section(key, name));
+        for name in self.sections.0.keys() {
+            problems.extend(not_a_section(format!("overlay.sections.{name}"), name));
+        }
+        for name in &self.reserved {
+            let problem = not_a_section("overlay.reserved".to_owned(), name);
+            problems.extend(problem.map(|problem| problem.value(format_args!("{name:?}"))));
         }
         for (name, value) in &self.sections.0 {
             if !value.is_object() {
@@ -221,12 +221,12 @@ fn not_a_section(key: String, name: &str) -> Option<Problem> {
             key,
             "the section is the server's own",
             "use overlay.providers and overlay.default_model for models; the rest cannot be set",
-        ).value(format_args!("{name:?}")));
+        ));
     }
     let fix = match nearest(name, SECTIONS.into_iter()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("the sections are {}", SECTIONS.join(", ")),
     };
-    let problem = Problem::new(key, "OpenClaw has no such section for an operator", fix);
-    Some(problem.value(format_args!("{name:?}")))
+    let what = "OpenClaw has no such section for an operator";
+    Some(Problem::new(key, what, fix))
 }
