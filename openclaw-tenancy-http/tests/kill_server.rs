@@ -62,6 +62,9 @@ struct Run<'a> {
     store: Option<&'a str>,
     subnets: &'a str,
     kills: usize,
+    /// Deletes that came to their end meanwhile, at least. Where other servers may live, what a killed one had in hand
+    /// waits for its lease, and this run is shorter.
+    deletes: u64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,6 +81,7 @@ async fn f15_server_killed_at_random_under_load_on_sqlite() {
         store: None,
         subnets: "10.233.0.0/22",
         kills: 50,
+        deletes: 25,
     })
     .await;
 }
@@ -103,6 +107,7 @@ async fn f15_server_killed_at_random_under_load_on_postgresql() {
         store: Some(url.as_str()),
         subnets: "10.233.4.0/22",
         kills: 10,
+        deletes: 0,
     }))
     .catch_unwind()
     .await;
@@ -127,6 +132,7 @@ async fn f02_killed_right_after_the_row_it_is_resumed() {
         store: None,
         subnets: "10.233.8.0/24",
         kills: 1,
+        deletes: 0,
     };
     on_a_server(&given, async |scene, mut server| {
         let Scene {
@@ -199,18 +205,19 @@ async fn on_a_server(run: &Run<'_>, act: impl AsyncFnOnce(Scene<'_>, Server)) {
 
 async fn run(run: Run<'_>) {
     on_a_server(&run, async |scene, server| {
-        kill_and_look(run.kills, scene, server).await;
+        kill_and_look(run.kills, run.deletes, scene, server).await;
     })
     .await;
 }
 
-async fn kill_and_look(kills: usize, scene: Scene<'_>, mut server: Server) {
+async fn kill_and_look(kills: usize, ended: u64, scene: Scene<'_>, mut server: Server) {
     let Scene {
         data,
         people,
         docker,
     } = scene;
     let mut dice = Dice::of_this_run();
+    until_usable(people).await;
     let load = Load::start(people, &mut dice);
     let mut ready = Vec::new();
     let mut cut = Vec::new();
@@ -235,8 +242,8 @@ async fn kill_and_look(kills: usize, scene: Scene<'_>, mut server: Server) {
     );
     println!("{}; under way at the kills: {cut:?}", settled.figures);
     let hits = cut.iter().filter(|tenants| **tenants > 0).count();
-    assert!(hits * 2 > kills, "hardly a kill hit anything: {cut:?}");
-    settled.figures.assert_busy(kills);
+    assert!(hits * 5 >= kills, "hardly a kill hit anything: {cut:?}");
+    settled.figures.assert_busy(kills, ended);
     ready.sort_unstable();
     println!(
         "{} kills, ready again after {:.2?} (median), {:.2?} (longest)",
@@ -248,6 +255,22 @@ async fn kill_and_look(kills: usize, scene: Scene<'_>, mut server: Server) {
     settled.delete_all(CONVERGED).await;
     until_left(docker, &BTreeMap::new()).await;
     server.kill().await;
+}
+
+/// Waits until the server has looked at its host: it places nothing before, and one that is killed during its first look
+/// leaves the host claimed for a lease.
+async fn until_usable(people: &People) {
+    let admin = people.person("admin");
+    let end = Instant::now() + CONVERGED;
+    loop {
+        let asked = admin.ask(Method::GET, "/api/hosts", None).await;
+        let (_, answer) = asked.expect("the server is up");
+        if !answer["hosts"][0]["facts"].is_null() {
+            return;
+        }
+        assert!(Instant::now() < end, "{answer}");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Waits until the API says of every live instance that it runs, then compares with the engine.
