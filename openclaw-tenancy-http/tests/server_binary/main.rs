@@ -22,5 +22,6 @@ mod ready_and_killed;
 mod server;
 mod services;
 mod sign_out;
+mod slow_store;
 mod support;
 mod wire;
