@@ -1,5 +1,6 @@
 //! `cargo xtask test`: sets up what the tests need and runs everything, skipping nothing.
 
+mod failures;
 mod rules;
 mod services;
 mod stages;
@@ -95,7 +96,7 @@ fn serve_environment() -> Result<()> {
 
 #[derive(Debug, Default)]
 struct Report {
-    lines: Vec<(&'static str, Duration, bool)>,
+    lines: Vec<(&'static str, Duration, Option<String>)>,
 }
 
 impl Report {
@@ -111,16 +112,24 @@ impl Report {
     }
 
     fn add(&mut self, name: &'static str, took: Duration, error: Option<&anyhow::Error>) {
-        if let Some(error) = error {
-            eprintln!("\x1b[31m{name} failed:\x1b[0m {error:#}");
+        let error = error.map(|error| format!("{error:#}"));
+        if let Some(error) = &error {
+            eprintln!("\x1b[31m{name} failed:\x1b[0m {error}");
         }
-        self.lines.push((name, took, error.is_none()));
+        self.lines.push((name, took, error));
     }
 
     fn print(&self) {
+        // Once more: what came after it may be long, and the end of a log is what is kept.
+        for (name, _, error) in &self.lines {
+            if let Some(error) = error {
+                heading(&format!("What failed: {name}"));
+                eprintln!("{error}");
+            }
+        }
         heading("Summary");
-        for (name, took, passed) in &self.lines {
-            let mark = if *passed {
+        for (name, took, error) in &self.lines {
+            let mark = if error.is_none() {
                 "\x1b[32mpassed\x1b[0m"
             } else {
                 "\x1b[31mFAILED\x1b[0m"
@@ -135,7 +144,7 @@ impl Report {
         let failed: Vec<_> = self
             .lines
             .iter()
-            .filter(|(_, _, passed)| !passed)
+            .filter(|(_, _, error)| error.is_some())
             .map(|(name, _, _)| *name)
             .collect();
         if failed.is_empty() {

@@ -1,11 +1,16 @@
 //! The stages of `cargo xtask test`, in the order in which they are useful to fail.
 
+use std::io::BufReader;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::failures::{Failure, pass_on};
 use super::rules;
 use super::services::Services;
 use crate::image::Kind;
@@ -35,6 +40,9 @@ pub(super) struct Stage {
     /// What it does.
     pub(super) run: fn(&Run<'_>) -> Result<()>,
 }
+
+/// After the end of a run of tests, what they printed is read.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// The crates that go to a registry.
 const PUBLISHED: [&str; 4] = [
@@ -72,7 +80,9 @@ pub(super) fn all(long: bool) -> Vec<Stage> {
             cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
                 // The figures that tests measure are read in the log of a run that went well.
                 .args(&["--", "--show-output"])
-                .run(context)
+                // Where a test failed is enough; traces of many threads bury it.
+                .env("RUST_BACKTRACE", "0")
+                .run_tests(context)
         }),
         alone("documentation", |context| {
             cargo(&["doc", "--workspace", "--no-deps", "--all-features"])
@@ -191,7 +201,33 @@ impl Call {
     }
 
     /// Runs it to its end, or ends it when the whole run is interrupted.
-    fn run(mut self, context: &Run<'_>) -> Result<()> {
+    fn run(self, context: &Run<'_>) -> Result<()> {
+        self.run_with(context, |_| {})
+    }
+
+    /// The same, and an error holds what failed tests said.
+    fn run_tests(mut self, context: &Run<'_>) -> Result<()> {
+        self.0.stdout(Stdio::piped());
+        let (tell, told) = mpsc::channel();
+        let outcome = self.run_with(context, |child| {
+            if let Some(printed) = child.stdout.take() {
+                let printed = BufReader::new(printed);
+                thread::spawn(move || tell.send(pass_on(printed, std::io::stdout())));
+            }
+        });
+        // What a test left running may hold the other end for ever.
+        let told = told.recv_timeout(LAST_WORDS);
+        match (outcome, told) {
+            (Err(error), Ok(Ok(failures))) => {
+                let failures: String = failures.iter().map(Failure::to_string).collect();
+                bail!("{error:#}\n{failures}")
+            }
+            (outcome, Ok(Ok(_))) => outcome,
+            (outcome, told) => outcome.and_then(|()| bail!("what tests print ended with {told:?}")),
+        }
+    }
+
+    fn run_with(mut self, context: &Run<'_>, started: impl FnOnce(&mut Child)) -> Result<()> {
         for (name, value) in context.services.into_iter().flat_map(Services::variables) {
             self.0.env(name, value);
         }
@@ -205,6 +241,7 @@ impl Call {
             .0
             .spawn()
             .with_context(|| format!("cannot start `{shown}`"))?;
+        started(&mut child);
         match context.interrupt.or_end_of(&mut child)? {
             Some(status) if status.success() => Ok(()),
             Some(status) => bail!("`{shown}` ended with {status}"),

@@ -1,0 +1,121 @@
+//! What failed tests said, out of everything that a run of `cargo test` prints: a log that is cut keeps its end.
+
+use std::io::{BufRead, Write};
+
+/// As many of a test's last lines as tell what was wrong.
+const LINES: usize = 60;
+
+/// One failed test.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    name: String,
+    said: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let from = self.said.len().saturating_sub(LINES);
+        writeln!(formatter, "---- {} ----", self.name)?;
+        if from > 0 {
+            writeln!(formatter, "({from} lines before)")?;
+        }
+        for line in self.said.get(from..).unwrap_or_default() {
+            writeln!(formatter, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Passes on what test programs print, and answers the failures among it.
+pub(super) fn pass_on(from: impl BufRead, mut to: impl Write) -> std::io::Result<Vec<Failure>> {
+    let mut failures: Vec<Failure> = Vec::new();
+    // A program tells what successful tests said, then what failed ones said, then the names of these.
+    let mut told = false;
+    for line in from.split(b'\n') {
+        let mut line = line?;
+        line.push(b'\n');
+        to.write_all(&line)?;
+        to.flush()?;
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end();
+        if line == "failures:" {
+            told = !told;
+        } else if line.starts_with("test result: ") {
+            told = false;
+        } else if told {
+            if let Some(name) = line
+                .strip_prefix("---- ")
+                .and_then(|line| line.strip_suffix(" stdout ----"))
+            {
+                let (name, said) = (name.to_owned(), Vec::new());
+                failures.push(Failure { name, said });
+            } else if let Some(failure) = failures.last_mut()
+                && !line.is_empty()
+            {
+                failure.said.push(line.to_owned());
+            }
+        }
+    }
+    Ok(failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRINTED: &str = "\
+running 3 tests
+test good ... ok
+test bad ... FAILED
+test worse ... FAILED
+
+successes:
+
+---- good stdout ----
+a figure
+
+successes:
+    good
+
+failures:
+
+---- bad stdout ----
+thread 'bad' panicked at tests/bad.rs:1:1:
+left is not right
+
+---- worse stdout ----
+it said
+
+failures:
+    bad
+    worse
+
+test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+running 0 tests
+";
+
+    #[test]
+    fn what_failed_tests_said_is_kept_and_everything_is_passed_on() {
+        let mut passed_on = Vec::new();
+        let failures = pass_on(PRINTED.as_bytes(), &mut passed_on).unwrap();
+        assert_eq!(String::from_utf8(passed_on).unwrap(), PRINTED);
+        let text: String = failures.iter().map(Failure::to_string).collect();
+        assert_eq!(
+            text,
+            "---- bad ----\nthread 'bad' panicked at tests/bad.rs:1:1:\nleft is not right\n\
+             ---- worse ----\nit said\n"
+        );
+    }
+
+    #[test]
+    fn of_a_long_text_the_end_is_kept() {
+        let said = (0..100).map(|line| line.to_string()).collect();
+        let name = "long".to_owned();
+        let text = Failure { name, said }.to_string();
+        assert!(
+            text.starts_with("---- long ----\n(40 lines before)\n40\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("99\n"), "{text}");
+    }
+}
