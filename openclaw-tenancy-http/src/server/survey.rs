@@ -219,15 +219,35 @@ pub(super) async fn warn_of_strangers(config: &Config, ours: &DeploymentId) {
         let Ok(engine) = Surveyed::new(&endpoint).await else {
             continue;
         };
-        let found = engine.deployments().await.unwrap_or_default();
-        for other in found.iter().filter(|other| *other != ours.as_str()) {
+        let mut found = engine.deployments().await.unwrap_or_default();
+        found.retain(|other| other != ours.as_str());
+        if !found.is_empty() {
             tracing::warn!(
                 host = host.id,
-                deployment = other,
-                "the engine holds containers of another deployment, which this server does not touch; if its \
-                 database was lost, restore it, or remove them by their label {DEPLOYMENT}"
+                deployments = some_of(&found),
+                "the engine holds containers of other deployments, which this server does not touch; if the \
+                 database of one was lost, restore it, or remove them by their label {DEPLOYMENT}"
             );
         }
+    }
+}
+
+/// The first few of many, and how many more there are: one line, whatever an engine holds.
+pub(super) fn some_of(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    const FEW: usize = 5;
+    let mut told = String::new();
+    let mut more = 0;
+    for (at, name) in names.into_iter().enumerate() {
+        if at >= FEW {
+            more += 1;
+            continue;
+        }
+        told.push_str(if at == 0 { "" } else { ", " });
+        told.push_str(name.as_ref());
+    }
+    match more {
+        0 => told,
+        more => format!("{told} and {more} more"),
     }
 }
 
@@ -248,4 +268,17 @@ async fn named(
     };
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
     Ok((builder.resolve_to_addrs(name, &addresses), name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::some_of;
+
+    #[test]
+    fn of_many_names_a_few_are_told_and_the_rest_is_counted() {
+        let names = |count: u32| some_of((1..=count).map(|n| n.to_string()));
+        assert_eq!(names(0), "");
+        assert_eq!(names(5), "1, 2, 3, 4, 5");
+        assert_eq!(names(7), "1, 2, 3, 4, 5 and 2 more");
+    }
 }

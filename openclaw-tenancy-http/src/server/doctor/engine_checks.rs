@@ -10,7 +10,7 @@ use super::reach::reach_note;
 use super::room_checks::{capacity_check, image_check, swap_check};
 use crate::server::config::{HostSection, Loaded};
 use crate::server::keys::REMEMBERED;
-use crate::server::survey::{Info, Surveyed, Version};
+use crate::server::survey::{Info, Surveyed, Version, some_of};
 
 /// The oldest API that has everything we use: Docker Engine 20.10.
 const OLDEST_API: (u32, u32) = (1, 41);
@@ -99,8 +99,8 @@ fn strangers_check(subject: &str, loaded: &Loaded, found: &BTreeSet<String>) -> 
     (!others.is_empty()).then(|| {
         Check::warn(
             subject,
-            format!("it holds containers of another deployment: {}", others.join(", ")),
-            "nothing is to be done if another server manages them; if its database was lost, restore it or \
+            format!("it holds containers of other deployments: {}", some_of(&others)),
+            "nothing is to be done if other servers manage them; if the database of one was lost, restore it or \
              remove them by their label io.openclaw-tenancy.deployment",
         )
     })

@@ -3,7 +3,7 @@
 use ipnet::Ipv4Net;
 
 use super::Check;
-use crate::server::survey::SeenNetwork;
+use crate::server::survey::{SeenNetwork, some_of};
 
 const SUBJECT: &str = "reconcile.subnet_pool";
 
@@ -57,18 +57,12 @@ pub(super) fn overlap_check(
         return None;
     }
     let all = overlapping.iter().any(|(_, subnet)| subnet.contains(&pool));
-    let shown: Vec<String> = overlapping
+    let named = overlapping
         .iter()
-        .take(5)
-        .map(|(name, subnet)| format!("{name} ({subnet})"))
-        .collect();
-    let more = match overlapping.len().saturating_sub(shown.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+        .map(|(name, subnet)| format!("{name} ({subnet})"));
     let who = format!(
-        "{SUBJECT} {pool} overlaps networks that are not ours: {}{more}",
-        shown.join(", ")
+        "{SUBJECT} {pool} overlaps networks that are not ours: {}",
+        some_of(named)
     );
     let fix =
         format!("choose another {SUBJECT} that nothing on this engine and in your network uses");
