@@ -46,6 +46,22 @@ const BACKEND: &[(&str, Bug)] = &[
         Bug::HasEveryImage,
     ),
     ("prepare_refuses_another_digest", Bug::AnyDigest),
+    (
+        "prepare_says_that_an_image_is_on_its_way",
+        Bug::TakesComingForMissing,
+    ),
+    (
+        "create_refuses_a_volume_with_other_options",
+        Bug::TakesAnyOptions,
+    ),
+    (
+        "update_refuses_less_memory_than_is_used",
+        Bug::UpdatesAllButMemory,
+    ),
+    (
+        "inspect_tells_of_a_child_killed_for_memory",
+        Bug::TakesAKilledChildForTheEnd,
+    ),
     ("create_starts_nothing", Bug::StartsWhatItMakes),
     ("create_adopts_the_same_spec", Bug::NeverAdopts),
     ("create_adopts_no_other_spec", Bug::AdoptsAnything),

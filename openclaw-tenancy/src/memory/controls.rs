@@ -93,6 +93,11 @@ impl MemoryBackend {
         });
     }
 
+    /// How much memory a tenant's instance uses from now on.
+    pub fn set_memory_used(&self, host: &HostId, tenant: TenantId, used: Bytes) {
+        self.instances(host, tenant, |container| container.used = used);
+    }
+
     /// Freezes a tenant's running instance, as `docker pause` does.
     pub fn pause(&self, host: &HostId, tenant: TenantId) {
         self.instances(host, tenant, |container| {
@@ -332,6 +337,7 @@ fn foreign(name: String, labels: Option<ObjectLabels>) -> Container {
         config: None,
         broken: false,
         cut_off: false,
+        used: Bytes(0),
         oom_kills: Vec::new(),
     }
 }

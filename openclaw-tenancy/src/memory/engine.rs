@@ -67,6 +67,8 @@ pub(super) struct Container {
     pub broken: bool,
     /// Taken out of its network: it runs without one from then on.
     pub cut_off: bool,
+    /// The memory that it uses.
+    pub used: Bytes,
     /// When children of it were killed for memory, since its start.
     pub oom_kills: Vec<Timestamp>,
 }

@@ -114,6 +114,7 @@ impl Bug {
     /// A seed whose story finds it.
     pub(crate) const fn recorded_seed(self) -> u64 {
         match self {
+            Self::NeverDoubts => 8333,
             Self::FenceIsIgnored => 1895,
             Self::NeverRenews => 226,
             Self::ClaimForgetsUnknown => 210,
@@ -131,10 +132,7 @@ impl Bug {
             | Self::ForeignIsRemoved
             | Self::SharedSubnet
             | Self::SuspendRemovesData => 1,
-            Self::AnswerBeforeDurable
-            | Self::KeyIsIgnored
-            | Self::NeverAdopts
-            | Self::NeverDoubts => 0,
+            Self::AnswerBeforeDurable | Self::KeyIsIgnored | Self::NeverAdopts => 0,
         }
     }
 
