@@ -157,6 +157,7 @@ impl MemoryBackend {
             name,
             spec: Some(instance.clone()),
             state: RunState::Created,
+            added: None,
             limits: instance.limits.into(),
             address: None,
             data: Some(data),

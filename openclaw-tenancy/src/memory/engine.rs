@@ -57,6 +57,8 @@ pub(super) struct Container {
     /// `None` for a foreign one.
     pub spec: Option<InstanceSpec>,
     pub state: RunState,
+    /// The state it was put there in beside the port; `None` for one that was made through it.
+    pub added: Option<RunState>,
     pub limits: AppliedLimits,
     pub address: Option<Ipv4Addr>,
     /// The volume its process writes to.
