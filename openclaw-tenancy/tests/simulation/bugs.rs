@@ -114,26 +114,27 @@ impl Bug {
     /// A seed whose story finds it.
     pub(crate) const fn recorded_seed(self) -> u64 {
         match self {
-            Self::NeverDoubts => 95610,
-            Self::KeepsLateNetworks => 71370,
-            Self::FenceIsIgnored => 1495,
-            Self::ClaimForgetsUnknown | Self::RemoveAfterLostStart => 210,
-            Self::NeverKills => 52,
-            Self::LeaveEarly | Self::LeaveNetworks => 6,
-            Self::GhostTakenForBroken | Self::HoldIsForgotten => 5,
-            Self::EraseFirst => 3,
-            Self::PlaceIgnoresCapacity | Self::ForeignIsRemoved | Self::SuspendRemovesData => 1,
+            Self::FenceIsIgnored => 1895,
+            Self::NeverRenews => 226,
+            Self::ClaimForgetsUnknown => 210,
+            Self::MadeWithThePlansLimits => 150,
+            Self::ForeignMakesWay => 74,
+            Self::RemoveAfterLostStart => 47,
+            Self::NeverKills => 24,
+            Self::RouteIsCached => 18,
+            Self::GhostTakenForBroken | Self::HoldIsForgotten => 7,
+            Self::LeftoversAreNotTold => 100,
+            Self::KeepsLateNetworks => 48,
+            Self::EraseFirst | Self::LeaveEarly | Self::LeaveNetworks => 4,
+            Self::ForeignIsSignalled | Self::NeverRestarts => 2,
+            Self::PlaceIgnoresCapacity
+            | Self::ForeignIsRemoved
+            | Self::SharedSubnet
+            | Self::SuspendRemovesData => 1,
             Self::AnswerBeforeDurable
             | Self::KeyIsIgnored
-            | Self::NeverRestarts
-            | Self::SharedSubnet
-            | Self::MadeWithThePlansLimits
-            | Self::ForeignIsSignalled
-            | Self::ForeignMakesWay
-            | Self::LeftoversAreNotTold
-            | Self::NeverRenews
             | Self::NeverAdopts
-            | Self::RouteIsCached => 0,
+            | Self::NeverDoubts => 0,
         }
     }
 

@@ -194,7 +194,20 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
                 world.faults.at(call, fault);
             }
             17 => misbehave(&world, &host, who, roll(3)),
-            18 => world.stopped_until = world.clock.now().plus(Duration::from_secs(100)),
+            18 => {
+                world.stopped_until = world.clock.now().plus(Duration::from_secs(100));
+                if turn % 2 == 0 {
+                    // Stopped in that very call: it lands after the claim has passed on.
+                    let call = match turn % 3 {
+                        0 => "backend.create.network",
+                        1 => "backend.create.volume",
+                        _ => "backend.create.instance",
+                    };
+                    world
+                        .faults
+                        .next(call, Some(Fault::Delay(Duration::from_secs(24))));
+                }
+            }
             19 => misbehave(&world, &host, who, 3 + u64::from(turn % 2 == 0)),
             20 => {
                 let role = [Role::Instance, Role::Data, Role::Config, Role::Network];
