@@ -16,6 +16,8 @@ mod dice;
 mod docker;
 #[path = "kill/given.rs"]
 mod given;
+#[path = "kill/holdings.rs"]
+mod holdings;
 #[path = "kill/load.rs"]
 mod load;
 #[path = "kill/of_server.rs"]
@@ -33,11 +35,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use crate::dice::Dice;
 use crate::docker::{Docker, Kind};
 use crate::given::given;
+use crate::holdings::{WHOLE, count_by_tenant, under_way};
 use crate::load::{Load, Settled};
 use crate::people::People;
 use crate::server::{Server, free_port, last_words};
@@ -58,6 +62,9 @@ struct Run<'a> {
     store: Option<&'a str>,
     subnets: &'a str,
     kills: usize,
+    /// Deletes that came to their end meanwhile, at least. Where other servers may live, what a killed one had in hand
+    /// waits for its lease, and this run is shorter.
+    deletes: u64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,6 +81,7 @@ async fn f15_server_killed_at_random_under_load_on_sqlite() {
         store: None,
         subnets: "10.233.0.0/22",
         kills: 50,
+        deletes: 25,
     })
     .await;
 }
@@ -99,6 +107,7 @@ async fn f15_server_killed_at_random_under_load_on_postgresql() {
         store: Some(url.as_str()),
         subnets: "10.233.4.0/22",
         kills: 10,
+        deletes: 0,
     }))
     .catch_unwind()
     .await;
@@ -108,26 +117,83 @@ async fn f15_server_killed_at_random_under_load_on_postgresql() {
     }
 }
 
-async fn run(run: Run<'_>) {
-    let mut dice = Dice::of_this_run();
+/// F2: what was acknowledged is resumed by whoever comes after, and its key still gives it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f02_killed_right_after_the_row_it_is_resumed() {
+    let Some(engine) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
+        return;
+    };
+    let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
+        return;
+    };
+    let given = Run {
+        engine: &engine,
+        image: &image,
+        store: None,
+        subnets: "10.233.8.0/24",
+        kills: 1,
+        deletes: 0,
+    };
+    on_a_server(&given, async |scene, mut server| {
+        let Scene {
+            data,
+            people,
+            docker,
+        } = scene;
+        let person = people.person("somebody");
+        let body = json!({ "plan": "free" });
+        let create = async || {
+            let asked = person.ask(Method::POST, "/api/tenants", Some((&body, "first-key")));
+            asked.await.expect("the server is up")
+        };
+        let (status, made) = create().await;
+        assert_eq!(status, 202, "{made}");
+        server.kill().await;
+        let made_by_then = under_way(docker).await;
+        println!("{made_by_then} of one instance was on the engine at the kill");
+        server = Server::start(data).await;
+        let (_, again) = create().await;
+        assert_eq!(field(&again, "id"), field(&made, "id"), "{again}");
+        let end = Instant::now() + CONVERGED;
+        loop {
+            let found = person.ask(Method::GET, "/api/tenants/me", None).await;
+            let (status, found) = found.expect("the server is up");
+            assert_eq!((status, &found["id"]), (200, &made["id"]), "{found}");
+            if found["phase"] == "running" {
+                break;
+            }
+            assert!(Instant::now() < end, "{found}");
+            tokio::time::sleep(LOOK).await;
+        }
+        let owner = field(&made, "id").to_owned();
+        until_left(docker, &BTreeMap::from([("somebody".to_owned(), owner)])).await;
+        server.kill().await;
+    })
+    .await;
+}
+
+/// What is done with a server that runs.
+struct Scene<'a> {
+    data: &'a Path,
+    people: &'a People,
+    docker: &'a Docker,
+}
+
+async fn on_a_server(run: &Run<'_>, act: impl AsyncFnOnce(Scene<'_>, Server)) {
     let data = tempfile::tempdir().unwrap();
     let port = free_port();
     let people = People::start(port).await;
-    configure(data.path(), &run, port, &people);
+    configure(data.path(), run, port, &people);
     let server = Server::start(data.path()).await;
     let docker = Docker::of_server(run.engine, data.path());
+    let scene = Scene {
+        data: data.path(),
+        people: &people,
+        docker: &docker,
+    };
 
     // Whatever becomes of it, nothing stays on the engine.
-    let outcome = AssertUnwindSafe(kill_and_look(
-        &run,
-        &mut dice,
-        data.path(),
-        server,
-        &people,
-        &docker,
-    ))
-    .catch_unwind()
-    .await;
+    let outcome = AssertUnwindSafe(act(scene, server)).catch_unwind().await;
     if outcome.is_err() {
         println!("the server's last lines:\n{}", last_words(data.path()));
     }
@@ -137,19 +203,28 @@ async fn run(run: Run<'_>) {
     }
 }
 
-async fn kill_and_look(
-    run: &Run<'_>,
-    dice: &mut Dice,
-    data: &Path,
-    mut server: Server,
-    people: &People,
-    docker: &Docker,
-) {
-    let load = Load::start(people, dice);
+async fn run(run: Run<'_>) {
+    on_a_server(&run, async |scene, server| {
+        kill_and_look(run.kills, run.deletes, scene, server).await;
+    })
+    .await;
+}
+
+async fn kill_and_look(kills: usize, ended: u64, scene: Scene<'_>, mut server: Server) {
+    let Scene {
+        data,
+        people,
+        docker,
+    } = scene;
+    let mut dice = Dice::of_this_run();
+    until_usable(people).await;
+    let load = Load::start(people, &mut dice);
     let mut ready = Vec::new();
-    for kill in 1..=run.kills {
+    let mut cut = Vec::new();
+    for kill in 1..=kills {
         tokio::time::sleep(dice.within(NEXT_KILL)).await;
         server.kill().await;
+        cut.push(under_way(docker).await);
         server = Server::start(data).await;
         ready.push(server.ready_after);
         if kill % 10 == 0 {
@@ -158,14 +233,21 @@ async fn kill_and_look(
         }
     }
     let last = Instant::now();
+    let begun = under_way(docker).await;
     let settled = load.finish(CONVERGED).await;
     converge(docker, &settled).await;
-    println!("converged {:.2?} after the last start", last.elapsed());
-    println!("{}", settled.figures);
+    println!(
+        "converged {:.2?} after the last start, which found {begun} under way",
+        last.elapsed()
+    );
+    println!("{}; under way at the kills: {cut:?}", settled.figures);
+    let hits = cut.iter().filter(|tenants| **tenants > 0).count();
+    assert!(hits * 5 >= kills, "hardly a kill hit anything: {cut:?}");
+    settled.figures.assert_busy(kills, ended);
     ready.sort_unstable();
     println!(
         "{} kills, ready again after {:.2?} (median), {:.2?} (longest)",
-        run.kills,
+        kills,
         ready[ready.len() / 2],
         ready[ready.len() - 1]
     );
@@ -173,6 +255,22 @@ async fn kill_and_look(
     settled.delete_all(CONVERGED).await;
     until_left(docker, &BTreeMap::new()).await;
     server.kill().await;
+}
+
+/// Waits until the server has looked at its host: it places nothing before, and one that is killed during its first look
+/// leaves the host claimed for a lease.
+async fn until_usable(people: &People) {
+    let admin = people.person("admin");
+    let end = Instant::now() + CONVERGED;
+    loop {
+        let asked = admin.ask(Method::GET, "/api/hosts", None).await;
+        let (_, answer) = asked.expect("the server is up");
+        if !answer["hosts"][0]["facts"].is_null() {
+            return;
+        }
+        assert!(Instant::now() < end, "{answer}");
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// Waits until the API says of every live instance that it runs, then compares with the engine.
@@ -232,9 +330,8 @@ async fn until_left(docker: &Docker, live: &BTreeMap<String, String>) {
     let wanted: BTreeSet<&str> = live.values().map(String::as_str).collect();
     let end = Instant::now() + CONVERGED;
     loop {
-        let held = [(Kind::Container, 1), (Kind::Network, 1), (Kind::Volume, 2)];
         let mut wrong = Vec::new();
-        for (kind, each) in held {
+        for (kind, each) in WHOLE {
             let found = count_by_tenant(docker, kind).await;
             let right = found.keys().map(String::as_str).collect::<BTreeSet<_>>() == wanted
                 && found.values().all(|count| *count == each);
@@ -266,18 +363,6 @@ async fn no_twins(docker: &Docker) {
     {
         assert!(seen.insert(tenant), "{tenant} runs twice: {listed:?}");
     }
-}
-
-async fn count_by_tenant(docker: &Docker, kind: Kind) -> BTreeMap<String, usize> {
-    let listed = docker
-        .list(kind, r#"{{.Label "io.openclaw-tenancy.tenant"}}"#)
-        .await;
-    let mut counts = BTreeMap::new();
-    // The host's marker is nobody's.
-    for tenant in listed.into_iter().filter(|tenant| !tenant.is_empty()) {
-        *counts.entry(tenant).or_default() += 1;
-    }
-    counts
 }
 
 fn configure(data: &Path, run: &Run<'_>, port: u16, people: &People) {

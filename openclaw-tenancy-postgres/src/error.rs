@@ -27,6 +27,17 @@ pub enum OpenError {
         #[source]
         source: Source,
     },
+    /// The server is older than any that this software is tested with.
+    #[error(
+        "PostgreSQL {found} is too old; openclaw-tenancy needs {needed} or later: upgrade the server, or name a \
+         newer one"
+    )]
+    TooOld {
+        /// The server's version, such as `13.16`.
+        found: String,
+        /// The oldest major version that is accepted.
+        needed: u32,
+    },
     /// The database has a table `tenants` that this software did not make.
     #[error(
         "the database holds a table `tenants` that openclaw-tenancy did not make, probably the original \
@@ -60,7 +71,7 @@ impl OpenError {
                 });
                 if passes { Retry::Backoff } else { Retry::Never }
             }
-            Self::Address { .. } | Self::ForeignTables => Retry::Never,
+            Self::Address { .. } | Self::TooOld { .. } | Self::ForeignTables => Retry::Never,
         }
     }
 

@@ -1,26 +1,26 @@
 //! What goes into an instance: its environment, its seeded configuration and the include that is ours.
 //!
-//! `openclaw.json` on the data volume is written once and is the tenant's from then on. It includes, section
-//! by section, files of the config volume, which are ours: `OpenClaw` watches them, takes a changed one
-//! without a restart, and cannot write them. Settings are those of the `OpenClaw` documentation (gateway,
-//! trusted proxy, models, secrets), tried with 2026.9.6.
+//! `openclaw.json` on the data volume is written once and is the tenant's from then on. It includes, section by section,
+//! files of the config volume, which are ours: `OpenClaw` watches them, takes a changed one while its container runs, and
+//! cannot write them. Settings are those of the `OpenClaw` documentation (gateway, trusted proxy, models, secrets), tried
+//! with 2026.9.6.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use ipnet::Ipv4Net;
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::container::secret::Content;
-use crate::container::{
-    CONFIG_PATH, DATA_PATH, INSTANCE_PORT, INSTANCE_UID, VolumeFile, gateway_address,
-};
+use crate::container::{DATA_PATH, INSTANCE_PORT, INSTANCE_UID, VolumeFile, gateway_address};
 use crate::id::{AccountId, Slug};
 use crate::labels::hex;
 use crate::tenant::{Environment, Settings, Tenant};
+
+mod overlay;
+
+pub use overlay::{Model, ModelProvider, Overlay, SECTIONS};
 
 /// The request header by which the edge names the signed-in owner to the instance.
 pub const USER_HEADER: &str = "x-openclaw-tenancy-user";
@@ -84,58 +84,13 @@ impl OriginTemplate {
     }
 }
 
-/// What an operator gives every instance.
-///
-/// Providers, their keys and what stands in a section reach the instances that there are, those that run as well. The
-/// default model and which sections are included are given to an instance when it is made, and are its owner's then.
-#[derive(Debug, Clone, Default)]
-pub struct Overlay {
-    /// Model providers, by name.
-    pub providers: BTreeMap<String, ModelProvider>,
-    /// The model an agent uses unless its owner chooses another: `provider/model`.
-    pub default_model: Option<String>,
-    /// Further sections of `OpenClaw`'s configuration, such as `channels`, each included whole.
-    pub sections: BTreeMap<String, Value>,
-}
-
-/// A model provider with an OpenAI-compatible or other API that `OpenClaw` speaks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelProvider {
-    /// Where it is. For `OpenClaw` this is also the permission to reach that origin.
-    pub base_url: String,
-    /// Which API, such as `openai-completions`.
-    pub api: String,
-    /// Its key: written to a file that the instance's user can read, so of limited worth it must be.
-    #[serde(skip)]
-    pub key: Option<SecretString>,
-    /// Its models.
-    pub models: Vec<Model>,
-}
-
-/// A model of a provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// The provider's id of it.
-    pub id: String,
-    /// The name to show.
-    pub name: String,
-    /// Whether it reasons before it answers.
-    #[serde(default)]
-    pub reasoning: bool,
-    /// How many tokens it takes in all.
-    pub context_window: u64,
-    /// How many tokens it answers at most.
-    pub max_tokens: u64,
-}
-
 /// The files of an instance.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InstanceFiles {
     /// Written once, before the first start, below [`DATA_PATH`].
     pub seed: Vec<VolumeFile>,
-    /// Kept as they are here, below [`CONFIG_PATH`].
+    /// Kept as they are here, below [`CONFIG_PATH`](crate::container::CONFIG_PATH). The same names under every
+    /// overlay of [`SECTIONS`]: what an overlay no longer gives is written over.
     pub config: Vec<VolumeFile>,
     /// Changes when anything of `config` does.
     pub digest: String,
@@ -187,32 +142,43 @@ pub fn files(
     overlay: &Overlay,
 ) -> InstanceFiles {
     let user = user_name(tenant.owner);
-    let mut sections: BTreeMap<&str, Value> = BTreeMap::new();
-    sections.insert(
-        "gateway",
-        gateway(&user, subnet, &origins.origin(&tenant.slug)),
-    );
-    sections.insert("update", json!({ "checkOnStart": false }));
+    let gateway = gateway(&user, subnet, &origins.origin(&tenant.slug));
     // Included also while there is no provider: the first one then reaches the instances that there are.
-    sections.insert("models", models(overlay));
-    sections.insert("secrets", secrets(overlay));
-    for (name, value) in &overlay.sections {
-        sections.entry(name).or_insert_with(|| value.clone());
-    }
+    let ours: [(&str, Vec<u8>); 4] = [
+        ("gateway", pretty(&gateway)),
+        ("update", pretty(&json!({ "checkOnStart": false }))),
+        ("models", pretty(&overlay.models())),
+        ("secrets", pretty(&overlay.secrets())),
+    ];
+    let is_ours = |name: &str| ours.iter().any(|(own, _)| *own == name);
+    let theirs: Vec<(&str, Vec<u8>)> = overlay
+        .contents()
+        .into_iter()
+        .filter(|(name, _)| !is_ours(name))
+        .map(|(name, value)| (name, pretty(&value)))
+        .collect();
 
+    let included = overlay.included();
     let mut own = Map::new();
-    for name in sections.keys() {
-        own.insert(
-            (*name).to_owned(),
-            json!({ "$include": format!("./manager/{name}.json") }),
-        );
+    for name in ours.iter().map(|(name, _)| *name).chain(included) {
+        let file = format!("./manager/{name}.json");
+        own.insert(name.to_owned(), json!({ "$include": file }));
     }
-    if let Some(model) = &overlay.default_model {
+    if overlay.default_model.is_some() {
+        let file = format!("./manager/{}", overlay::DEFAULT_MODEL_FILE);
+        let vars = json!({ overlay::DEFAULT_MODEL: { "$include": file } });
+        let env = own.entry("env").or_insert_with(|| json!({}));
+        env["vars"] = vars;
+        let named = format!("${{{}}}", overlay::DEFAULT_MODEL);
         own.insert(
             "agents".to_owned(),
-            json!({ "defaults": { "model": { "primary": model } } }),
+            json!({ "defaults": { "model": { "primary": named } } }),
         );
     }
+    // As in any configuration that OpenClaw has written: without it, its first writing makes the first model of that
+    // moment the owner's own choice.
+    let migrations = json!({ "utilityModelSeparation": true });
+    own.insert("meta".to_owned(), json!({ "migrations": migrations }));
     let seed = vec![VolumeFile {
         path: "openclaw.json".to_owned(),
         content: Content(pretty(&Value::Object(own))),
@@ -220,26 +186,32 @@ pub fn files(
         mode: 0o600,
     }];
 
-    let mut config: Vec<VolumeFile> = sections
-        .iter()
-        .map(|(name, value)| VolumeFile {
-            path: format!("{name}.json"),
-            content: Content(pretty(value)),
-            owner: 0,
-            mode: 0o644,
-        })
-        .collect();
-    for (name, provider) in &overlay.providers {
-        if let Some(key) = &provider.key {
-            config.push(VolumeFile {
-                path: format!("secrets/{name}"),
-                content: Content(key.expose_secret().as_bytes().to_vec()),
-                // OpenClaw refuses a key file that is not its own user's alone.
-                owner: INSTANCE_UID,
-                mode: 0o600,
-            });
-        }
-    }
+    // Before what points to them: whoever is told of a change finds them.
+    let keys = VolumeFile {
+        path: overlay::KEYS_FILE.to_owned(),
+        content: Content(pretty(&Value::Object(overlay.keys()))),
+        // OpenClaw refuses a key file that is not its own user's alone.
+        owner: INSTANCE_UID,
+        mode: 0o600,
+    };
+    let default_model = VolumeFile {
+        path: overlay::DEFAULT_MODEL_FILE.to_owned(),
+        content: Content(pretty(&overlay.default_model())),
+        owner: 0,
+        mode: 0o644,
+    };
+    let mut config = vec![keys, default_model];
+    config.extend(
+        theirs
+            .into_iter()
+            .chain(ours)
+            .map(|(name, content)| VolumeFile {
+                path: format!("{name}.json"),
+                content: Content(content),
+                owner: 0,
+                mode: 0o644,
+            }),
+    );
     let digest = digest(&config);
     InstanceFiles {
         seed,
@@ -274,60 +246,9 @@ fn gateway(user: &str, subnet: Ipv4Net, origin: &str) -> Value {
     })
 }
 
-fn models(overlay: &Overlay) -> Value {
-    let providers: Map<String, Value> = overlay
-        .providers
-        .iter()
-        .map(|(name, provider)| {
-            let models: Vec<Value> = provider
-                .models
-                .iter()
-                .map(|model| {
-                    json!({
-                        "id": model.id,
-                        "name": model.name,
-                        "reasoning": model.reasoning,
-                        "input": ["text"],
-                        "cost": { "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0 },
-                        "contextWindow": model.context_window,
-                        "maxTokens": model.max_tokens,
-                    })
-                })
-                .collect();
-            let mut entry =
-                json!({ "baseUrl": provider.base_url, "api": provider.api, "models": models });
-            if provider.key.is_some() {
-                entry["apiKey"] =
-                    json!({ "source": "file", "provider": secret_name(name), "id": "value" });
-            }
-            (name.clone(), entry)
-        })
-        .collect();
-    json!({ "mode": "merge", "providers": providers })
-}
-
-fn secrets(overlay: &Overlay) -> Value {
-    let providers: Map<String, Value> = overlay
-        .providers
-        .iter()
-        .filter(|(_, provider)| provider.key.is_some())
-        .map(|(name, _)| {
-            let path = format!("{CONFIG_PATH}/secrets/{name}");
-            (
-                secret_name(name),
-                json!({ "source": "file", "path": path, "mode": "singleValue" }),
-            )
-        })
-        .collect();
-    json!({ "providers": providers })
-}
-
-fn secret_name(provider: &str) -> String {
-    format!("manager-{provider}")
-}
-
-fn pretty(value: &Value) -> Vec<u8> {
-    let mut text = format!("{value:#}").into_bytes();
+fn pretty(value: &impl Serialize) -> Vec<u8> {
+    // Texts, numbers and keys that are texts: nothing of it can fail.
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
     text.push(b'\n');
     text
 }
@@ -348,69 +269,4 @@ fn digest(files: &[VolumeFile]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::conformance::store::given::new_tenant;
-    use crate::store::rules;
-
-    /// The files of one tenant under each of `overlays`.
-    fn under<const N: usize>(overlays: [&Overlay; N]) -> [InstanceFiles; N] {
-        let tenant = rules::made(new_tenant());
-        let subnet = "10.213.0.0/29".parse().unwrap();
-        let origins = OriginTemplate::new("http://{slug}.localhost:8080").unwrap();
-        overlays.map(|overlay| files(&tenant, subnet, &origins, overlay))
-    }
-
-    fn text(files: &[VolumeFile], path: &str) -> String {
-        let file = files.iter().find(|file| file.path == path);
-        String::from_utf8(file.unwrap().content.0.clone()).unwrap()
-    }
-
-    fn with_provider(key: &str) -> Overlay {
-        let provider = ModelProvider {
-            base_url: "https://models.example.org/v1".to_owned(),
-            api: "openai-completions".to_owned(),
-            key: Some(key.into()),
-            models: Vec::new(),
-        };
-        Overlay {
-            providers: [("corp".to_owned(), provider)].into(),
-            ..Overlay::default()
-        }
-    }
-
-    #[test]
-    fn the_first_provider_and_a_changed_key_reach_an_instance_that_is_seeded() {
-        let (one, two) = (with_provider("one"), with_provider("two"));
-        let [before, first, changed] = under([&Overlay::default(), &one, &two]);
-        assert!(
-            before.seed == first.seed,
-            "what is seeded includes it already"
-        );
-        assert_ne!(before.digest, first.digest);
-        assert_ne!(first.digest, changed.digest);
-        assert!(text(&first.config, "models.json").contains("https://models.example.org/v1"));
-        assert_eq!(text(&changed.config, "secrets/corp"), "two");
-    }
-
-    #[test]
-    fn a_section_is_included_whole_and_none_replaces_ours() {
-        let sections = json!({ "channels": { "telegram": { "enabled": true } }, "gateway": {} });
-        let Value::Object(sections) = sections else {
-            unreachable!("an object")
-        };
-        let overlay = Overlay {
-            sections: sections.into_iter().collect(),
-            default_model: Some("corp/m1".to_owned()),
-            ..Overlay::default()
-        };
-        let [files] = under([&overlay]);
-        let seed: Value = serde_json::from_str(&text(&files.seed, "openclaw.json")).unwrap();
-        assert_eq!(seed["channels"]["$include"], "./manager/channels.json");
-        assert_eq!(seed["agents"]["defaults"]["model"]["primary"], "corp/m1");
-        let channels: Value = serde_json::from_str(&text(&files.config, "channels.json")).unwrap();
-        assert_eq!(channels["telegram"]["enabled"], true);
-        let gateway = text(&files.config, "gateway.json");
-        assert!(gateway.contains("trusted-proxy"), "{gateway}");
-    }
-}
+mod tests;

@@ -8,6 +8,8 @@
 mod faulty;
 #[path = "faults/late.rs"]
 mod late;
+#[path = "faults/overlay.rs"]
+mod overlay;
 #[path = "faults/quarantine.rs"]
 mod quarantine;
 #[path = "faults/suspended.rs"]

@@ -79,20 +79,10 @@ pub(crate) fn need(programs: &[(&str, &str)], purpose: &str) -> Result<()> {
 ///
 /// Where that is not possible (not root, not Debian) the error is the exact thing to do.
 pub(crate) fn install(packages: &[&str], purpose: &str) -> Result<()> {
+    if let Some(what_to_do) = in_the_way(packages, purpose, has_apt(), is_root()) {
+        bail!(what_to_do);
+    }
     let list = packages.join(" ");
-    if !has_apt() {
-        bail!(
-            "{purpose} needs what Debian calls {list}. This is not a Debian system, so nothing is \
-             installed here: install the same with this system's package manager, then run the \
-             command again."
-        );
-    }
-    if !is_root() {
-        bail!(
-            "{purpose} needs {list}, and installing needs root. Run this, then the command again:\n\
-             \n    sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}\n"
-        );
-    }
     let step = Step::begin(&format!("Installing {list}"));
     let log = target_dir().join("xtask/apt.log");
     let apt = |arguments: &[&str]| {
@@ -113,4 +103,47 @@ pub(crate) fn install(packages: &[&str], purpose: &str) -> Result<()> {
     }
     step.done("");
     Ok(())
+}
+
+/// Why packages are not installed here and what to do instead, or `None` where they can be.
+fn in_the_way(packages: &[&str], purpose: &str, has_apt: bool, is_root: bool) -> Option<String> {
+    let list = packages.join(" ");
+    if !has_apt {
+        return Some(format!(
+            "{purpose} needs what Debian calls {list}. This is not a Debian system, so nothing is \
+             installed here: install the same with this system's package manager, then run the \
+             command again."
+        ));
+    }
+    (!is_root).then(|| {
+        format!(
+            "{purpose} needs {list}, and installing needs root. Run this, then the command again:\n\
+             \n    sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}\n"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_may_be_installed_it_says_exactly_what_to_do() {
+        let said = |apt, root| in_the_way(&["docker.io", "iptables"], "Docker Engine", apt, root);
+        assert_eq!(said(true, true), None);
+        assert_eq!(
+            said(true, false).unwrap(),
+            "Docker Engine needs docker.io iptables, and installing needs root. Run this, then the \
+             command again:\n\n    sudo apt-get update && sudo apt-get install -y \
+             --no-install-recommends docker.io iptables\n"
+        );
+        for root in [true, false] {
+            assert_eq!(
+                said(false, root).unwrap(),
+                "Docker Engine needs what Debian calls docker.io iptables. This is not a Debian \
+                 system, so nothing is installed here: install the same with this system's package \
+                 manager, then run the command again."
+            );
+        }
+    }
 }

@@ -18,6 +18,7 @@ use super::Inner;
 use super::gate::Session;
 use super::upstream::Backend;
 use super::wire::{Link, Strict};
+use crate::access::ending::may_end;
 
 /// How often it is asked whether whoever is served may still be: with the age that an answer may have
 /// ([`gate`](super::gate)) and the time to ask, a sign-out ends what is open within 5 seconds.
@@ -107,7 +108,7 @@ where
                 }
                 return;
             }
-            () = stop.cancelled(), if !stopping => {
+            () = may_end(&stop, &*edge.clock), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }

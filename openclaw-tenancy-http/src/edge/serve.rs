@@ -1,14 +1,16 @@
 //! Listens, and ends in good order.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Edge;
+use crate::access::ending::close;
 use crate::access::places::{Places, shared, turn_away};
 
 /// After an error of accepting, such as no file descriptor left: the next would come at once.
@@ -29,11 +31,21 @@ impl Edge {
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let connections = TaskTracker::new();
         let accepting = async {
+            let admission = Admission {
+                edge: self,
+                port,
+                places: self.places(),
+                stop: &stop,
+                cut: &cut,
+                connections: &connections,
+            };
             tokio::select! {
-                () = self.accept(&listener, port, &stop, &cut, &connections) => {}
+                () = admission.accept(&listener) => {}
                 () = shutdown => {}
             }
-            drop(listener);
+            for (stream, peer) in close(listener) {
+                admission.admit(stream, peer);
+            }
             stop.cancel();
             self.0.closing.cancel();
             connections.close();
@@ -55,44 +67,55 @@ impl Edge {
         }
     }
 
-    async fn accept(
-        &self,
-        listener: &TcpListener,
-        port: u16,
-        stop: &CancellationToken,
-        cut: &CancellationToken,
-        connections: &TaskTracker,
-    ) {
+    fn places(&self) -> Places {
         let limits = &self.0.config.limits;
-        let places = Places::new(
+        Places::new(
             limits.connections,
             limits.connections_per_address,
             shared(&self.0.config.trusted_proxies),
-        );
+        )
+    }
+}
+
+/// What a listener's connections have in common.
+struct Admission<'a> {
+    edge: &'a Edge,
+    port: u16,
+    places: Places,
+    stop: &'a CancellationToken,
+    cut: &'a CancellationToken,
+    connections: &'a TaskTracker,
+}
+
+impl Admission<'_> {
+    async fn accept(&self, listener: &TcpListener) {
         loop {
-            let (stream, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
+            match listener.accept().await {
+                Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
-                    self.0.clock.sleep(AFTER_ERROR).await;
-                    continue;
+                    self.edge.0.clock.sleep(AFTER_ERROR).await;
                 }
-            };
-            let Some(place) = places.take(peer.ip()) else {
-                self.0.metrics.turned_away();
-                turn_away(&stream);
-                continue;
-            };
-            // Small answers must not wait for an acknowledgement (Nagle); a socket that refuses this still works.
-            let _ = stream.set_nodelay(true);
-            let (edge, stop, cut) = (self.clone(), stop.clone(), cut.clone());
-            connections.spawn(async move {
-                let _place = place;
-                tokio::select! {
-                    () = edge.serve_connection(stream, peer, Some(port), stop) => {}
-                    () = cut.cancelled() => {}
-                }
-            });
+            }
         }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let Some(place) = self.places.take(peer.ip()) else {
+            self.edge.0.metrics.turned_away();
+            turn_away(&stream);
+            return;
+        };
+        // Small answers must not wait for an acknowledgement (Nagle); a socket that refuses this still works.
+        let _ = stream.set_nodelay(true);
+        let (edge, port) = (self.edge.clone(), self.port);
+        let (stop, cut) = (self.stop.clone(), self.cut.clone());
+        self.connections.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = edge.serve_connection(stream, peer, Some(port), stop) => {}
+                () = cut.cancelled() => {}
+            }
+        });
     }
 }

@@ -130,6 +130,7 @@ fn tenancy(
 ) -> anyhow::Result<Tenancy> {
     let pace = Pace {
         concurrency: config.reconcile.concurrency,
+        resync: config.reconcile.resync,
         ..Pace::default()
     };
     let mut backend = DockerBackend::builder(Arc::clone(&foundation.keys.labels))

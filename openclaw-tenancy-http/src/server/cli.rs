@@ -25,18 +25,20 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 First steps:
-  openclaw-tenancy doctor      looks whether everything is there, and says what to do
-  openclaw-tenancy serve       starts; the first start prints the administrator's password once
+  openclaw-tenancy doctor    looks whether everything is there; says what to do
+  openclaw-tenancy serve     starts; the first start prints a password, once
   then open http://localhost:3000
 
 The API by hand:
   TOKEN=$(openclaw-tenancy token)
   curl -H \"Authorization: Bearer $TOKEN\" http://localhost:3000/api/tenants/me
 
-Settings come from CONFIG.toml, then OPENCLAW_TENANCY__SECTION__KEY, then flags; the last wins.
-`openclaw-tenancy config --example` prints a file with every setting explained.
+Settings come from CONFIG.toml, then OPENCLAW_TENANCY__SECTION__KEY, then flags;
+the last wins. `openclaw-tenancy config --example` prints a file with every
+setting explained.
 
-Exit codes: 0 well, 1 failed, 2 the command line or the configuration cannot be used.";
+Exit codes: 0 well, 1 failed, 2 the command line or the configuration cannot be
+used.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -45,33 +47,34 @@ pub(crate) enum Command {
     ///
     /// Prints to standard output, one line each and nothing else:
     ///
-    ///   first administrator: NAME PASSWORD        at the first start with local accounts
-    ///   first administrator: open LINK            while there is no administrator under a provider
-    ///   ready: api=URL edge=URL metrics=URL       once it serves
+    ///   first administrator: NAME PASSWORD    first start with local accounts
+    ///   first administrator: open LINK        under a provider, while there is none
+    ///   ready: api=URL edge=URL metrics=URL   once it serves
     ///
-    /// Log lines go to standard error. At SIGTERM it accepts nothing more, finishes what is under way and
-    /// exits with 0; what was not finished goes on at the next start. A second signal ends it at once.
-    /// SIGHUP changes nothing and is noted: settings are read at the start only.
+    /// Log lines go to standard error. At SIGTERM it accepts nothing more, finishes
+    /// what is under way and exits with 0; what was not finished goes on at the next
+    /// start. A second signal ends it at once. SIGHUP changes nothing and is noted:
+    /// settings are read at the start only.
     #[command(verbatim_doc_comment)]
     Serve(Serve),
     /// Look whether everything is there that the server needs, and say what to do about what is not
     ///
-    /// Checks the configuration, the database, the keys, every engine (version, cgroups, storage, swap,
-    /// the image), the ports and the clock. Changes nothing. Exits with 1 when something would keep the
-    /// server from working.
+    /// Checks the configuration, the database, the keys, every engine (version,
+    /// cgroups, storage, swap, the image), the ports and the clock. Changes nothing.
+    /// Exits with 1 when something would keep the server from working.
     #[command(verbatim_doc_comment)]
     Doctor(Doctor),
     /// Print a bearer token for the API
     ///
-    /// The token ends after an hour unless configured otherwise, or when its account signs out everywhere.
-    /// Whoever has it can do what the account can.
+    /// The token ends after an hour unless configured otherwise, or when its account
+    /// signs out everywhere. Whoever has it can do what the account can.
     #[command(verbatim_doc_comment)]
     Token(Token),
     /// Give a local account a new random password, print it, and sign the account out everywhere
     ///
-    /// Every session and token of the account ends, at the API at once and at a running server's edge within
-    /// 1.5 seconds; so whoever had the old password is out. `openclaw-tenancy account sign-out NAME` does that
-    /// without a new password.
+    /// Every session and token of the account ends, at the API at once and at a
+    /// running server's edge within 1.5 seconds; so whoever had the old password is
+    /// out. `openclaw-tenancy account sign-out NAME` does that without a new password.
     #[command(verbatim_doc_comment)]
     Password(Password),
     /// Make local accounts, and sign accounts out
@@ -233,17 +236,17 @@ pub(crate) struct Account {
 pub(crate) enum AccountCommand {
     /// Make a local account with a random password, and print the password once
     ///
-    /// A server that runs knows the account at once. Whoever signs in by it may have the plans that
-    /// everybody may have, and more with --plan; a lost password is replaced by
-    /// `openclaw-tenancy password NAME`.
+    /// A server that runs knows the account at once. Whoever signs in by it may have
+    /// the plans that everybody may have, and more with --plan; a lost password is
+    /// replaced by `openclaw-tenancy password NAME`.
     #[command(verbatim_doc_comment)]
     Add(AddAccount),
     /// Sign an account out everywhere
     ///
-    /// Every session and token of ours that the account has ends, at the API at once and at a running server's
-    /// edge within 1.5 seconds. It can sign in again: a local account is kept out by
-    /// `openclaw-tenancy password NAME`, another one at its provider, whose own bearer tokens go on until they
-    /// expire.
+    /// Every session and token of ours that the account has ends, at the API at once
+    /// and at a running server's edge within 1.5 seconds. It can sign in again: a
+    /// local account is kept out by `openclaw-tenancy password NAME`, another one at
+    /// its provider, whose own bearer tokens go on until they expire.
     #[command(verbatim_doc_comment)]
     SignOut(SignOutAccount),
 }
@@ -302,6 +305,23 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// What is broken by hand is broken again by a narrower terminal, in the middle of its lines.
+    #[test]
+    fn text_that_is_broken_by_hand_fits_80_columns() {
+        let command = Cli::command();
+        let all = command.get_subcommands().chain(
+            command
+                .find_subcommand("account")
+                .unwrap()
+                .get_subcommands(),
+        );
+        let mut texts = vec![AFTER_HELP.to_owned()];
+        texts.extend(all.filter_map(|sub| Some(sub.get_long_about()?.to_string())));
+        for line in texts.iter().flat_map(|text| text.lines().skip(1)) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
     }
 
     #[test]

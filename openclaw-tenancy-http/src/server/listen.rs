@@ -1,45 +1,23 @@
 //! Listeners: taken early, and served with limits that slow or greedy clients do not get past.
-//!
-//! They read requests by the edge's rules of framing (safety row A18): what it refuses, they refuse. A refused head
-//! goes to the router as a request with a [`HeadFault`] among its extensions, to be answered like any other, and in the
-//! form and language that it asked for as far as it was read.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, HttpBody};
-use axum::extract::ConnectInfo;
-use bytes::Bytes;
-use http::Uri;
-use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use openclaw_tenancy::clock::Clock;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
+use super::connection::connection;
 use crate::access::address::TrustedProxies;
+use crate::access::ending::close;
 use crate::access::places::{Places, shared, turn_away};
-use crate::access::tossed;
-use crate::api::problem::{EndCookies, HeadFault};
-use crate::edge::Patience;
-use crate::edge::wire::{FAULT_METHOD, Fault, Link, Strict};
 
 /// How long a client may take for a request's head, and stay silent between two requests.
 const HEAD: Duration = Duration::from_secs(10);
-/// How long a client may leave a body or an answer where it is.
-const STALL: Duration = Duration::from_secs(30);
-/// What hyper may keep of what it reads: a whole head of the longest that passes (safety row A26).
-const BUFFER: usize = 32 * 1024;
 /// Connections at once; further ones are turned away (safety row A26).
 const MAX_CONNECTIONS: usize = 4096;
 /// Connections of one address at once, of one `/64` for IPv6: nobody alone takes the places of all (safety row A26).
@@ -130,37 +108,41 @@ async fn serve_with(
         places,
     } = served;
     let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
+    let admit = |stream: TcpStream, peer: SocketAddr| {
+        let Some(place) = places.take(peer.ip()) else {
+            metrics::counter!("openclaw_tenancy_connections_turned_away_total", "listener" => name)
+                .increment(1);
+            turn_away(&stream);
+            return;
+        };
+        let (router, clock) = (router.clone(), Arc::clone(&clock));
+        let (stop, cut) = (stop.clone(), cut.clone());
+        connections.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = connection(stream, peer, router, head, (stop, clock)) => {}
+                () = cut.cancelled() => {}
+            }
+        });
+    };
     let accepting = async {
         loop {
-            let (stream, peer) = match listener.accept().await {
-                Ok(accepted) => accepted,
+            match listener.accept().await {
+                Ok((stream, peer)) => admit(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     clock.sleep(AFTER_ERROR).await;
-                    continue;
                 }
-            };
-            let Some(place) = places.take(peer.ip()) else {
-                metrics::counter!("openclaw_tenancy_connections_turned_away_total", "listener" => name)
-                    .increment(1);
-                turn_away(&stream);
-                continue;
-            };
-            let (router, stop, cut) = (router.clone(), stop.clone(), cut.clone());
-            connections.spawn(async move {
-                let _place = place;
-                tokio::select! {
-                    () = connection(stream, peer, router, stop, head) => {}
-                    () = cut.cancelled() => {}
-                }
-            });
+            }
         }
     };
     tokio::select! {
         () = accepting => {}
         () = stop.cancelled() => {}
     }
-    drop(listener);
+    for (stream, peer) in close(listener) {
+        admit(stream, peer);
+    }
     connections.close();
     tokio::select! {
         () = connections.wait() => {}
@@ -169,121 +151,6 @@ async fn serve_with(
             cut.cancel();
             connections.wait().await;
         }
-    }
-}
-
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    stop: CancellationToken,
-    head: Duration,
-) {
-    // Small answers must not wait for an acknowledgement (Nagle); a socket that refuses this still works.
-    let _ = stream.set_nodelay(true);
-    let link = Arc::<Link>::default();
-    let patience = Patience {
-        head,
-        idle: head,
-        stall: STALL,
-    };
-    let stream = Strict::new(stream, Arc::clone(&link), patience);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let busy = Busy::begin(&link);
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        if request.method().as_str() == FAULT_METHOD {
-            // No path of anybody's.
-            *request.uri_mut() = Uri::from_static("*");
-            let fault = head_fault(&link);
-            request.extensions_mut().insert(fault);
-            if let Some((_, head)) = link.fault() {
-                request.headers_mut().extend(tossed::manners(head));
-                if fault == HeadFault::TooLarge {
-                    request
-                        .extensions_mut()
-                        .insert(EndCookies(tossed::end(head)));
-                }
-            }
-        }
-        let answer = router.clone().oneshot(request);
-        async move {
-            let answer = answer.await.unwrap_or_else(|never| match never {});
-            Ok::<_, Infallible>(answer.map(|body| Answering { body, _busy: busy }))
-        }
-    });
-    // The stream measures the time for a head and counts headers.
-    let connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        // Clients that go away or are too slow: nothing that an operator could do anything about.
-        tracing::debug!(error = %openclaw_tenancy::error::chain(&error), "a connection ended early");
-    }
-}
-
-fn head_fault(link: &Link) -> HeadFault {
-    match link.fault() {
-        Some((Fault::Malformed(what), _)) => HeadFault::Malformed { what },
-        Some((Fault::HeadTooLong | Fault::TooManyHeaders, _)) => HeadFault::TooLarge,
-        Some((Fault::HeadTimeout, _)) => HeadFault::Late,
-        None => HeadFault::Malformed {
-            what: "the method is not an upper-case word",
-        },
-    }
-}
-
-/// A request under way, until its answer has gone: meanwhile the client need not say anything.
-#[derive(Debug)]
-struct Busy(Arc<Link>);
-
-impl Busy {
-    fn begin(link: &Arc<Link>) -> Self {
-        link.set_busy(true);
-        Self(Arc::clone(link))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.set_busy(false);
-        self.0.wake_reader();
-    }
-}
-
-/// An answer's body on its way.
-#[derive(Debug)]
-struct Answering {
-    body: Body,
-    _busy: Busy,
-}
-
-impl HttpBody for Answering {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -369,6 +236,41 @@ mod tests {
             TcpStream::connect(address).await.is_err(),
             "nothing is accepted any more"
         );
+    }
+
+    /// Who had asked before the end is answered, also where only the kernel knows of it yet; who says nothing holds
+    /// nobody up.
+    #[tokio::test]
+    async fn what_was_asked_before_the_end_is_answered() {
+        use std::io::Write as _;
+
+        let (address, stop, serving) = server(HEAD, None).await;
+        let get = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        let mut kept = TcpStream::connect(address).await.unwrap();
+        kept.write_all(get).await.unwrap();
+        let mut first = [0; 12];
+        kept.read_exact(&mut first).await.unwrap();
+        // The server runs on this thread: until the end has begun it sees nothing of these.
+        let mut asking: Vec<_> = (0..3)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
+        for stream in &mut asking {
+            stream.write_all(get).unwrap();
+        }
+        let silent = std::net::TcpStream::connect(address).unwrap();
+        let mut kept = kept.into_std().unwrap();
+        kept.write_all(get).unwrap();
+        stop.cancel();
+        serving.await.unwrap();
+        asking.push(kept);
+        for stream in asking {
+            stream.set_nonblocking(true).unwrap();
+            let mut answer = String::new();
+            let mut stream = TcpStream::from_std(stream).unwrap();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("here"), "{answer}");
+        }
+        drop(silent);
     }
 
     /// As the edge refuses them: a whole corpus is tried there, by the same code.

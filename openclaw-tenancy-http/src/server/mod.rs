@@ -10,6 +10,7 @@ mod assemble;
 mod cli;
 mod commands;
 mod config;
+mod connection;
 mod doctor;
 mod edge_threads;
 mod escape;

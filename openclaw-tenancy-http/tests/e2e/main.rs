@@ -20,6 +20,7 @@ mod given;
 mod model;
 #[path = "../kill/of_server.rs"]
 mod of_server;
+mod overlay;
 mod phone;
 #[path = "../kill/server.rs"]
 mod server;
@@ -45,6 +46,9 @@ const PAGE: Duration = Duration::from_secs(30);
 const READY: Duration = Duration::from_secs(300);
 /// What OpenClaw's own page may take to load and to answer on little processor time.
 const OPENCLAW: Duration = Duration::from_secs(120);
+
+/// Where a message is typed on OpenClaw's page.
+const COMPOSER: &str = r#"textarea[aria-label="Chat composer"]"#;
 
 /// The parts that are not ours.
 struct Parts {
@@ -77,15 +81,25 @@ async fn a_person_signs_in_creates_opens_chats_and_deletes() {
     let provider = StrictProvider::start(&parts.oidc_provider, &callback).await;
     let model = ModelServer::start(reachable_from_instances()).await;
     let data = tempfile::tempdir().unwrap();
-    configure(data.path(), &parts, (api, edge), &provider, &model);
-    let server = Server::start(data.path()).await;
-    println!("server ready after {:.2?}", server.ready_after);
+    let configure = |overlay: &str| {
+        configure(data.path(), &parts, (api, edge), &provider, overlay);
+    };
+    configure(&overlay::before(model.address));
+    let started = Server::start(data.path()).await;
+    println!("server ready after {:.2?}", started.ready_after);
+    let mut server = Some(started);
     let docker = Docker::of_server(&parts.engine, data.path());
     // Whatever becomes of it, neither a browser nor an instance stays behind.
     let outcome = AssertUnwindSafe(async {
         let desk = at(&parts, Screen::Desk, "main-job").await;
         watched(desk, async |browser| {
-            journey(browser, &public_url, &model, &docker).await
+            journey(browser, &public_url, &model).await;
+            // The operator's change: another file, and the server started anew.
+            configure(&overlay::after(model.address));
+            server.take().unwrap().kill().await;
+            server = Some(Server::start(data.path()).await);
+            overlay::reaches(browser, &model, &docker).await;
+            ending(browser, &docker).await;
         })
         .await;
         let phone = at(&parts, Screen::Phone, "phone").await;
@@ -100,7 +114,9 @@ async fn a_person_signs_in_creates_opens_chats_and_deletes() {
     if outcome.is_err() {
         println!("the server's last lines:\n{}", last_words(data.path()));
     }
-    server.kill().await;
+    if let Some(server) = server {
+        server.kill().await;
+    }
     docker.clear().await;
     if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
@@ -129,7 +145,7 @@ async fn watched(mut browser: Browser, journey: impl AsyncFnOnce(&mut Browser)) 
     }
 }
 
-async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, docker: &Docker) {
+async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer) {
     browser.open(public_url).await;
     browser.shown("a.button.primary.wide", PAGE).await;
     browser.says("Company account", PAGE).await;
@@ -158,8 +174,7 @@ async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, d
         .click()
         .await;
     browser.window(2, PAGE).await;
-    let composer = r#"textarea[aria-label="Chat composer"]"#;
-    browser.loads(composer, OPENCLAW).await;
+    browser.loads(COMPOSER, OPENCLAW).await;
     browser.says("Connected", OPENCLAW).await;
     println!(
         "click to running {running:.1?}, to connected {:.1?}",
@@ -172,7 +187,7 @@ async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, d
     browser.picture("connected").await;
 
     let sent = Instant::now();
-    let composer = browser.shown(composer, OPENCLAW).await;
+    let composer = browser.shown(COMPOSER, OPENCLAW).await;
     // U+E007 is the protocol's Enter.
     composer.type_in("ping\u{e007}").await;
     browser
@@ -180,9 +195,13 @@ async fn journey(browser: &mut Browser, public_url: &str, model: &ModelServer, d
         .await;
     browser.says(model::ANSWER, OPENCLAW).await;
     println!("message to answer {:.1?}", sent.elapsed());
-    assert!(model.asked() > 0);
+    assert_eq!(model.asked_last(), Some((model::KEYS[0], "m1".to_owned())));
     browser.network_changed().await;
     browser.picture("answered").await;
+}
+
+/// Back to the page of ours, where the instance is deleted.
+async fn ending(browser: &mut Browser, docker: &Docker) {
     browser.close_window().await;
     browser.window(1, PAGE).await;
 
@@ -250,10 +269,10 @@ fn configure(
     parts: &Parts,
     (api, edge): (u16, u16),
     provider: &StrictProvider,
-    model: &ModelServer,
+    overlay: &str,
 ) {
     let Parts { engine, image, .. } = parts;
-    let (issuer, key, model) = (provider.issuer(), model::KEY, model.address);
+    let issuer = provider.issuer();
     let config = format!(
         r#"
 [server]
@@ -270,6 +289,8 @@ reference = "{image}"
 [reconcile]
 # Other tests on this engine have pools of their own.
 subnet_pool = "10.232.0.0/24"
+# A change of the overlay is waited for.
+resync = "5s"
 [[identity.oidc]]
 id = "company"
 label = "Company account"
@@ -277,16 +298,7 @@ issuer = "{issuer}"
 client_id = "{CLIENT_ID}"
 client_secret = "{CLIENT_SECRET}"
 plain_http_loopback = true
-[overlay]
-default_model = "corp/m1"
-[overlay.providers.corp]
-base_url = "http://{model}/v1"
-key = "{key}"
-[[overlay.providers.corp.models]]
-id = "m1"
-name = "Model 1"
-context_window = 128000
-max_tokens = 4096
+{overlay}
 "#
     );
     std::fs::write(data.join("config.toml"), config).unwrap();

@@ -1,8 +1,7 @@
 //! A small model behind the API that most providers speak: it answers every message with the same words.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
@@ -14,16 +13,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// The key that the operator gives to every instance.
-pub(crate) const KEY: &str = "sk-of-the-end-to-end-test";
+/// The keys that the operator gives to every instance, one after the other.
+pub(crate) const KEYS: [&str; 2] = ["sk-of-the-end-to-end-test", "sk-given-later"];
 /// What it says.
 pub(crate) const ANSWER: &str = "The model says pong-4711";
+
+/// Which model was asked with which of the keys, oldest first.
+type Asked = Arc<Mutex<Vec<(&'static str, String)>>>;
 
 /// A running model server; it ends when dropped.
 pub(crate) struct ModelServer {
     /// Where it is.
     pub(crate) address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    asked: Asked,
     task: JoinHandle<()>,
 }
 
@@ -32,7 +34,7 @@ impl ModelServer {
     pub(crate) async fn start(address: IpAddr) -> Self {
         let listener = TcpListener::bind((address, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
+        let asked = Asked::default();
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
             .with_state(Arc::clone(&asked));
@@ -46,9 +48,9 @@ impl ModelServer {
         }
     }
 
-    /// How often it was asked with the right key.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    /// Which model it was asked for last, and with which of its keys.
+    pub(crate) fn asked_last(&self) -> Option<(&'static str, String)> {
+        self.asked.lock().unwrap().last().cloned()
     }
 }
 
@@ -59,20 +61,17 @@ impl Drop for ModelServer {
 }
 
 async fn complete(
-    State(asked): State<Arc<AtomicUsize>>,
+    State(asked): State<Asked>,
     headers: HeaderMap,
     request: axum::Json<Value>,
 ) -> Response {
-    if headers.get(AUTHORIZATION).is_none_or(|given| {
-        given
-            .to_str()
-            .ok()
-            .and_then(|text| text.strip_prefix("Bearer "))
-            != Some(KEY)
-    }) {
+    let given = headers.get(AUTHORIZATION);
+    let given = given.and_then(|given| given.to_str().ok()?.strip_prefix("Bearer "));
+    let Some(key) = KEYS.into_iter().find(|key| given == Some(*key)) else {
         return StatusCode::UNAUTHORIZED.into_response();
-    }
-    asked.fetch_add(1, Ordering::SeqCst);
+    };
+    let model = request["model"].as_str().unwrap_or_default().to_owned();
+    asked.lock().unwrap().push((key, model));
     let chunk = |choices: Value| {
         let chunk = json!({
             "id": "answer",

@@ -129,6 +129,31 @@ async fn an_edge_that_ends_finishes_what_is_under_way() {
     world.serving.await.unwrap().unwrap();
 }
 
+/// Who had asked before the end is answered, also where only the kernel knows of it yet; who says nothing holds nobody
+/// up.
+#[tokio::test]
+async fn what_was_asked_before_the_end_is_answered() {
+    use std::io::{Read as _, Write as _};
+
+    let mut world = World::new().await;
+    // The edge runs on this thread: until the end has begun it sees nothing of these.
+    let connect = || std::net::TcpStream::connect(world.address).unwrap();
+    let silent = connect();
+    let asking: Vec<_> = (0..3).map(|_| connect()).collect();
+    for mut stream in &asking {
+        let get = b"GET / HTTP/1.1\r\nHost: nobody.inst.example:8080\r\n\r\n";
+        stream.write_all(get).unwrap();
+    }
+    world.stop();
+    world.serving.await.unwrap().unwrap();
+    for mut stream in asking {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    drop(silent);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_websockets_stay_open_and_go_both_ways() {
     let world = World::new().await;

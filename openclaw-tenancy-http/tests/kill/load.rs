@@ -46,8 +46,9 @@ pub(crate) struct Load {
     counts: Arc<Counts>,
 }
 
+/// What people did.
 #[derive(Debug, Default)]
-struct Counts {
+pub(crate) struct Counts {
     requests: AtomicU64,
     unanswered: AtomicU64,
     unavailable: AtomicU64,
@@ -107,7 +108,7 @@ impl Load {
         }
         Settled {
             people,
-            figures: self.counts.to_string(),
+            figures: self.counts,
         }
     }
 }
@@ -116,7 +117,7 @@ impl Load {
 pub(crate) struct Settled {
     people: Vec<(Person, Known)>,
     /// What was done, for the reader.
-    pub(crate) figures: String,
+    pub(crate) figures: Arc<Counts>,
 }
 
 impl Settled {
@@ -302,6 +303,16 @@ impl Worker {
             Some(_) => 0,
         };
         answer
+    }
+}
+
+impl Counts {
+    /// As many creates as kills, and so many deletes: of a run that was idle nothing follows.
+    pub(crate) fn assert_busy(&self, kills: usize, ended: u64) {
+        let kills = u64::try_from(kills).unwrap();
+        let [creates, deletes] =
+            [&self.creates, &self.deletes].map(|count| count.load(Ordering::Relaxed));
+        assert!(creates >= kills && deletes >= ended, "{self}");
     }
 }
 

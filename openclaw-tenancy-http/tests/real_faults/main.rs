@@ -19,4 +19,5 @@ mod f09_stop;
 #[path = "../kill/given.rs"]
 mod given;
 mod instance;
+mod overlay;
 mod world;

@@ -13,7 +13,7 @@ use openclaw_tenancy::access::{AccessStore as _, Account};
 use openclaw_tenancy::clock::{Clock, SystemClock, SystemEntropy};
 use openclaw_tenancy::id::{AccountId, DeploymentId, HostId};
 use openclaw_tenancy::identity::{Identity, Subject};
-use openclaw_tenancy::instance::OriginTemplate;
+use openclaw_tenancy::instance::{OriginTemplate, Overlay};
 use openclaw_tenancy::labels::LabelKeys;
 use openclaw_tenancy::memory::{MemoryAccess, MemoryStore};
 use openclaw_tenancy::plan::{Plan, PlanCatalog};
@@ -87,13 +87,22 @@ impl World {
 
     /// A server on the store there is: each a worker of its own.
     pub(crate) async fn server(&self, pace: Pace) -> Server {
-        let server = Server::new(self.tenancy(pace));
+        self.server_with(pace, Overlay::default()).await
+    }
+
+    /// One that was started with this overlay.
+    pub(crate) async fn server_with(&self, pace: Pace, overlay: Overlay) -> Server {
+        let server = Server::new(self.tenancy_with(pace, overlay));
         server.tenancy.register_hosts().await.unwrap();
         server
     }
 
     /// Of a server that does not run yet.
     pub(crate) fn tenancy(&self, pace: Pace) -> Tenancy {
+        self.tenancy_with(pace, Overlay::default())
+    }
+
+    fn tenancy_with(&self, pace: Pace, overlay: Overlay) -> Tenancy {
         let backend = DockerBackend::builder(self.keys())
             .host(HostId::new("local").unwrap(), self.endpoint.clone())
             .build()
@@ -108,6 +117,7 @@ impl World {
             .subnets(self.subnets)
             .image(&self.image, Bytes::mib(16))
             .deadlines(DEADLINES)
+            .overlay(overlay)
             .pace(pace)
             .build()
             .unwrap()

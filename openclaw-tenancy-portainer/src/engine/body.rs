@@ -9,8 +9,8 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, ContainerUpdateBody, EndpointIpamConfig, EndpointSettings, HealthConfig,
-    HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
-    RestartPolicy, RestartPolicyNameEnum,
+    HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
+    MountVolumeOptionsDriverConfig, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use openclaw_tenancy::container::{CONFIG_PATH, INSTANCE_UID, Image, InstanceSpec};
 use openclaw_tenancy::plan::Limits;
@@ -21,19 +21,18 @@ use openclaw_tenancy::quantity::{Bytes, MilliCpus};
 /// 26.1 take an entry called `/` for it, 28.5 does not); a directory below it gets the owner it is given on all.
 pub(super) const DATA_MOUNT: &str = "/home/node";
 
-/// What a mount needs to know of a volume: its name and the labels that make it ours.
-pub(super) struct VolumeMount {
-    pub(super) name: String,
-    pub(super) labels: HashMap<String, String>,
-}
+/// An option of our mounts that the `local` driver has never had. An engine makes a volume that a mount names and that
+/// is not there, unlimited and empty; asked for this option it refuses the container instead. Where the volume is there
+/// the options of a mount are not read (moby, `volume/service/store.go`, `create`).
+pub(super) const MUST_EXIST: &str = "openclaw-tenancy-must-exist";
 
 /// The body of an instance's container in the network called `network`.
 pub(super) fn instance(
     spec: &InstanceSpec,
     labels: HashMap<String, String>,
     network: &str,
-    data: VolumeMount,
-    config: VolumeMount,
+    data: String,
+    config: String,
 ) -> ContainerCreateBody {
     let endpoint = EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
@@ -159,17 +158,19 @@ fn hardened(limits: &Limits) -> HostConfig {
     }
 }
 
-fn mount(volume: VolumeMount, target: &str) -> Mount {
+fn mount(volume: String, target: &str) -> Mount {
     Mount {
         typ: Some(MountType::VOLUME),
-        source: Some(volume.name),
+        source: Some(volume),
         target: Some(target.to_owned()),
         read_only: Some(false),
         volume_options: Some(MountVolumeOptions {
             // What the image has at this path is none of the tenant's data.
             no_copy: Some(true),
-            // Were the volume gone by now, the engine would make it on the way: then at least as ours.
-            labels: Some(volume.labels),
+            driver_config: Some(MountVolumeOptionsDriverConfig {
+                name: Some("local".to_owned()),
+                options: Some(HashMap::from([(MUST_EXIST.to_owned(), String::new())])),
+            }),
             ..Default::default()
         }),
         ..Default::default()

@@ -12,7 +12,7 @@ use openclaw_tenancy::container::{
 use openclaw_tenancy::labels::{ObjectLabels, Role};
 use serde::{Deserialize, Serialize};
 
-use super::body::{self, VolumeMount};
+use super::body;
 use super::observe::Found;
 use super::{Engine, is_full, labels};
 
@@ -168,9 +168,9 @@ impl Engine {
         spec: &InstanceSpec,
     ) -> Result<Made, BackendError> {
         let network = self.network_for(spec).await?;
-        let data = self.mount_for(spec, VolumeRole::Data).await?;
-        let config = self.mount_for(spec, VolumeRole::Config).await?;
-        self.no_stranger_writes(&data.name).await?;
+        let data = self.volume_for(spec, VolumeRole::Data).await?;
+        let config = self.volume_for(spec, VolumeRole::Config).await?;
+        self.no_stranger_writes(&data).await?;
         let signed = labels::sign(&self.keys, name, labels);
         let request = body::instance(spec, signed, &network, data, config);
         for _ in 0..LOOKS {
@@ -250,25 +250,22 @@ impl Engine {
         }
     }
 
-    async fn mount_for(
+    /// The name of one of the instance's volumes, once it is sure that it is ours and as it should be.
+    async fn volume_for(
         &self,
         spec: &InstanceSpec,
         role: VolumeRole,
-    ) -> Result<VolumeMount, BackendError> {
+    ) -> Result<String, BackendError> {
         let wanted = ObjectSpec::Volume(VolumeSpec {
             tenant: spec.tenant,
             role,
         });
         let name = wanted.name(self.keys.deployment());
-        let labels = wanted.labels();
         let Some(volume) = self.volume(&name).await? else {
             return Err(BackendError::NotFound { what: "volume" });
         };
-        self.judge_volume(&volume, &labels)?;
-        Ok(VolumeMount {
-            labels: labels::sign(&self.keys, &name, &labels),
-            name,
-        })
+        self.judge_volume(&volume, &wanted.labels())?;
+        Ok(name)
     }
 
     /// What an engine says it made; by nothing but a full id can it be acted on later.

@@ -9,6 +9,8 @@ use openclaw_tenancy::container::EngineId;
 use openclaw_tenancy::error::Source;
 use openclaw_tenancy::id::HostId;
 
+use super::body::MUST_EXIST;
+
 /// So much of an engine's message is kept.
 const MESSAGE: usize = 600;
 
@@ -163,6 +165,10 @@ impl Failure {
                     reference: reference.to_owned(),
                     source: Some(Box::new(said)),
                 }
+            }
+            // One of its volumes went after the look that this call follows from.
+            Self::Answered(said) if said.status == 400 && said.says(MUST_EXIST) => {
+                BackendError::NotFound { what: "volume" }
             }
             Self::Answered(_) | Self::Midway(_) | Self::Lost(_) => {
                 self.general(host, "making a container")

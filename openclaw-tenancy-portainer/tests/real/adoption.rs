@@ -1,7 +1,8 @@
 //! F4 on a real engine: one name, many makers.
 
 use openclaw_tenancy::backend::{BackendError, Scope};
-use openclaw_tenancy::container::VolumeRole;
+use openclaw_tenancy::container::{ObjectRef, VolumeRole};
+use serde_json::{Value, json};
 
 use crate::common::plan;
 use crate::with_tenant;
@@ -59,6 +60,36 @@ async fn another_spec_of_ours_is_busy() {
         let spec = openclaw_tenancy::container::ObjectSpec::Instance(Box::new(spec));
         let busy = t.make(&spec).await.unwrap_err();
         assert!(matches!(busy, BackendError::Busy { .. }), "{busy:?}");
+    })
+    .await;
+}
+
+/// Between the backend's look at a volume and its create anybody may remove it, so the engine itself must refuse.
+#[tokio::test]
+async fn the_engine_makes_no_volume_on_the_way() {
+    with_tenant(|engine, t| async move {
+        let id = t.created(plan("free")).await;
+        let (_, made) = engine
+            .raw("GET", &format!("/containers/{}/json", id.0), Value::Null)
+            .await;
+        let body = json!({
+            "Image": made["Config"]["Image"],
+            "HostConfig": { "Mounts": made["HostConfig"]["Mounts"] },
+        });
+        assert_eq!(body["HostConfig"]["Mounts"].as_array().unwrap().len(), 2);
+        t.remove(&ObjectRef::Container(id)).await.unwrap();
+        for role in [VolumeRole::Data, VolumeRole::Config] {
+            let name = t.name(&t.volume(role));
+            t.remove(&ObjectRef::Volume(name.clone())).await.unwrap();
+            let (status, said) = engine.raw("POST", "/containers/create", body.clone()).await;
+            assert_eq!(status, 400, "{said}");
+            let (status, said) = engine
+                .raw("GET", &format!("/volumes/{name}"), Value::Null)
+                .await;
+            assert_eq!(status, 404, "{said}");
+            t.make(&t.volume(role)).await.unwrap();
+        }
+        t.make(&t.instance(2, plan("free"))).await.unwrap();
     })
     .await;
 }

@@ -129,9 +129,13 @@ fn allowed_value(path: &str, value: &Value) -> bool {
         }
         "HostConfig.Mounts[].ReadOnly" => *value == json!(false),
         "HostConfig.Mounts[].VolumeOptions.NoCopy" => *value == json!(true),
+        // Refuses the container where the volume is not there, instead of making one.
+        "HostConfig.Mounts[].VolumeOptions.DriverConfig.Name" => text() == "local",
+        "HostConfig.Mounts[].VolumeOptions.DriverConfig.Options.openclaw-tenancy-must-exist" => {
+            text().is_empty()
+        }
         _ => {
             path.starts_with("Labels.io.openclaw-tenancy.")
-                || path.starts_with("HostConfig.Mounts[].VolumeOptions.Labels.io.openclaw-tenancy.")
                 || (path.starts_with("NetworkingConfig.EndpointsConfig.oct-scripted-")
                     && path.ends_with("-network.IPAMConfig.IPv4Address")
                     && text().starts_with("10."))
@@ -279,16 +283,16 @@ async fn labels_of_every_object_carry_a_valid_mac() {
         keys.read(&tenancy.name(&spec), &labels),
         Some(spec.labels())
     );
-    for (mount, role) in [(0, VolumeRole::Data), (1, VolumeRole::Config)] {
-        let labels: BTreeMap<String, String> = serde_json::from_value(
-            body["HostConfig"]["Mounts"][mount]["VolumeOptions"]["Labels"].clone(),
-        )
-        .unwrap();
+    for role in [VolumeRole::Data, VolumeRole::Config] {
         let spec = tenancy.volume(role);
-        assert_eq!(
-            keys.read(&tenancy.name(&spec), &labels),
-            Some(spec.labels())
-        );
+        let name = tenancy.name(&spec);
+        let made = engine
+            .calls()
+            .into_iter()
+            .find(|call| call.path == "/volumes/create" && call.body["Name"] == *name);
+        let labels: BTreeMap<String, String> =
+            serde_json::from_value(made.unwrap().body["Labels"].clone()).unwrap();
+        assert_eq!(keys.read(&name, &labels), Some(spec.labels()));
     }
     // The same engine, another tenant: nothing of the first one's.
     let other = super::tenancy(&engine);

@@ -48,6 +48,27 @@ async fn f5_a_volume_with_other_options_is_refused_and_never_mounted() {
 }
 
 #[tokio::test]
+async fn a_volume_that_goes_before_the_create_is_not_made_by_it() {
+    for role in [VolumeRole::Data, VolumeRole::Config] {
+        let (engine, tenancy) = bench().await;
+        tenancy.ground().await;
+        let gone = tenancy.name(&tenancy.volume(role));
+        let fault = Fault::VolumeGone(gone.clone());
+        engine.on(Rule::call("POST", "/containers/create").fault(fault));
+        let instance = tenancy.instance(1, plan("free"));
+        let refused = tenancy.make(&instance).await.unwrap_err();
+        assert!(
+            matches!(refused, BackendError::NotFound { what: "volume" }),
+            "{refused:?}"
+        );
+        assert!(!engine.world().volume_names().contains(&gone));
+        assert!(engine.world().container_names().is_empty());
+        tenancy.make(&tenancy.volume(role)).await.unwrap();
+        tenancy.make(&instance).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn f29_a_full_disk_is_said_so() {
     let (engine, tenancy) = bench().await;
     tenancy.ground().await;

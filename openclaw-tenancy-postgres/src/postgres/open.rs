@@ -22,6 +22,12 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[(
 /// A replica that is paused in the middle must not hold its rows from the others for long.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(2);
 
+/// The oldest major version that is accepted.
+const OLDEST: u32 = 14;
+
+/// What a major version is multiplied by in a version's number.
+const MAJOR: u32 = 10_000;
+
 /// How many connections, and how long a call may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolOptions {
@@ -50,7 +56,7 @@ impl PostgresStore {
     /// Makes no table: see [`migrate`](Self::migrate).
     ///
     /// # Errors
-    /// [`OpenError::Address`], [`OpenError::Unavailable`].
+    /// [`OpenError::Address`], [`OpenError::TooOld`], [`OpenError::Unavailable`].
     pub async fn connect(url: &str, options: PoolOptions) -> Result<Self, OpenError> {
         const RULE: &str = "it looks like postgres://user:password@host:5432/database";
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
@@ -78,10 +84,13 @@ impl PostgresStore {
         ]);
         // The pool would try again in silence, and then say no more than that it took too long.
         let first = tokio::time::timeout(options.deadline, connect.connect());
-        let first = first
+        let mut first = first
             .await
             .unwrap_or(Err(sqlx::Error::PoolTimedOut))
             .map_err(OpenError::unavailable)?;
+        let found = tokio::time::timeout(options.deadline, version(&mut first));
+        let found = found.await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        new_enough(found.map_err(OpenError::unavailable)?)?;
         first.close().await.map_err(OpenError::unavailable)?;
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
@@ -144,6 +153,30 @@ impl PostgresStore {
     }
 }
 
+/// The version of a server as a number: 14.2 is 140002, and 9.6.24 was 90624.
+async fn version(connection: &mut PgConnection) -> Result<u32, sqlx::Error> {
+    let number: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4")
+        .fetch_one(connection)
+        .await?;
+    Ok(number.unsigned_abs())
+}
+
+/// An error where the server is older than what the statements and the tests are written for.
+fn new_enough(found: u32) -> Result<(), OpenError> {
+    if found / MAJOR >= OLDEST {
+        return Ok(());
+    }
+    Err(OpenError::TooOld {
+        // Before 10 the major version had two numbers.
+        found: if found < 10 * MAJOR {
+            format!("{}.{}", found / MAJOR, found / 100 % 100)
+        } else {
+            format!("{}.{}", found / MAJOR, found % MAJOR)
+        },
+        needed: OLDEST,
+    })
+}
+
 /// The versions of the migrations that were made; an error where the tables are somebody else's.
 async fn made(connection: &mut PgConnection) -> Result<Vec<i64>, OpenError> {
     let (tenants, table) = sqlx::query_as::<_, (bool, bool)>(
@@ -160,4 +193,29 @@ async fn made(connection: &mut PgConnection) -> Result<Vec<i64>, OpenError> {
         .fetch_all(connection)
         .await
         .map_err(OpenError::unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use openclaw_tenancy::error::Retry;
+
+    use super::new_enough;
+
+    #[test]
+    fn a_server_older_than_14_is_refused_with_both_versions() {
+        for (number, found) in [(90_624, "9.6"), (100_023, "10.23"), (130_016, "13.16")] {
+            let error = new_enough(number).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "PostgreSQL {found} is too old; openclaw-tenancy needs 14 or later: upgrade the server, or name a \
+                     newer one"
+                )
+            );
+            assert_eq!(error.retry(), Retry::Never, "it does not pass by itself");
+        }
+        for number in [140_000, 140_022, 150_004, 200_000] {
+            assert!(new_enough(number).is_ok(), "{number}");
+        }
+    }
 }

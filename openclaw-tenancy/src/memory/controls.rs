@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::backend::MemoryBackend;
 use super::engine::{Behavior, Container, Network, Process, StartOutcome, Volume};
-use crate::container::{AppliedLimits, EngineId, ObjectRef, RunState};
+use crate::container::{AppliedLimits, EngineId, ObjectRef, RunState, VolumeFile};
 use crate::host::HostFacts;
 use crate::id::{Generation, HostId, TenantId};
 use crate::labels::{ObjectLabels, Role};
@@ -276,6 +276,16 @@ impl MemoryBackend {
             .chain(engine.volumes.keys().cloned())
             .chain(networks)
             .collect()
+    }
+
+    /// What a tenant's instance reads at `path` in its volumes.
+    #[must_use]
+    pub fn file(&self, host: &HostId, tenant: TenantId, path: &str) -> Option<VolumeFile> {
+        let engines = self.engines();
+        let engine = engines.get(host)?;
+        let (id, _) = engine.containers.iter().find(|(_, c)| is_of(c, tenant))?;
+        let (volume, path) = engine.volume_of(id, path)?;
+        engine.volumes.get(&volume)?.files.get(&path).cloned()
     }
 
     /// The limits that [`inspect`](crate::backend::ContainerBackend::inspect) says of each container of ours on a

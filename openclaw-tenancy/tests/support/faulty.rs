@@ -14,7 +14,7 @@ use openclaw_tenancy::container::{Inventory, ObjectRef, ObjectSpec, SeenNetwork}
 use openclaw_tenancy::event::EventKind;
 use openclaw_tenancy::id::{AccountId, DeploymentId, Generation, HostId, TenantId, WorkerId};
 use openclaw_tenancy::identity::Subject;
-use openclaw_tenancy::instance::OriginTemplate;
+use openclaw_tenancy::instance::{OriginTemplate, Overlay};
 use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role, object_name};
 use openclaw_tenancy::memory::{Faults, Faulty, MemoryBackend, MemoryStore};
 use openclaw_tenancy::quantity::Bytes;
@@ -89,6 +89,19 @@ impl World {
         now(world.tenancy.register_hosts()).unwrap().unwrap();
         world.rounds(1, SECOND);
         world
+    }
+
+    /// From now on the workers are servers that were started with this overlay.
+    pub(crate) fn set_overlay(&mut self, overlay: &Overlay) {
+        for worker in &mut self.workers {
+            Arc::make_mut(worker).blueprint.overlay = overlay.clone();
+        }
+    }
+
+    /// What the only tenant's instance reads at a path.
+    pub(crate) fn file(&self, path: &str) -> String {
+        let file = self.backend.file(&self.host, self.rows()[0].id, path);
+        String::from_utf8(file.unwrap().content.0).unwrap()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -22,15 +22,7 @@ pub(super) fn start(engine: &Engine) -> Result<()> {
         "Docker Engine",
     )?;
     if !platform::is_root() {
-        bail!(
-            "Docker Engine is installed and does not answer, and starting it needs root. Run this, \
-             then the command again:\n\n    sudo {}\n",
-            if platform::has_systemd() {
-                "systemctl enable --now docker"
-            } else {
-                "cargo xtask up"
-            }
-        );
+        bail!(start_it(platform::has_systemd()));
     }
     let step = Step::begin("Starting Docker Engine");
     if platform::has_systemd() {
@@ -49,6 +41,20 @@ pub(super) fn start(engine: &Engine) -> Result<()> {
             run::log_tail(Path::new(LOG))
         ),
     }
+}
+
+/// What somebody does who is not root.
+fn start_it(has_systemd: bool) -> String {
+    let command = if has_systemd {
+        "sudo systemctl enable --now docker"
+    } else {
+        // Not all of this command: under sudo neither cargo nor this user's own data would be found.
+        "sudo sh -c 'cgroupfs-mount; setsid --fork dockerd >/var/log/dockerd.log 2>&1'"
+    };
+    format!(
+        "Docker Engine is installed and does not answer, and starting it needs root. Run this, then \
+         the command again:\n\n    {command}\n"
+    )
 }
 
 /// Starts a plain `dockerd` in a session of its own, so that neither the end of this command nor
@@ -111,6 +117,23 @@ fn has_cgroups(mounts: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_not_start_the_engine_is_told_the_command_that_does() {
+        let usual = start_it(true);
+        assert!(
+            usual.ends_with("\n\n    sudo systemctl enable --now docker\n"),
+            "{usual}"
+        );
+        let plain = start_it(false);
+        assert!(
+            plain.ends_with(
+                "\n\n    sudo sh -c 'cgroupfs-mount; setsid --fork dockerd \
+                 >/var/log/dockerd.log 2>&1'\n"
+            ),
+            "{plain}"
+        );
+    }
 
     #[test]
     fn a_hybrid_hierarchy_without_controllers_does_not_count() {

@@ -82,6 +82,7 @@ pub(super) fn all(long: bool) -> Vec<Stage> {
         served("examples", examples),
         served("main job (stand-in)", |_| up::check(Kind::StandIn)),
         served("main job (OpenClaw)", |_| up::check(Kind::Openclaw)),
+        served("first run", |_| up::first_run()),
         alone("packages", packages),
     ];
     if long {

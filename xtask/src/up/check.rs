@@ -75,7 +75,7 @@ fn main_job(
     started: Instant,
     timings: &mut Timings,
 ) -> Result<()> {
-    let (places, first) = server.wait_until_ready()?;
+    let (places, first) = server.wait_until_ready(&timings.interrupt)?;
     let first = first.context(
         "the server's first start printed no line `first administrator: <user> <password>`",
     )?;
@@ -93,26 +93,12 @@ fn main_job(
     timings.add("click to connected", clicked.elapsed());
     timings.step("delete to nothing left", || {
         person.delete_and_wait()?;
-        let left: Vec<_> = scratch
-            .objects()?
-            .into_iter()
-            .filter(|o| o.role != HOST_MARKER)
-            .collect();
-        if left.is_empty() {
-            return Ok(());
-        }
-        bail!(
-            "left on the engine: {}",
-            left.iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        )
+        scratch.must_hold_nothing()
     })
 }
 
 /// The administrator at a browser.
-struct Person {
+pub(super) struct Person {
     browser: Browser,
     places: Places,
     token: String,
@@ -120,7 +106,8 @@ struct Person {
 }
 
 impl Person {
-    fn new(places: &Places, interrupt: &Interrupt) -> Self {
+    /// Somebody with a browser that knows nothing yet.
+    pub(super) fn new(places: &Places, interrupt: &Interrupt) -> Self {
         Self {
             browser: Browser::new(places),
             places: places.clone(),
@@ -134,7 +121,7 @@ impl Person {
     }
 
     /// Signs in with the printed password, then takes a token for the API as a script would.
-    fn sign_in(&mut self, first: &FirstAdministrator) -> Result<()> {
+    pub(super) fn sign_in(&mut self, first: &FirstAdministrator) -> Result<()> {
         let origin = self.places.public_url.clone();
         let credentials = json!({ "username": first.user, "password": first.password });
         self.browser
@@ -161,7 +148,7 @@ impl Person {
     }
 
     /// Calls the API with the token and without cookies.
-    fn call(
+    pub(super) fn call(
         &self,
         method: &str,
         path: &str,
@@ -175,10 +162,16 @@ impl Person {
         request.send(&self.places.api, Duration::from_secs(30))
     }
 
-    fn create_and_wait(&self) -> Result<String> {
+    /// Asks for an instance and answers its address once it runs.
+    pub(super) fn create_and_wait(&self) -> Result<String> {
         let body = json!({ "email": "check@example.com" });
         self.call("POST", "/api/tenants", Some(&body))?
             .ok("creating an instance")?;
+        self.wait_until_running()
+    }
+
+    /// Waits for the instance that there is, and answers its address.
+    pub(super) fn wait_until_running(&self) -> Result<String> {
         let step = Step::begin("waiting for the instance");
         let mut phase = String::new();
         let url = run::poll_every(LOOK, READY_LIMIT, || match self.look(&mut phase, &step) {
@@ -258,7 +251,8 @@ impl Person {
         Ok(())
     }
 
-    fn delete_and_wait(&self) -> Result<()> {
+    /// Deletes the instance and waits until it is gone.
+    pub(super) fn delete_and_wait(&self) -> Result<()> {
         self.call("DELETE", "/api/tenants/me", None)?
             .ok("deleting the instance")?;
         let gone = run::poll_every(LOOK, DELETE_LIMIT, || {
@@ -339,19 +333,34 @@ impl Timings {
 }
 
 /// A data folder of the check's own, and what its deployment has on the engine.
-struct Scratch<'a> {
+pub(super) struct Scratch<'a> {
     engine: &'a Engine,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl<'a> Scratch<'a> {
-    fn new(engine: &'a Engine) -> Result<Self> {
+    /// An empty folder.
+    pub(super) fn new(engine: &'a Engine) -> Result<Self> {
         let folder = PathBuf::from(run::output(Command::new("mktemp").args([
             "--directory",
             "--tmpdir",
             "openclaw-tenancy-check.XXXXXX",
         ]))?);
         Ok(Self { engine, folder })
+    }
+
+    /// An error that names what is left of its tenants on the engine.
+    pub(super) fn must_hold_nothing(&self) -> Result<()> {
+        let left: Vec<_> = self
+            .objects()?
+            .into_iter()
+            .filter(|object| object.role != HOST_MARKER)
+            .map(|object| object.to_string())
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        bail!("left on the engine: {}", left.join(", "))
     }
 
     /// By the deployment that the server has remembered in its folder: the engine may serve others meanwhile.

@@ -2,6 +2,7 @@
 
 mod browser;
 mod check;
+mod first_run;
 mod server;
 mod websocket;
 
@@ -14,6 +15,7 @@ use anyhow::Result;
 use crate::engine;
 use crate::image::Kind;
 use crate::platform;
+use crate::run::Interrupt;
 use crate::term::{heading, note};
 use server::{Mode, Places, Server, Settings};
 
@@ -70,6 +72,11 @@ pub(crate) fn check(image: Kind) -> Result<()> {
     })
 }
 
+/// The command itself as a newcomer runs it, twice, for the tests.
+pub(crate) fn first_run() -> Result<()> {
+    first_run::perform()
+}
+
 /// Whether the owner's `config.toml` has a section, which then stands.
 fn configures(data: &Path, section: &str) -> bool {
     std::fs::read_to_string(data.join("config.toml"))
@@ -78,20 +85,24 @@ fn configures(data: &Path, section: &str) -> bool {
 
 fn serve(settings: &Settings, data: &Path) -> Result<()> {
     heading("Server");
+    // Before the server is there: it has a process group of its own, and would outlive a Ctrl-C that ended only us.
+    let interrupt = Interrupt::listen()?;
     let mut server = Server::start(settings, data, Mode::Usual)?;
-    let (places, first) = server.wait_until_ready()?;
+    let (places, first) = server.wait_until_ready(&interrupt)?;
     heading("Ready");
-    note(&format!("Open      {}", places.public_url));
+    note(&format!("{OPEN}{}", places.public_url));
     match first {
         Some(first) => {
             note(&format!(
-                "Sign in   {} with the password {}",
+                "{SIGN_IN}{}{WITH_PASSWORD}{}",
                 first.user, first.password
             ));
             note("          It is shown only now. Change it, or keep it well.");
         }
         None => {
-            note("Sign in   with the account of the first run, whose password was shown then.");
+            note(&format!(
+                "{SIGN_IN}with the account of the first run, whose password was shown then."
+            ));
             let program = settings.program.display();
             note(&format!(
                 "          A new one: {program} password --data {}",
@@ -112,9 +123,16 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
         note(&format!("  {}", platform::MAKE_SWAP));
     }
     note("");
-    note("Ctrl-C ends the server; instances run on and are found again at the next start.");
-    server.run_until_interrupted()
+    note(LAST_WORDS);
+    server.run_until_interrupted(&interrupt)
 }
+
+/// How the lines begin that a person needs, and the line after which nothing is to be read.
+const OPEN: &str = "Open      ";
+const SIGN_IN: &str = "Sign in   ";
+const WITH_PASSWORD: &str = " with the password ";
+const LAST_WORDS: &str =
+    "Ctrl-C ends the server; instances run on and are found again at the next start.";
 
 const SSH_CONNECTION: &str = "SSH_CONNECTION";
 

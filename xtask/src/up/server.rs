@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::http::Address;
 use crate::run::Interrupt;
@@ -24,6 +24,9 @@ const READY: &str = "ready: ";
 
 /// The access log of a check that waits would push everything else out of what is kept.
 const LOOKING: &str = r#"route="/api/tenants/me" status=200"#;
+
+/// The step until it serves.
+pub(super) const STARTING: &str = "Starting the server";
 
 /// A first start makes keys and tables, on a slow disk too.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -167,13 +170,23 @@ impl Server {
     }
 
     /// Waits until it serves; tells where, and the first administrator where this start made one.
-    pub(super) fn wait_until_ready(&mut self) -> Result<(Places, Option<FirstAdministrator>)> {
-        let step = Step::begin("Starting the server");
+    pub(super) fn wait_until_ready(
+        &mut self,
+        interrupt: &Interrupt,
+    ) -> Result<(Places, Option<FirstAdministrator>)> {
+        let step = Step::begin(STARTING);
         let outcome = run::poll(START_LIMIT, || {
+            if let Err(interrupted) = interrupt.check() {
+                return Some(Err(interrupted));
+            }
             if let Some(places) = self.said().ready.clone() {
                 return Some(Ok(places));
             }
-            self.child.try_wait().ok().flatten().map(Err)
+            let status = self.child.try_wait().ok().flatten()?;
+            Some(Err(anyhow!(
+                "the server ended with {status}:\n{}",
+                self.last_words()
+            )))
         });
         match outcome {
             Some(Ok(places)) => {
@@ -181,7 +194,7 @@ impl Server {
                 let first = self.said().first.clone();
                 Ok((places, first))
             }
-            Some(Err(status)) => bail!("the server ended with {status}:\n{}", self.last_words()),
+            Some(Err(error)) => Err(error),
             None => bail!(
                 "the server did not serve within {} s:\n{}",
                 START_LIMIT.as_secs(),
@@ -212,8 +225,8 @@ impl Server {
     }
 
     /// Waits for Ctrl-C or SIGTERM, then ends the server; or for the server's own end.
-    pub(super) fn run_until_interrupted(mut self) -> Result<()> {
-        let status = match Interrupt::listen()?.or_end_of(&mut self.child)? {
+    pub(super) fn run_until_interrupted(mut self, interrupt: &Interrupt) -> Result<()> {
+        let status = match interrupt.or_end_of(&mut self.child)? {
             Some(status) => status,
             None => self.stop()?,
         };
@@ -284,15 +297,19 @@ fn places(line: &str) -> Option<Places> {
             .find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
     };
     let public_url = field("api")?.to_owned();
-    let api = public_url.strip_prefix("http://localhost:");
-    // Behind a proxy of the owner's the public address says nothing about where to dial.
-    let api = Address::Tcp(format!("127.0.0.1:{}", api.unwrap_or("3000")));
+    let api = dialled(&public_url);
     let edge = Address::Tcp(field("edge")?.strip_prefix("http://")?.to_owned());
     Some(Places {
         public_url,
         api,
         edge,
     })
+}
+
+/// Where a public address is dialled. Behind a proxy of the owner's it says nothing of that.
+pub(super) fn dialled(public_url: &str) -> Address {
+    let port = public_url.strip_prefix("http://localhost:");
+    Address::Tcp(format!("127.0.0.1:{}", port.unwrap_or("3000")))
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub enum Fault {
     },
     /// As usual, but later.
     Delay(Duration),
+    /// As usual, but somebody removed a volume just before.
+    VolumeGone(String),
     /// The connection closes before the effect.
     LoseRequest,
     /// The effect takes place and the connection closes.

@@ -200,6 +200,9 @@ async fn respond(
         Some(Fault::LoseRequest) => return Err(gone()),
         Some(Fault::Silence) => std::future::pending().await,
         Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
+        Some(Fault::VolumeGone(ref name)) => {
+            shared.world().remove_volume(name);
+        }
         Some(
             Fault::LoseAnswer
             | Fault::Flood(_)
@@ -225,6 +228,7 @@ async fn respond(
             | Fault::LoseRequest
             | Fault::Silence
             | Fault::Delay(_)
+            | Fault::VolumeGone(_)
             | Fault::LoseStart(_),
         )
         | None => Ok(http(answer, shared)),

@@ -243,7 +243,7 @@ pub(super) mod tests {
         let refused = reasons_in("src/identity/oidc", &["refused("]);
         let malformed = reasons_in("src/edge", &["Malformed("]);
         let body = reasons_in("src/api/body.rs", &["what = "]);
-        let listener = reasons_in("src/server/listen.rs", &["what: "]);
+        let listener = reasons_in("src/server/connection.rs", &["what: "]);
         for (reasons, at_least) in [(refused, 10), (malformed, 20), (body, 1), (listener, 1)] {
             assert!(reasons.len() >= at_least, "{reasons:?}");
             for reason in reasons {

@@ -42,6 +42,7 @@ pub(super) fn problems(config: &Config) -> Vec<Problem> {
         ("start_deadline", reconcile.start_deadline.as_secs()),
         ("stop_deadline", reconcile.stop_deadline.as_secs()),
         ("provision_deadline", reconcile.provision_deadline.as_secs()),
+        ("resync", reconcile.resync.as_secs()),
     ] {
         if value == 0 {
             let key = format!("reconcile.{field}");

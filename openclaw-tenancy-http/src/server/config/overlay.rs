@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use openclaw_tenancy::instance::{Model, ModelProvider, Overlay};
+use openclaw_tenancy::instance::{Model, ModelProvider, Overlay, SECTIONS};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
 
 use super::error::Problem;
+use super::read_error::nearest;
 use super::secret::Secret;
 
 /// `[overlay]`.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct OverlaySection {
     /// The model an agent uses unless its owner chooses another: `provider/model`.
@@ -20,6 +21,32 @@ pub(crate) struct OverlaySection {
     pub(crate) providers: BTreeMap<String, ProviderSection>,
     /// `[overlay.sections.NAME]`: further sections of `OpenClaw`'s own configuration, such as `channels`.
     pub(crate) sections: Sections,
+    /// Sections that every instance includes from its first start on, given below or not. `OpenClaw` saves nothing
+    /// into them.
+    pub(crate) reserved: Vec<String>,
+}
+
+/// What an organisation decides and hardly anybody sets for oneself. Not `channels`, `tools` and the like: people could
+/// not use `OpenClaw`'s own pages to connect what is theirs.
+const RESERVED: [&str; 7] = [
+    "approvals",
+    "diagnostics",
+    "logging",
+    "messages",
+    "security",
+    "session",
+    "telemetry",
+];
+
+impl Default for OverlaySection {
+    fn default() -> Self {
+        Self {
+            default_model: None,
+            providers: BTreeMap::new(),
+            sections: Sections::default(),
+            reserved: RESERVED.map(str::to_owned).into(),
+        }
+    }
 }
 
 /// Sections of `OpenClaw`'s configuration, by name. Channels carry their tokens in settings of `OpenClaw`'s
@@ -85,11 +112,13 @@ impl OverlaySection {
         for (name, provider) in &self.providers {
             let key = format!("overlay.providers.{name}");
             let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            if name.is_empty() || name.len() > 63 || !name.bytes().all(label) {
+            // One of digits alone would come before all others in OpenClaw, and its models before the default model.
+            let number = name.bytes().all(|b| b.is_ascii_digit());
+            if name.len() > 63 || !name.bytes().all(label) || number {
                 problems.push(Problem::new(
                     &key,
                     "is no name for a provider",
-                    "write 1 to 63 of a-z, 0-9 and -",
+                    "write 1 to 63 of a-z, 0-9 and -, not digits alone",
                 ));
             }
             let url = Url::parse(&provider.base_url).ok();
@@ -123,17 +152,21 @@ impl OverlaySection {
                 .value(format_args!("{model:?}")),
             );
         }
-        for name in self
-            .sections
-            .0
-            .keys()
-            .filter(|name| OURS.contains(&name.as_str()))
-        {
-            problems.push(Problem::new(
-                format!("overlay.sections.{name}"),
-                "the section is the server's own",
-                "use overlay.providers and overlay.default_model for models; the rest cannot be set",
-            ));
+        for name in self.sections.0.keys() {
+            problems.extend(not_a_section(format!("overlay.sections.{name}"), name));
+        }
+        for name in &self.reserved {
+            let problem = not_a_section("overlay.reserved".to_owned(), name);
+            problems.extend(problem.map(|problem| problem.value(format_args!("{name:?}"))));
+        }
+        for (name, value) in &self.sections.0 {
+            if !value.is_object() {
+                problems.push(Problem::new(
+                    format!("overlay.sections.{name}"),
+                    "is not a table",
+                    "write its settings below it",
+                ));
+            }
         }
         problems
     }
@@ -173,6 +206,27 @@ impl OverlaySection {
             providers: providers.collect(),
             default_model: self.default_model.clone(),
             sections: self.sections.0.clone(),
+            reserved: self.reserved.iter().cloned().collect(),
         }
     }
+}
+
+/// Why an operator cannot give the section `name`, if so: with one that `OpenClaw` does not know, no instance starts.
+fn not_a_section(key: String, name: &str) -> Option<Problem> {
+    if SECTIONS.contains(&name) {
+        return None;
+    }
+    if OURS.contains(&name) {
+        return Some(Problem::new(
+            key,
+            "the section is the server's own",
+            "use overlay.providers and overlay.default_model for models; the rest cannot be set",
+        ));
+    }
+    let fix = match nearest(name, SECTIONS.into_iter()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("the sections are {}", SECTIONS.join(", ")),
+    };
+    let what = "OpenClaw has no such section for an operator";
+    Some(Problem::new(key, what, fix))
 }

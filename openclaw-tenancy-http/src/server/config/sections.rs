@@ -272,6 +272,9 @@ pub(crate) struct ReconcileSection {
     /// From a request to a started container.
     #[serde(with = "form::duration")]
     pub(crate) provision_deadline: Duration,
+    /// How often an instance at rest is looked at: within this a changed overlay reaches it.
+    #[serde(with = "form::duration")]
+    pub(crate) resync: Duration,
     /// CPU limits on a host may add up to this many percent of its processors.
     pub(crate) cpu_percent: u64,
     /// Memory limits on a host may add up to this many percent of its memory beyond the reserve.
@@ -290,11 +293,13 @@ impl Default for ReconcileSection {
     fn default() -> Self {
         let deadlines = openclaw_tenancy::status::Deadlines::default();
         let overcommit = openclaw_tenancy::host::Overcommit::default();
+        let pace = openclaw_tenancy::reconcile::Pace::default();
         Self {
-            concurrency: openclaw_tenancy::reconcile::Pace::default().concurrency,
+            concurrency: pace.concurrency,
             start_deadline: deadlines.start,
             stop_deadline: deadlines.stop,
             provision_deadline: deadlines.provision,
+            resync: pace.resync,
             cpu_percent: overcommit.cpu_percent,
             memory_percent: overcommit.memory_percent,
             memory_reserve: overcommit.memory_reserve,

@@ -7,6 +7,7 @@ use openclaw_tenancy::access::AccessStore;
 use openclaw_tenancy::clock::{Clock, SystemClock, SystemEntropy};
 use openclaw_tenancy::error::{Retry, chain};
 use openclaw_tenancy::host::{Host, HostState};
+use openclaw_tenancy_postgres::OpenError;
 use tokio::time::timeout;
 
 use super::Check;
@@ -39,8 +40,14 @@ pub(super) async fn examine(loaded: &Loaded) -> Vec<Check> {
     let database = match timeout(PATIENCE, connected).await {
         Ok(Ok(database)) => database,
         Ok(Err(error)) => {
+            let too_old = error
+                .chain()
+                .filter_map(|cause| cause.downcast_ref::<OpenError>())
+                .any(|cause| matches!(cause, OpenError::TooOld { .. }));
             let fix = if may_pass(&error) {
                 RUNS
+            } else if too_old {
+                "upgrade that PostgreSQL, or name a newer one in store.url"
             } else if loaded.config.store.url.is_none() {
                 "see that this user can write the data directory, or choose another with --data"
             } else {

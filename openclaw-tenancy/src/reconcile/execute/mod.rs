@@ -83,10 +83,18 @@ pub async fn pass(
     asked_at: Timestamp,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<Duration, PassError> {
+    let mut tenant = claim.item.clone();
+    if let Some(location) = tenant.observed.locations.first_mut()
+        && location.certainty == Certainty::Unknown
+        && let Some(record) = &mut location.container
+    {
+        // The pass before never settled: it may have put the files of a server with another configuration.
+        record.config = None;
+    }
     let mut pass = Pass {
         context,
         claim,
-        tenant: claim.item.clone(),
+        tenant,
         memory: PassMemory::default(),
         seen: None,
         events: Vec::new(),

@@ -254,20 +254,33 @@ impl World {
             log: Vec::new(),
             root: Tree::of_an_image(),
         };
-        // The trap that the adapters must not step into: a missing volume is made on the way, without options.
-        for mount in container.mounts() {
-            let labels = body["HostConfig"]["Mounts"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .find(|m| m["Source"] == *mount.volume)
-                .map(|m| m["VolumeOptions"]["Labels"].clone())
-                .unwrap_or_default();
-            self.make_volume(&mount.volume, labels, Value::Null);
+        if let Some(refusal) = self.make_missing_volumes(body) {
+            return refusal;
         }
         self.containers.push(container);
         self.tell("container", "create", &id, &json!({ "name": name }));
         Answer::json(201, json!({ "Id": id, "Warnings": [] }))
+    }
+
+    /// The trap that the adapters must not step into: a missing volume is made on the way. Its mount's options are
+    /// looked at only then; the driver takes none that it does not know, and makes no volume.
+    fn make_missing_volumes(&mut self, body: &Value) -> Option<Answer> {
+        for mount in body["HostConfig"]["Mounts"].as_array()? {
+            let name = mount["Source"].as_str().unwrap_or_default();
+            if self.volumes.contains_key(name) {
+                continue;
+            }
+            let options = &mount["VolumeOptions"]["DriverConfig"]["Options"];
+            let known =
+                |option: &&String| ["type", "o", "device", "size"].contains(&option.as_str());
+            if let Some(unknown) = options.as_object()?.keys().find(|option| !known(option)) {
+                let text = format!("create {name}: invalid option: \"{unknown}\"");
+                return Some(Answer::error(400, text));
+            }
+            let labels = mount["VolumeOptions"]["Labels"].clone();
+            self.make_volume(name, labels, options.clone());
+        }
+        None
     }
 
     fn judge_resources(&self, host: &Value) -> Option<Answer> {
