@@ -13,7 +13,7 @@ use openclaw_tenancy::access::SecretHash;
 use super::problem::{Kind, Missing, Problem};
 use super::rates::too_many;
 use super::state::ApiState;
-use crate::access::caller::{Caller, Credential};
+use crate::access::caller::{AuthError, Caller, Credential};
 use crate::access::cookie;
 use crate::access::csrf;
 use crate::access::missed::Look;
@@ -138,6 +138,10 @@ async fn find(
         }
     }
     found.map_err(|error| {
+        // Nobody guessed: nobody could be asked. A store that is down would else be 429 for a whole office.
+        if matches!(error, AuthError::Store(_)) {
+            return error.into();
+        }
         let address = state.proxies().client(&head.extensions, &head.headers);
         // Guessing is slowed down; somebody whose token has expired hardly notices.
         match state.limits().refused.take(address) {

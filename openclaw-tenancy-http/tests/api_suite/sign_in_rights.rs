@@ -114,3 +114,54 @@ async fn the_first_administrators_link_binds_the_next_sign_in_once() {
             .problem(400, "claim-refused");
     }
 }
+
+/// Who had a session of the account's before had it without these rights, and may be somebody else.
+#[tokio::test]
+async fn a01_fixation_the_first_administrators_link_ends_every_session_before_it() {
+    let (app, provider) = with_provider().await;
+    let sign_in = async |cookies: &str| {
+        let (query, login) = to_provider_and_back(&app, &provider, "/").await;
+        let answer = call_back(&app, CALLBACK, &query, &format!("{login}{cookies}")).await;
+        answer.cookie("__Host-oct-session").unwrap()
+    };
+    // In the browser that opens the link, and in another one.
+    let (here, elsewhere) = (sign_in("").await, sign_in("").await);
+    let mut account = None;
+    for session in [&here, &elsewhere] {
+        let answer = me(&app, session).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let seen = answer.json();
+        assert_eq!(seen["admin"], false);
+        account = Some(seen["account"]["id"].clone());
+    }
+
+    let code = app.state.claims().issue().await.unwrap().unwrap();
+    let open = request(
+        Method::GET,
+        &format!("/claim?code={}", code.expose_secret()),
+    )
+    .header(header::COOKIE, format!("__Host-oct-session={here}"));
+    let opened = app.send(open.body(String::new().into()).unwrap()).await;
+    let claim = opened.cookie("__Host-oct-claim").unwrap();
+    // The link alone gives nothing: only the sign-in after it does.
+    let before = me(&app, &here).await;
+    assert_eq!(before.status, 200, "{}", before.body);
+    assert_eq!(before.json()["admin"], false);
+
+    let cookies = format!("; __Host-oct-session={here}; __Host-oct-claim={claim}");
+    let fresh = sign_in(&cookies).await;
+    let after = me(&app, &fresh).await;
+    assert_eq!(after.status, 200, "{}", after.body);
+    let seen = after.json();
+    assert_eq!(seen["admin"], true);
+    assert_eq!(
+        Some(seen["account"]["id"].clone()),
+        account,
+        "the same account"
+    );
+    for (which, before) in [("this browser's", &here), ("another browser's", &elsewhere)] {
+        assert_ne!(*before, fresh);
+        let answer = me(&app, before).await;
+        assert_eq!(answer.status, 401, "{which}: {}", answer.body);
+    }
+}

@@ -51,11 +51,25 @@ impl Engine {
 
     /// The deployment's objects: all there is to inspect, by kind (`container`, `volume`, `network`).
     pub(crate) async fn of(&self, kind: &str, data: &Path) -> Vec<String> {
+        let all: &[&str] = if kind == "container" { &["--all"] } else { &[] };
+        self.listed(kind, all, data).await
+    }
+
+    /// The deployment's containers that are people's instances; a host's probe is none.
+    pub(crate) async fn instances(&self, data: &Path) -> Vec<String> {
+        let role = [
+            "--all",
+            "--filter",
+            "label=io.openclaw-tenancy.role=instance",
+        ];
+        self.listed("container", &role, data).await
+    }
+
+    async fn listed(&self, kind: &str, more: &[&str], data: &Path) -> Vec<String> {
         let deployment = std::fs::read_to_string(data.join("deployment")).expect("a server ran");
         let deployment = deployment.split_whitespace().next().expect("an id");
         let filter = format!("label=io.openclaw-tenancy.deployment={deployment}");
-        let all: &[&str] = if kind == "container" { &["--all"] } else { &[] };
-        let list = [&[kind, "ls", "--quiet", "--filter", &filter], all].concat();
+        let list = [&[kind, "ls", "--quiet", "--filter", &filter], more].concat();
         let listed = self.docker(&list).await;
         listed.lines().map(str::to_owned).collect()
     }

@@ -1,5 +1,5 @@
 //! The store on PostgreSQL: every rule of the two ports, and what a server and the network to it may do
-//! (safety.md F16 to F18, F27).
+//! (safety.md F16 to F18, F25, F27).
 #![cfg(feature = "postgres")]
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@ mod conflict;
 mod conformance;
 mod given;
 mod kill;
+mod lease;
 mod lost;
 mod open;
 mod slow;

@@ -1,5 +1,5 @@
 //! The store on SQLite: every rule of the two ports, and what a disk and another process may do
-//! (safety.md F15, F29).
+//! (safety.md F15, F25, F29).
 #![cfg(feature = "sqlite")]
 #![expect(
     clippy::unwrap_used,

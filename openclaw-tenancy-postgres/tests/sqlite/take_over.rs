@@ -33,7 +33,7 @@ async fn begun(path: &std::path::Path, at: Timestamp) -> (SqliteStore, ManualClo
 
 /// Whatever the clock of the one before said.
 #[tokio::test]
-async fn what_a_process_that_is_gone_had_claimed_is_had_within_the_wait() {
+async fn f25_what_a_process_that_is_gone_had_claimed_is_had_within_the_wait() {
     for ahead in [Duration::ZERO, HOUR] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tenancy.db");
