@@ -41,7 +41,7 @@ use serde_json::{Value, json};
 use crate::dice::Dice;
 use crate::docker::{Docker, Kind};
 use crate::given::given;
-use crate::holdings::{WHOLE, count_by_tenant, under_way};
+use crate::holdings::{WHOLE, count_by_tenant, no_twins, processes_on, under_way};
 use crate::load::{Load, Settled};
 use crate::people::People;
 use crate::server::{Server, free_port, last_words};
@@ -56,42 +56,51 @@ const CONVERGED: Duration = Duration::from_secs(120);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(250);
 
-struct Run<'a> {
-    engine: &'a str,
-    image: &'a str,
-    store: Option<&'a str>,
-    subnets: &'a str,
+/// Where servers of a test live.
+struct Place {
+    engine: String,
+    image: String,
+    store: Option<String>,
+    subnets: &'static str,
+}
+
+/// How often a server is killed, and what has to come to an end meanwhile.
+struct Run {
     kills: usize,
-    /// Deletes that came to their end meanwhile, at least. Where other servers may live, what a killed one had in hand
-    /// waits for its lease, and this run is shorter.
+    /// Where other servers may live, what a killed one had in hand waits for its lease, and that run is shorter.
     deletes: u64,
+}
+
+impl Place {
+    /// On the engine of the environment, with a file for a database; `None` where the test may be skipped.
+    fn given(subnets: &'static str) -> Option<Self> {
+        Some(Self {
+            engine: given("docker", "TENANCY_TEST_DOCKER_HOST")?,
+            image: given("docker", "TENANCY_TEST_STAND_IN_IMAGE")?,
+            store: None,
+            subnets,
+        })
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f15_server_killed_at_random_under_load_on_sqlite() {
-    let Some(engine) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
+    let Some(place) = Place::given("10.233.0.0/22") else {
         return;
     };
-    let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
-        return;
-    };
-    run(Run {
-        engine: &engine,
-        image: &image,
-        store: None,
-        subnets: "10.233.0.0/22",
+    let run = Run {
         kills: 50,
         deletes: 25,
+    };
+    on_a_server(&place, async |scene, server| {
+        kill_and_look(run, scene, server).await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f15_server_killed_at_random_under_load_on_postgresql() {
-    let Some(engine) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
-        return;
-    };
-    let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
+    let Some(mut place) = Place::given("10.233.4.0/22") else {
         return;
     };
     let Some(admin) = given("postgres", "TENANCY_TEST_POSTGRES_URL") else {
@@ -101,13 +110,13 @@ async fn f15_server_killed_at_random_under_load_on_postgresql() {
     sql(&admin, &format!("CREATE DATABASE {name}")).await;
     let mut url: url::Url = admin.parse().unwrap();
     url.set_path(&name);
-    let outcome = AssertUnwindSafe(run(Run {
-        engine: &engine,
-        image: &image,
-        store: Some(url.as_str()),
-        subnets: "10.233.4.0/22",
+    place.store = Some(url.into());
+    let run = Run {
         kills: 10,
         deletes: 0,
+    };
+    let outcome = AssertUnwindSafe(on_a_server(&place, async |scene, server| {
+        kill_and_look(run, scene, server).await;
     }))
     .catch_unwind()
     .await;
@@ -120,21 +129,10 @@ async fn f15_server_killed_at_random_under_load_on_postgresql() {
 /// F2: what was acknowledged is resumed by whoever comes after, and its key still gives it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f02_killed_right_after_the_row_it_is_resumed() {
-    let Some(engine) = given("docker", "TENANCY_TEST_DOCKER_HOST") else {
+    let Some(place) = Place::given("10.233.8.0/24") else {
         return;
     };
-    let Some(image) = given("docker", "TENANCY_TEST_STAND_IN_IMAGE") else {
-        return;
-    };
-    let given = Run {
-        engine: &engine,
-        image: &image,
-        store: None,
-        subnets: "10.233.8.0/24",
-        kills: 1,
-        deletes: 0,
-    };
-    on_a_server(&given, async |scene, mut server| {
+    on_a_server(&place, async |scene, mut server| {
         let Scene {
             data,
             people,
@@ -179,13 +177,13 @@ struct Scene<'a> {
     docker: &'a Docker,
 }
 
-async fn on_a_server(run: &Run<'_>, act: impl AsyncFnOnce(Scene<'_>, Server)) {
+async fn on_a_server(place: &Place, act: impl AsyncFnOnce(Scene<'_>, Server)) {
     let data = tempfile::tempdir().unwrap();
     let port = free_port();
     let people = People::start(port).await;
-    configure(data.path(), run, port, &people);
+    configure(data.path(), place, port, &people);
     let server = Server::start(data.path()).await;
-    let docker = Docker::of_server(run.engine, data.path());
+    let docker = Docker::of_server(&place.engine, data.path());
     let scene = Scene {
         data: data.path(),
         people: &people,
@@ -203,19 +201,13 @@ async fn on_a_server(run: &Run<'_>, act: impl AsyncFnOnce(Scene<'_>, Server)) {
     }
 }
 
-async fn run(run: Run<'_>) {
-    on_a_server(&run, async |scene, server| {
-        kill_and_look(run.kills, run.deletes, scene, server).await;
-    })
-    .await;
-}
-
-async fn kill_and_look(kills: usize, ended: u64, scene: Scene<'_>, mut server: Server) {
+async fn kill_and_look(run: Run, scene: Scene<'_>, mut server: Server) {
     let Scene {
         data,
         people,
         docker,
     } = scene;
+    let Run { kills, deletes } = run;
     let mut dice = Dice::of_this_run();
     until_usable(people).await;
     let load = Load::start(people, &mut dice);
@@ -243,7 +235,7 @@ async fn kill_and_look(kills: usize, ended: u64, scene: Scene<'_>, mut server: S
     println!("{}; under way at the kills: {cut:?}", settled.figures);
     let hits = cut.iter().filter(|tenants| **tenants > 0).count();
     assert!(hits * 5 >= kills, "hardly a kill hit anything: {cut:?}");
-    settled.figures.assert_busy(kills, ended);
+    settled.figures.assert_busy(kills, deletes);
     ready.sort_unstable();
     println!(
         "{} kills, ready again after {:.2?} (median), {:.2?} (longest)",
@@ -307,23 +299,6 @@ async fn converge(docker: &Docker, settled: &Settled) {
     }
 }
 
-/// The live processes with one of these volumes, whichever engine knows of them.
-///
-/// # Panics
-/// When one volume has processes of two containers.
-fn processes_on(volumes: &[String]) -> Vec<processes::OnVolume> {
-    let mut seen = processes::on_volumes("/volumes");
-    seen.retain(|found| volumes.contains(&found.volume));
-    let mut writers = BTreeMap::<&str, BTreeSet<&str>>::new();
-    for found in &seen {
-        let of_volume = writers.entry(&found.volume).or_default();
-        of_volume.insert(&found.container);
-    }
-    let twins: Vec<_> = writers.iter().filter(|(_, each)| each.len() > 1).collect();
-    assert!(twins.is_empty(), "two writers on one volume: {twins:?}");
-    seen
-}
-
 /// Waits until the engine holds exactly one container, one network and two volumes of each live instance,
 /// beside the host's marker.
 async fn until_left(docker: &Docker, live: &BTreeMap<String, String>) {
@@ -350,31 +325,16 @@ async fn until_left(docker: &Docker, live: &BTreeMap<String, String>) {
     }
 }
 
-/// At no moment does an instance have two containers that run, or processes of two.
-async fn no_twins(docker: &Docker) {
-    let volumes = docker.list(Kind::Volume, "{{.Name}}").await;
-    processes_on(&volumes);
-    let format = r#"{{.State}} {{.Label "io.openclaw-tenancy.tenant"}}"#;
-    let listed = docker.list(Kind::Container, format).await;
-    let mut seen = BTreeSet::new();
-    for tenant in listed
-        .iter()
-        .filter_map(|line| line.strip_prefix("running "))
-    {
-        assert!(seen.insert(tenant), "{tenant} runs twice: {listed:?}");
-    }
-}
-
-fn configure(data: &Path, run: &Run<'_>, port: u16, people: &People) {
+fn configure(data: &Path, place: &Place, port: u16, people: &People) {
     let edge = free_port();
-    let Run {
+    let Place {
         engine,
         image,
+        store,
         subnets,
-        ..
-    } = run;
-    let store = run
-        .store
+    } = place;
+    let store = store
+        .as_ref()
         .map(|url| format!("[store]\nurl = \"{url}\"\n"))
         .unwrap_or_default();
     let identity = people.section();

@@ -8,17 +8,17 @@
 //! - [`claim`]: how the first administrator is made under an external provider;
 //! - [`limit`]: how often a caller or an address may try, and `familiar` from where a name has signed in before;
 //! - [`address`]: which address that is;
-//! - `places`: how many connections one has at once, and `ending` how a listener ends;
+//! - `accept`: how connections come in and a listener ends, and `places` how many one has at once;
 //! - [`host`]: which host name a request gives;
 //! - [`cookie`]: the cookies, all of them `__Host-`, and `tossed` for those of others that are too many.
 
+#[cfg(feature = "edge")]
+pub(crate) mod accept;
 pub mod address;
 pub mod caller;
 pub mod claim;
 pub mod cookie;
 pub mod csrf;
-#[cfg(feature = "edge")]
-pub(crate) mod ending;
 pub(crate) mod familiar;
 pub mod host;
 mod known;

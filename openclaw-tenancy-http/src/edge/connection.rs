@@ -18,7 +18,7 @@ use super::Inner;
 use super::gate::Session;
 use super::upstream::Backend;
 use super::wire::{Link, Strict};
-use crate::access::ending::may_end;
+use crate::access::accept::may_end;
 
 /// How often it is asked whether whoever is served may still be: with the age that an answer may have
 /// ([`gate`](super::gate)) and the time to ask, a sign-out ends what is open within 5 seconds.

@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use crate::access::ending::may_end;
+use crate::access::accept::may_end;
 use crate::access::tossed;
 use crate::api::problem::{EndCookies, HeadFault};
 use crate::edge::Patience;

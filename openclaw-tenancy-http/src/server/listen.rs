@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::connection;
+use crate::access::accept::accept;
 use crate::access::address::TrustedProxies;
-use crate::access::ending::close;
 use crate::access::places::{Places, shared, turn_away};
 
 /// How long a client may take for a request's head, and stay silent between two requests.
@@ -24,8 +24,6 @@ const MAX_CONNECTIONS: usize = 4096;
 const MAX_CONNECTIONS_PER_ADDRESS: usize = 256;
 /// At the end, what is under way has so long to finish.
 const DRAIN: Duration = Duration::from_secs(10);
-/// After an error of accepting, such as no file descriptor left: the next would come at once.
-const AFTER_ERROR: Duration = Duration::from_millis(50);
 
 /// A listener cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -125,24 +123,7 @@ async fn serve_with(
             }
         });
     };
-    let accepting = async {
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => admit(stream, peer),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
-                    clock.sleep(AFTER_ERROR).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = accepting => {}
-        () = stop.cancelled() => {}
-    }
-    for (stream, peer) in close(listener) {
-        admit(stream, peer);
-    }
+    accept(listener, &*clock, stop.cancelled(), admit).await;
     connections.close();
     tokio::select! {
         () = connections.wait() => {}

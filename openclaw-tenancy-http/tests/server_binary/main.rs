@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod behind;
 mod canaries;
 mod commands;
 mod cookie_tossing;

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use test_support::postgres::Server as Postgres;
-use test_support::proxy::{Mode, Proxy};
+use test_support::proxy::Mode;
 use tokio::time::{sleep, timeout};
 
-use crate::instances::{Engine, Visitor, phase};
-use crate::server::Server;
+use crate::behind::Behind;
+use crate::instances::{Visitor, phase};
 use crate::services;
 use crate::support::{PATIENCE, text};
 
@@ -18,20 +17,19 @@ const READY: &str = "\"ready_at\":\"2";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f08_killed_between_ready_and_the_route_it_is_published_after_the_restart() {
-    let Some(engine) = Engine::given() else {
+    let Some(behind) = Behind::given("10.231.5.0/24").await else {
         return;
     };
-    let Some(postgres) = Postgres::start() else {
-        return;
-    };
-    let proxy = Proxy::start(postgres.address()).await.unwrap();
-    let url = postgres.url(proxy.address());
-    let dir = tempfile::tempdir().unwrap();
-    let mut environment = engine.environment("10.231.5.0/24").to_vec();
-    environment.push(("DATABASE_URL", &url));
-    let server = Server::start(dir.path(), &environment).await;
+    let Behind {
+        engine,
+        postgres,
+        proxy,
+        dir,
+        ..
+    } = &behind;
+    let server = behind.start().await;
     let (name, password) = server.first_administrator().expect("introduced");
-    let token = services::token(dir.path(), &environment).await;
+    let token = behind.token().await;
 
     proxy.set(Mode::HoldRequest(READY));
     let (status, made) = server
@@ -70,7 +68,7 @@ async fn f08_killed_between_ready_and_the_route_it_is_published_after_the_restar
     let since = started().await;
     assert!(since.starts_with("true "), "{since}");
 
-    let server = Server::start(dir.path(), &environment).await;
+    let server = behind.start().await;
     let running = phase(&server, &token, "running").await;
     // From the first moment it is shown.
     let instance = running["url"].as_str().unwrap();

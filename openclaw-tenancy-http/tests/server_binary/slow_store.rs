@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use openclaw_tenancy_postgres::PoolOptions;
 use serde_json::{Value, json};
-use test_support::postgres::Server as Postgres;
-use test_support::proxy::{Mode, Proxy};
+use test_support::proxy::Mode;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::instances::{Engine, Visitor, phase};
-use crate::server::{Server, client};
-use crate::services;
+use crate::behind::Behind;
+use crate::instances::{Visitor, phase};
+use crate::server::client;
 use crate::support::PATIENCE;
 
 /// How long `/api/health` waits for the database.
@@ -20,20 +19,15 @@ const LATE: u32 = 5;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f18_slow_or_silent_postgresql_writes_are_503_in_time_and_everything_goes_on_after() {
-    let Some(engine) = Engine::given() else {
+    let Some(behind) = Behind::given("10.231.3.0/24").await else {
         return;
     };
-    let Some(postgres) = Postgres::start() else {
-        return;
-    };
-    let proxy = Proxy::start(postgres.address()).await.unwrap();
-    let url = postgres.url(proxy.address());
-    let dir = tempfile::tempdir().unwrap();
-    let mut environment = engine.environment("10.231.3.0/24").to_vec();
-    environment.push(("DATABASE_URL", &url));
-    let server = Server::start(dir.path(), &environment).await;
+    let Behind {
+        engine, proxy, dir, ..
+    } = &behind;
+    let server = behind.start().await;
     let (name, password) = server.first_administrator().expect("introduced");
-    let token = services::token(dir.path(), &environment).await;
+    let token = behind.token().await;
     let write = async |path: &str, body: Value| {
         let request = client()
             .post(format!("{}{path}", server.api))

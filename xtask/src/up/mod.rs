@@ -72,7 +72,7 @@ pub(crate) fn check(image: Kind) -> Result<()> {
     })
 }
 
-/// The command itself as a newcomer runs it, twice, for the tests.
+/// The command itself as a newcomer runs it, for the tests: first, again, and interrupted.
 pub(crate) fn first_run() -> Result<()> {
     first_run::perform()
 }

@@ -273,7 +273,8 @@ impl World {
             let options = &mount["VolumeOptions"]["DriverConfig"]["Options"];
             let known =
                 |option: &&String| ["type", "o", "device", "size"].contains(&option.as_str());
-            if let Some(unknown) = options.as_object()?.keys().find(|option| !known(option)) {
+            let mut asked = options.as_object().into_iter().flat_map(|all| all.keys());
+            if let Some(unknown) = asked.find(|option| !known(option)) {
                 let text = format!("create {name}: invalid option: \"{unknown}\"");
                 return Some(Answer::error(400, text));
             }
