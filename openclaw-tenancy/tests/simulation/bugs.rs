@@ -114,11 +114,11 @@ impl Bug {
     /// A seed whose story finds it.
     pub(crate) const fn recorded_seed(self) -> u64 {
         match self {
-            Self::NeverDoubts => 8333,
+            Self::NeverDoubts => 65214,
             Self::FenceIsIgnored => 1895,
             Self::NeverRenews => 226,
             Self::ClaimForgetsUnknown => 210,
-            Self::MadeWithThePlansLimits => 150,
+            Self::MadeWithThePlansLimits => 243,
             Self::ForeignMakesWay => 74,
             Self::RemoveAfterLostStart => 47,
             Self::NeverKills => 24,

@@ -30,6 +30,9 @@ use crate::bugs::{Adapter, Bug, BuggyStore};
 
 pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
 
+/// In this the clock goes on where something sleeps.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// A pass that has not ended: it sleeps, or it hangs for ever and is as good as killed.
 pub(crate) type Paused = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -245,15 +248,29 @@ impl World {
         }
     }
 
-    /// Moves the clock, and wakes what slept.
+    /// Moves the clock, and wakes what slept: second by second where something sleeps, so that nothing oversleeps whose
+    /// process was not stopped.
     pub(crate) fn advance(&mut self, by: Duration) {
-        self.clock.advance(by);
-        if self.clock.now() < self.stopped_until {
-            self.late |= !self.paused.is_empty();
-            return;
-        }
-        for work in std::mem::take(&mut self.paused) {
-            self.begin(work);
+        let end = self.clock.now().plus(by);
+        loop {
+            let now = self.clock.now();
+            let left = end.since(now);
+            if left.is_zero() {
+                return;
+            }
+            if self.paused.is_empty() {
+                return self.clock.advance(left);
+            }
+            let stopped = self.stopped_until.since(now);
+            if stopped > SECOND {
+                self.clock.advance(left.min(stopped.saturating_sub(SECOND)));
+                self.late = true;
+                continue;
+            }
+            self.clock.advance(left.min(SECOND));
+            for work in std::mem::take(&mut self.paused) {
+                self.begin(work);
+            }
         }
     }
 }
