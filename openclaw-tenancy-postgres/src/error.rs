@@ -177,6 +177,14 @@ fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error().and_then(|error| error.code())
 }
 
+/// Whether a table is missing: nobody has made them.
+fn lacks_tables(error: &sqlx::Error) -> bool {
+    // PostgreSQL's undefined_table; SQLite has no code of its own for it.
+    error.as_database_error().is_some_and(|error| {
+        error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table: ")
+    })
+}
+
 /// What a caller is told when the database failed while `what` was tried.
 pub(crate) fn failed(what: &'static str, error: sqlx::Error) -> StoreError {
     if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) = error {
@@ -185,10 +193,14 @@ pub(crate) fn failed(what: &'static str, error: sqlx::Error) -> StoreError {
             source: Some(error.into()),
         };
     }
-    let what = code(&error)
-        .and_then(|code| sqlite_cause(&code))
-        .and_then(|cause| cause.strip_prefix(": "))
-        .unwrap_or(what);
+    let what = if lacks_tables(&error) {
+        "its tables are not there: run `migrate()` of the store first"
+    } else {
+        code(&error)
+            .and_then(|code| sqlite_cause(&code))
+            .and_then(|cause| cause.strip_prefix(": "))
+            .unwrap_or(what)
+    };
     StoreError::Unavailable {
         what,
         source: Some(error.into()),

@@ -116,6 +116,14 @@ pub enum CatalogError {
     /// There is no plan.
     #[error("the plan catalogue is empty; give at least one plan")]
     Empty,
+    /// There is no plan of the name that is to be changed.
+    #[error("there is no plan `{name}`; the plans are {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The plans that there are.
+        known: String,
+    },
     /// An amount is below what an engine accepts.
     #[error("plan `{plan}`: {field} is {value}, below the least an engine accepts ({least})")]
     TooSmall {
@@ -165,6 +173,31 @@ impl PlanCatalog {
             }
         }
         Ok(Self { plans })
+    }
+
+    /// The same catalogue with one plan changed:
+    /// `PlanCatalog::default().with("free", |plan| plan.limits.memory = Bytes::mib(768))`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unknown`] without a plan of this name, and what [`new`](Self::new) refuses.
+    pub fn with(
+        mut self,
+        name: &str,
+        change: impl FnOnce(&mut Plan),
+    ) -> Result<Self, CatalogError> {
+        let named = self
+            .plans
+            .iter_mut()
+            .find(|plan| plan.name.as_str() == name);
+        let Some(plan) = named else {
+            let known: Vec<&str> = self.plans.iter().map(|plan| plan.name.as_str()).collect();
+            return Err(CatalogError::Unknown {
+                name: name.to_owned(),
+                known: known.join(", "),
+            });
+        };
+        change(plan);
+        Self::new(self.plans)
     }
 
     /// The plan of this name.
@@ -250,6 +283,21 @@ mod tests {
                 ("enterprise", 4000, 4096, 200, SandboxLimit::Unlimited),
             ]
         );
+    }
+
+    #[test]
+    fn one_plan_is_changed_and_checked() {
+        let more = |plan: &mut Plan| plan.limits.memory = Bytes::mib(768);
+        let changed = PlanCatalog::default().with("free", more).unwrap();
+        let memory: Vec<_> = changed.iter().map(|p| p.limits.memory.0 >> 20).collect();
+        assert_eq!(memory, [768, 1024, 2048, 4096]);
+        let unknown = PlanCatalog::default().with("fre", more).unwrap_err();
+        assert_eq!(
+            unknown.to_string(),
+            "there is no plan `fre`; the plans are free, basic, pro, enterprise"
+        );
+        let too_small = PlanCatalog::default().with("free", |plan| plan.limits.pids = 0);
+        assert!(matches!(too_small, Err(CatalogError::TooSmall { .. })));
     }
 
     #[test]

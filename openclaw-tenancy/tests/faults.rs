@@ -153,7 +153,7 @@ fn f06_a_lost_start_is_asked_again_and_never_removed() {
 }
 
 #[test]
-fn f06_a_start_lost_in_a_generation_that_was_never_settled_is_asked_again() {
+fn f06_a_start_lost_in_a_container_that_was_never_settled_is_asked_again() {
     let mut world = World::new();
     world.create(0, None).unwrap().unwrap();
     // The first container is broken, which its worker does not live to write.
@@ -161,14 +161,17 @@ fn f06_a_start_lost_in_a_generation_that_was_never_settled_is_asked_again() {
     world.backend.set_next_start(&world.host, broken);
     world.faults.next("start", Some(Fault::HangAfter));
     world.rounds(1, LEASE_AND_MORE);
-    // Asked again, it says so: the next pass removes it, and dies in the start of the one that follows.
-    world.rounds(2, SECOND);
+    // Asked again, it says so, and is removed; the next pass dies in the start of the one that follows.
+    world.rounds(3, SECOND);
     let ghost = Some(StartOutcome::Ghost);
     world.backend.set_next_start(&world.host, ghost);
     world.faults.next("start", Some(Fault::HangAfter));
     world.rounds(1, LEASE_AND_MORE);
     assert_eq!(world.backend.processes()[0].generation.0, 2);
-    assert_eq!(world.rows()[0].observed.generation.0, 1, "never settled");
+    let observed = &world.rows()[0].observed;
+    assert_eq!(observed.generation.0, 2, "written before it is made");
+    let container = &observed.location().unwrap().container;
+    assert_eq!(*container, None, "never settled");
 
     let reason = HoldReason::GhostSuspected;
     world.round_when(|phase| *phase == Phase::Held { reason });

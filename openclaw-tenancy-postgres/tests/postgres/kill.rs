@@ -99,6 +99,10 @@ async fn f16_a_killed_server_loses_no_answered_write_and_doubles_none() {
         told.unavailable,
     );
     assert!(
+        told.unavailable > 0,
+        "no call was without an answer: the kills missed every one"
+    );
+    assert!(
         slowest < Duration::from_secs(10),
         "2 s is the goal, five times that fails: {slowest:?}"
     );
@@ -221,4 +225,5 @@ async fn f16_histories_with_a_killed_server_are_linearizable() {
         }
     }
     println!("{} kills, {lost} calls without an answer", kills());
+    assert!(lost > 0, "no answer was lost: the kills missed every call");
 }

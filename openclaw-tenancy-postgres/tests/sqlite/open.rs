@@ -36,6 +36,27 @@ async fn a_restart_finds_everything() {
     assert_eq!(count, 1);
 }
 
+/// Tables that nobody made are no outage: it is said what to call.
+#[tokio::test]
+async fn a_store_without_its_tables_says_what_to_call() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tenancy.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let errors = [
+        store.create(new_tenant()).await.unwrap_err(),
+        store.hosts().await.unwrap_err(),
+        store.has_admin().await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(
+            error.to_string(),
+            "the database is unavailable: its tables are not there: run `migrate()` of the store first"
+        );
+    }
+    store.migrate().await.unwrap();
+    store.create(new_tenant()).await.unwrap();
+}
+
 /// The file holds password hashes and keys: nobody else reads it, nor what SQLite puts beside it.
 #[cfg(unix)]
 #[tokio::test]

@@ -157,12 +157,14 @@ impl MemoryBackend {
             name,
             spec: Some(instance.clone()),
             state: RunState::Created,
+            added: None,
             limits: instance.limits.into(),
             address: None,
             data: Some(data),
             config: Some(config),
             broken: false,
             cut_off: false,
+            used: Bytes(0),
             oom_kills: Vec::new(),
         };
         engine.containers.insert(id.clone(), container);
@@ -474,9 +476,15 @@ impl ContainerBackend for MemoryBackend {
     ) -> Result<(), BackendError> {
         self.call(host, |engine| {
             let found = self.ours(engine, container)?;
-            found
-                .ok_or(BackendError::NotFound { what: "container" })?
-                .limits = (*limits).into();
+            let container = found.ok_or(BackendError::NotFound { what: "container" })?;
+            if limits.memory < container.used {
+                return Err(BackendError::Refused {
+                    what: "less memory than is used",
+                    status: 500,
+                    source: None,
+                });
+            }
+            container.limits = (*limits).into();
             Ok(())
         })
     }

@@ -93,6 +93,11 @@ impl MemoryBackend {
         });
     }
 
+    /// How much memory a tenant's instance uses from now on.
+    pub fn set_memory_used(&self, host: &HostId, tenant: TenantId, used: Bytes) {
+        self.instances(host, tenant, |container| container.used = used);
+    }
+
     /// Freezes a tenant's running instance, as `docker pause` does.
     pub fn pause(&self, host: &HostId, tenant: TenantId) {
         self.instances(host, tenant, |container| {
@@ -178,6 +183,21 @@ impl MemoryBackend {
         })
     }
 
+    /// Starts a container that was [added](Self::add_foreign), beside the port: from then on it is to run.
+    pub fn run_foreign(&self, host: &HostId, object: &ObjectRef) {
+        let started_at = self.clock.now();
+        self.with(host, |engine| {
+            let ObjectRef::Container(id) = object else {
+                return;
+            };
+            let found = engine.containers.get_mut(id);
+            if let Some(container) = found.filter(|container| container.added.is_some()) {
+                container.state = RunState::Running { started_at };
+                container.added = Some(container.state.clone());
+            }
+        });
+    }
+
     /// Puts a container of somebody else's on a host that mounts a volume, as [`add_foreign`](Self::add_foreign) does.
     #[expect(clippy::must_use_candidate, reason = "it is called for what it does")]
     pub fn add_foreign_on(&self, host: &HostId, name: &str, volume: &str) -> Option<ObjectRef> {
@@ -213,7 +233,8 @@ impl MemoryBackend {
     pub fn is_as_added(&self, host: &HostId, object: &ObjectRef) -> bool {
         self.with(host, |engine| match object {
             ObjectRef::Container(id) => engine.containers.get(id).is_some_and(|c| {
-                c.spec.is_none() && c.state == RunState::Created && c.limits == NO_LIMITS
+                let as_made = c.limits == NO_LIMITS && c.address.is_none() && !c.broken;
+                c.added.as_ref() == Some(&c.state) && as_made
             }),
             ObjectRef::Volume(name) => engine
                 .volumes
@@ -267,10 +288,35 @@ impl MemoryBackend {
         engine.volumes.get(&volume)?.files.get(&path).cloned()
     }
 
-    /// Removes a volume by name, whosever it is: what a careless adapter does.
-    pub fn remove_anything_like(&self, host: &HostId, volume: &str) {
+    /// The limits that [`inspect`](crate::backend::ContainerBackend::inspect) says of each container of ours on a
+    /// host, whether or not the host answers now.
+    #[must_use]
+    pub fn limits(&self, host: &HostId) -> Vec<AppliedLimits> {
         self.with(host, |engine| {
-            engine.volumes.remove(volume);
+            let ours = engine.containers.values().filter(|c| c.labels.is_some());
+            ours.map(|container| container.limits).collect()
+        })
+    }
+
+    /// Removes what has this name, whosever it is: what a careless adapter does.
+    pub fn remove_anything_like(&self, host: &HostId, name: &str) {
+        self.with(host, |engine| {
+            engine.volumes.remove(name);
+            engine.networks.retain(|_, network| network.name != name);
+            let named = engine.containers.iter().filter(|(_, c)| c.name == name);
+            let ids: Vec<EngineId> = named.map(|(id, _)| id.clone()).collect();
+            ids.iter().for_each(|id| engine.forget(id));
+        });
+    }
+
+    /// Ends every container whose name begins so, whosever it is: what a careless adapter does.
+    pub fn end_anything_like(&self, host: &HostId, prefix: &str) {
+        let now = self.clock.now();
+        self.with(host, |engine| {
+            let named = engine.containers.iter();
+            let named = named.filter(|(_, c)| c.name.starts_with(prefix));
+            let ids: Vec<EngineId> = named.map(|(id, _)| id.clone()).collect();
+            ids.iter().for_each(|id| engine.end(id, 137, false, now));
         });
     }
 
@@ -294,12 +340,14 @@ fn foreign(name: String, labels: Option<ObjectLabels>) -> Container {
         labels,
         spec: None,
         state: RunState::Created,
+        added: Some(RunState::Created),
         limits: NO_LIMITS,
         address: None,
         data: None,
         config: None,
         broken: false,
         cut_off: false,
+        used: Bytes(0),
         oom_kills: Vec::new(),
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Container {
     /// `None` for a foreign one.
     pub spec: Option<InstanceSpec>,
     pub state: RunState,
+    /// The state it was put there in beside the port; `None` for one that was made through it.
+    pub added: Option<RunState>,
     pub limits: AppliedLimits,
     pub address: Option<Ipv4Addr>,
     /// The volume its process writes to.
@@ -65,6 +67,8 @@ pub(super) struct Container {
     pub broken: bool,
     /// Taken out of its network: it runs without one from then on.
     pub cut_off: bool,
+    /// The memory that it uses.
+    pub used: Bytes,
     /// When children of it were killed for memory, since its start.
     pub oom_kills: Vec<Timestamp>,
 }

@@ -8,6 +8,7 @@ mod controls;
 mod engine;
 mod faults;
 mod faulty;
+mod faulty_people;
 mod identity;
 mod state;
 mod store;

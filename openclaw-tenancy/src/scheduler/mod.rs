@@ -11,6 +11,7 @@ pub use spread::Spread;
 /// Chooses a host for an instance.
 ///
 /// A policy is a score whose order is the policy; [`Spread`] and [`BinPack`] are given.
+#[cfg_attr(feature = "mock", mockall::automock)]
 pub trait HostScheduler: std::fmt::Debug + Send + Sync + 'static {
     /// The host for `request`, or why no host has room, host by host.
     ///

@@ -66,6 +66,10 @@ pub(crate) enum Bug {
     PutsOnce,
     FilesDieWithTheContainer,
     PrintsEverything,
+    TakesComingForMissing,
+    TakesAnyOptions,
+    UpdatesAllButMemory,
+    TakesAKilledChildForTheEnd,
 }
 
 #[derive(Debug)]
@@ -267,6 +271,9 @@ impl ContainerBackend for Broken {
         let ended = matches!(seen.state, RunState::Exited { .. });
         match self.bug {
             Bug::ShowsNoLimits => seen.limits = NO_LIMITS.into(),
+            Bug::TakesAKilledChildForTheEnd if !seen.oom_kills.is_empty() => {
+                seen.state = RunState::Other("dead".to_owned());
+            }
             Bug::AnyAddress if seen.seen.address.is_some() => {
                 seen.seen.address = Some(std::net::Ipv4Addr::new(172, 17, 0, 2));
             }
@@ -289,6 +296,15 @@ impl ContainerBackend for Broken {
                     image,
                     size: Bytes(1),
                 }
+            }
+            Err(BackendError::Pulling { host, reference })
+                if self.bug == Bug::TakesComingForMissing =>
+            {
+                return Err(BackendError::ImageMissing {
+                    host,
+                    reference,
+                    source: None,
+                });
             }
             prepared => prepared?,
         };
@@ -326,6 +342,10 @@ impl ContainerBackend for Broken {
                 let id = EngineId(container);
                 Ok(Made { id, adopted: false })
             }
+            (Err(BackendError::StorageMismatch { name }), Bug::TakesAnyOptions) => Ok(Made {
+                id: EngineId(name),
+                adopted: true,
+            }),
             (Err(BackendError::Busy { name }), Bug::TakesItsOwnForForeign) => {
                 Err(BackendError::Conflict { name })
             }
@@ -423,6 +443,14 @@ impl ContainerBackend for Broken {
         }
         match self.inner.update(host, container, limits).await {
             Err(BackendError::NotFound { .. }) if self.bug == Bug::AbsentIsSuccess => Ok(()),
+            Err(refused @ BackendError::Refused { .. }) if self.bug == Bug::UpdatesAllButMemory => {
+                let rest = Limits {
+                    memory: Bytes::mib(64),
+                    ..*limits
+                };
+                self.inner.update(host, container, &rest).await?;
+                Err(refused)
+            }
             updated => updated,
         }
     }

@@ -66,6 +66,29 @@ fn f04_an_own_object_that_lands_before_the_call_that_wants_its_place_gives_way()
     }
 }
 
+/// The store is never behind the engines by itself: a new generation is written before anything of it is made.
+#[test]
+fn f04_a_container_of_the_last_generation_that_lands_beside_a_new_one_goes() {
+    let mut world = World::new();
+    world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    let first = world.rows().remove(0);
+    let container = world.inventory().containers.remove(0);
+    world.removes(&ObjectRef::Container(container.id));
+    // The next generation is made and started by a worker that does not live to settle it.
+    world.faults.next("start", Some(Fault::HangAfter));
+    for _ in 0..60 {
+        if world.backend.processes().is_empty() {
+            world.rounds(1, SECOND);
+        }
+    }
+    assert_eq!(world.backend.processes()[0].generation.0, 2);
+    world.lands(&late_container(&first));
+    world.rounds(1, LEASE_AND_MORE);
+    assert_runs_unheld(&mut world);
+    assert_eq!(world.rows()[0].observed.generation.0, 2);
+}
+
 #[test]
 fn f04_an_own_network_of_another_subnet_is_removed_before_anything_is_made() {
     let mut world = World::new();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -65,10 +66,24 @@ pub(crate) enum Bug {
     LeaveNetworks,
     /// A settlement drops the hold that it should write.
     HoldIsForgotten,
+    /// A container is made with what the plan says, whatever the host has granted.
+    MadeWithThePlansLimits,
+    /// A signal goes to every container whose name begins as ours do.
+    ForeignIsSignalled,
+    /// What has the name that an object of ours is to have is removed, whosever it is.
+    ForeignMakesWay,
+    /// What is left over on a host is not written.
+    LeftoversAreNotTold,
+    /// Engine calls begin without the claim being renewed before them.
+    NeverRenews,
+    /// A create that finds what it asked for is taken for a conflict.
+    NeverAdopts,
+    /// A route stays as it was when the instance was first ready.
+    RouteIsCached,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::FenceIsIgnored,
         Self::ClaimForgetsUnknown,
         Self::PlaceIgnoresCapacity,
@@ -87,24 +102,37 @@ impl Bug {
         Self::KeepsLateNetworks,
         Self::LeaveNetworks,
         Self::HoldIsForgotten,
+        Self::MadeWithThePlansLimits,
+        Self::ForeignIsSignalled,
+        Self::ForeignMakesWay,
+        Self::LeftoversAreNotTold,
+        Self::NeverRenews,
+        Self::NeverAdopts,
+        Self::RouteIsCached,
     ];
 
     /// A seed whose story finds it.
     pub(crate) const fn recorded_seed(self) -> u64 {
         match self {
-            Self::NeverDoubts => 95610,
-            Self::KeepsLateNetworks => 71370,
-            Self::FenceIsIgnored => 1495,
-            Self::ClaimForgetsUnknown | Self::RemoveAfterLostStart => 210,
-            Self::NeverKills => 52,
-            Self::LeaveEarly | Self::LeaveNetworks => 6,
-            Self::GhostTakenForBroken | Self::HoldIsForgotten => 5,
-            Self::EraseFirst => 3,
-            Self::PlaceIgnoresCapacity | Self::ForeignIsRemoved | Self::SuspendRemovesData => 1,
-            Self::AnswerBeforeDurable
-            | Self::KeyIsIgnored
-            | Self::NeverRestarts
-            | Self::SharedSubnet => 0,
+            Self::NeverDoubts => 65214,
+            Self::FenceIsIgnored => 1895,
+            Self::NeverRenews => 226,
+            Self::ClaimForgetsUnknown => 210,
+            Self::MadeWithThePlansLimits => 243,
+            Self::ForeignMakesWay => 74,
+            Self::RemoveAfterLostStart => 47,
+            Self::NeverKills => 24,
+            Self::RouteIsCached => 18,
+            Self::GhostTakenForBroken | Self::HoldIsForgotten => 7,
+            Self::LeftoversAreNotTold => 100,
+            Self::KeepsLateNetworks => 48,
+            Self::EraseFirst | Self::LeaveEarly | Self::LeaveNetworks => 4,
+            Self::ForeignIsSignalled | Self::NeverRestarts => 2,
+            Self::PlaceIgnoresCapacity
+            | Self::ForeignIsRemoved
+            | Self::SharedSubnet
+            | Self::SuspendRemovesData => 1,
+            Self::AnswerBeforeDurable | Self::KeyIsIgnored | Self::NeverAdopts => 0,
         }
     }
 
@@ -155,6 +183,13 @@ impl Bug {
                 }
                 (step, _) => step,
             },
+            Self::MadeWithThePlansLimits => |s| match plan(s) {
+                Step::Make(ObjectSpec::Instance(mut spec)) => {
+                    spec.limits = s.tenant.desired.limits;
+                    Step::Make(ObjectSpec::Instance(spec))
+                }
+                step => step,
+            },
             Self::FenceIsIgnored
             | Self::ClaimForgetsUnknown
             | Self::PlaceIgnoresCapacity
@@ -164,16 +199,24 @@ impl Bug {
             | Self::ForeignIsRemoved
             | Self::HoldIsForgotten
             | Self::KeepsLateNetworks
-            | Self::SharedSubnet => plan,
+            | Self::SharedSubnet
+            | Self::ForeignIsSignalled
+            | Self::ForeignMakesWay
+            | Self::LeftoversAreNotTold
+            | Self::NeverRenews
+            | Self::NeverAdopts
+            | Self::RouteIsCached => plan,
         }
     }
 }
 
-/// An adapter with a bug.
+/// The adapter: with a bug, and over a transport that may send a request again.
 #[derive(Debug)]
-pub(crate) struct BuggyBackend {
+pub(crate) struct Adapter {
     pub(crate) inner: MemoryBackend,
-    pub(crate) bug: Bug,
+    pub(crate) bug: Option<Bug>,
+    /// The next create arrives twice, and the second answer is the one that comes back.
+    pub(crate) twice: Arc<AtomicBool>,
 }
 
 /// A store with a bug.
@@ -209,7 +252,7 @@ impl BuggyStore {
 }
 
 #[async_trait]
-impl ContainerBackend for BuggyBackend {
+impl ContainerBackend for Adapter {
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
     }
@@ -228,7 +271,7 @@ impl ContainerBackend for BuggyBackend {
 
     async fn list(&self, host: &HostId, scope: Scope) -> Result<Inventory, BackendError> {
         let mut found = self.inner.list(host, scope).await?;
-        if self.bug == Bug::KeepsLateNetworks && scope == Scope::All {
+        if self.bug == Some(Bug::KeepsLateNetworks) && scope == Scope::All {
             found.networks.clear();
         }
         Ok(found)
@@ -247,11 +290,23 @@ impl ContainerBackend for BuggyBackend {
     }
 
     async fn create(&self, host: &HostId, spec: &ObjectSpec) -> Result<Made, BackendError> {
-        self.inner.create(host, spec).await
+        if self.twice.swap(false, Ordering::Relaxed) {
+            let _lost = self.inner.create(host, spec).await;
+        }
+        match (self.inner.create(host, spec).await, self.bug) {
+            (Ok(Made { adopted: true, id }), Some(Bug::NeverAdopts)) => {
+                Err(BackendError::Conflict { name: id.0 })
+            }
+            (Err(BackendError::Conflict { name }), Some(Bug::ForeignMakesWay)) => {
+                self.inner.remove_anything_like(host, &name);
+                self.inner.create(host, spec).await
+            }
+            (made, _) => made,
+        }
     }
 
     async fn remove(&self, host: &HostId, object: &ObjectRef) -> Result<(), BackendError> {
-        if self.bug == Bug::ForeignIsRemoved {
+        if self.bug == Some(Bug::ForeignIsRemoved) {
             self.inner.remove_anything_like(host, "oct-d1-foreign-data");
         }
         self.inner.remove(host, object).await
@@ -263,7 +318,7 @@ impl ContainerBackend for BuggyBackend {
                 host,
                 container,
                 source,
-            }) if self.bug == Bug::GhostTakenForBroken => Err(BackendError::NeverStarts {
+            }) if self.bug == Some(Bug::GhostTakenForBroken) => Err(BackendError::NeverStarts {
                 host,
                 container,
                 source,
@@ -278,6 +333,9 @@ impl ContainerBackend for BuggyBackend {
         container: &EngineId,
         signal: Signal,
     ) -> Result<(), BackendError> {
+        if self.bug == Some(Bug::ForeignIsSignalled) {
+            self.inner.end_anything_like(host, "oct-d1-");
+        }
         self.inner.signal(host, container, signal).await
     }
 
@@ -403,6 +461,9 @@ impl TenantStore for BuggyStore {
         worker: WorkerId,
         lease: Duration,
     ) -> Result<(), StoreError> {
+        if self.bug == Bug::NeverRenews {
+            return Ok(());
+        }
         match self.inner.renew(id, fence, worker, lease).await {
             Err(StoreError::Fenced) if self.bug == Bug::FenceIsIgnored => Ok(()),
             renewed => renewed,
@@ -482,8 +543,13 @@ impl TenantStore for BuggyStore {
         &self,
         id: HostId,
         fence: Fence,
-        settlement: HostSettlement,
+        mut settlement: HostSettlement,
     ) -> Result<(), StoreError> {
+        if self.bug == Bug::LeftoversAreNotTold
+            && let Some(facts) = &mut settlement.facts
+        {
+            facts.unaccounted = 0;
+        }
         self.inner.settle_host(id, fence, settlement).await
     }
 

@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use openclaw_tenancy::backend::{ContainerBackend as _, Scope};
+use openclaw_tenancy::container::AppliedLimits;
 use openclaw_tenancy::host::Reserved;
 use openclaw_tenancy::id::{HostId, TenantId};
 use openclaw_tenancy::memory::Process;
 use openclaw_tenancy::routes::Upstream;
 use openclaw_tenancy::store::TenantStore as _;
-use openclaw_tenancy::tenant::{Certainty, Location, Power, Tenant};
+use openclaw_tenancy::tenant::{Certainty, Hold, HoldReason, Location, Power, Tenant};
 
 use crate::machine::{Stood, moved};
-use crate::world::{World, now};
+use crate::world::{Foreign, World, now};
 
 /// What the checker remembers between steps.
 #[derive(Debug, Default)]
@@ -57,7 +59,8 @@ pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
     data_is_kept(world, &seen, memory)?;
     capacity(world, &rows)?;
     routes(world, &rows)?;
-    foreign_untouched(&seen)?;
+    limits_fit(world)?;
+    foreign_untouched(world)?;
     nothing_orphaned(world, &seen, &rows, memory)?;
     for row in &rows {
         let stands = moved(world, memory.stood.get(&row.id), row)?;
@@ -146,10 +149,35 @@ fn capacity(world: &World, rows: &[Tenant]) -> Result<(), String> {
     Ok(())
 }
 
+/// I7, as the engines say it: what their containers may use, all together, fits each host.
+///
+/// A container that a late call left is in no row, and counts on its host until it is removed.
+fn limits_fit(world: &World) -> Result<(), String> {
+    if world.late || !world.paused.is_empty() {
+        return Ok(());
+    }
+    let overcommit = &world.tenancy.context().blueprint.overcommit;
+    for host in now(world.store.hosts()).unwrap() {
+        let Some(facts) = &host.facts else { continue };
+        let most = overcommit.capacity(facts);
+        let limits = world.backend.limits(&host.id);
+        let sum = |of: fn(&AppliedLimits) -> u64| limits.iter().map(of).sum::<u64>();
+        let sums = [sum(|l| l.cpu.0), sum(|l| l.memory.0), sum(|l| l.swap.0)];
+        let most = [most.cpu.0, most.memory.0, most.swap.0];
+        if sums.iter().zip(&most).any(|(sum, most)| sum > most) {
+            return Err(format!(
+                "I7: {sums:?} in inspect on {} (CPU, memory, swap), it has {most:?}",
+                host.id
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// I9: a route leads to the current generation of the right tenant, or to nothing.
 fn routes(world: &World, rows: &[Tenant]) -> Result<(), String> {
     for row in rows {
-        let route = world.tenancy.route(row);
+        let route = world.route(row);
         let (Some(Upstream::Direct(at)), Some(location)) =
             (route.upstream, row.observed.location())
         else {
@@ -160,11 +188,12 @@ fn routes(world: &World, rows: &[Tenant]) -> Result<(), String> {
                 continue;
             }
             if let Some((tenant, generation)) = world.backend.occupant(host, at.ip())
-                && (tenant != row.id || generation != location.generation)
+                && ((tenant, generation) != (row.id, location.generation)
+                    || generation != route.generation)
             {
                 return Err(format!(
-                    "I9: the route of {} leads to {tenant} g{generation}",
-                    row.id
+                    "I9: the route of {} g{} leads to {tenant} g{generation}",
+                    row.id, route.generation
                 ));
             }
         }
@@ -172,18 +201,16 @@ fn routes(world: &World, rows: &[Tenant]) -> Result<(), String> {
     Ok(())
 }
 
-/// I13: what is not ours is as it was.
-fn foreign_untouched(seen: &Seen) -> Result<(), String> {
-    let names = &seen.names[0];
-    let foreign = names
-        .iter()
-        .filter(|name| name.starts_with("oct-d1-foreign-"))
-        .count();
-    if foreign == 3 {
-        Ok(())
-    } else {
-        Err(format!("I13: {foreign} of 3 foreign objects are left"))
+/// I13: what is not ours is as it was, on every host.
+fn foreign_untouched(world: &World) -> Result<(), String> {
+    for Foreign { host, name, object } in &world.foreign {
+        if !world.backend.is_as_added(host, object) {
+            return Err(format!(
+                "I13: the foreign {name} on {host} is not as it was"
+            ));
+        }
     }
+    Ok(())
 }
 
 /// I2: every object of ours has a row.
@@ -218,7 +245,7 @@ fn nothing_orphaned(
     }
     for (host, names) in world.hosts.iter().zip(&seen.names) {
         for name in names {
-            if is_of_a_tenant(name) && !known.iter().any(|id| name.contains(id)) {
+            if is_of_a_tenant(world, host, name) && !known.iter().any(|id| name.contains(id)) {
                 let late = memory.deleted.iter().any(|id| name.contains(&id.simple()));
                 return Err(format!("I2: {name} on {host} has no row (deleted: {late})"));
             }
@@ -231,8 +258,10 @@ fn nothing_orphaned(
 pub(crate) fn converged(world: &World) -> Result<(), String> {
     let rows = rows(world);
     late_networks_are_gone(world, &rows)?;
+    leftovers_are_told(world, &rows)?;
     for row in rows {
-        if row.observed.hold.is_some() {
+        if let Some(hold) = &row.observed.hold {
+            conflict_is_one(world, &row, hold)?;
             continue;
         }
         let running = row.observed.location().is_some_and(|location| {
@@ -251,7 +280,11 @@ pub(crate) fn converged(world: &World) -> Result<(), String> {
         let made_so = row.observed.converged == Some(row.revision)
             && row.observed.locations.iter().all(known);
         let so = match row.desired.power {
-            Power::Running => (running && live == 1 && made_so) || row.observed.queued.is_some(),
+            // What has failed and is not over yet is to be tried again: that is no rest.
+            Power::Running => {
+                let runs = running && live == 1 && row.observed.failure.is_none();
+                (runs && made_so) || row.observed.queued.is_some()
+            }
             Power::Suspended => live == 0 && made_so,
             Power::Deleted => false,
         };
@@ -265,13 +298,53 @@ pub(crate) fn converged(world: &World) -> Result<(), String> {
     Ok(())
 }
 
+/// I14: what is held for a conflict meets something foreign, which its message names.
+fn conflict_is_one(world: &World, row: &Tenant, hold: &Hold) -> Result<(), String> {
+    let location = row.observed.location();
+    let meets = |foreign: &Foreign| {
+        location.is_some_and(|location| location.host == foreign.host)
+            && hold.message.contains(&foreign.name)
+    };
+    if hold.reason == HoldReason::Conflict && !world.foreign.iter().any(meets) {
+        return Err(format!(
+            "I14: {} is held for a conflict that is none: {}",
+            row.id, hold.message
+        ));
+    }
+    Ok(())
+}
+
+/// I2: how many objects of ours are in no row is written with each host.
+fn leftovers_are_told(world: &World, rows: &[Tenant]) -> Result<(), String> {
+    for host in now(world.store.hosts()).unwrap() {
+        let has_row = |tenant: &Option<TenantId>| {
+            let mut here = rows.iter().filter(|row| Some(row.id) == *tenant);
+            tenant.is_none()
+                || here.any(|row| row.observed.locations.iter().any(|l| l.host == host.id))
+        };
+        let found = now(world.backend.list(&host.id, Scope::All)).unwrap();
+        let containers = found.containers.iter().map(|c| &c.labels.tenant);
+        let volumes = found.volumes.iter().map(|v| &v.labels.tenant);
+        let left = containers.chain(volumes).filter(|tenant| !has_row(tenant));
+        let left = left.count() as u64;
+        let told = host.facts.map(|facts| facts.unaccounted);
+        if told != Some(left) {
+            return Err(format!(
+                "I2: {left} objects on {} have no row, and {told:?} are reported",
+                host.id
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// I10: what a late call made that holds a subnet is undone at the next list.
 fn late_networks_are_gone(world: &World, rows: &[Tenant]) -> Result<(), String> {
     let known: Vec<String> = rows.iter().map(|row| row.id.simple()).collect();
     for host in &world.hosts {
         let names = world.backend.names(host);
         let late = names.iter().find(|name| {
-            is_of_a_tenant(name)
+            is_of_a_tenant(world, host, name)
                 && name.ends_with("-network")
                 && !known.iter().any(|id| name.contains(id))
         });
@@ -282,8 +355,9 @@ fn late_networks_are_gone(world: &World, rows: &[Tenant]) -> Result<(), String> 
     Ok(())
 }
 
-fn is_of_a_tenant(name: &str) -> bool {
+fn is_of_a_tenant(world: &World, host: &HostId, name: &str) -> bool {
+    let foreign = |foreign: &Foreign| foreign.host == *host && foreign.name == name;
     name.starts_with("oct-d1-")
-        && !name.starts_with("oct-d1-foreign-")
         && !name.starts_with("oct-d1-host-")
+        && !world.foreign.iter().any(foreign)
 }

@@ -1,10 +1,12 @@
 //! Stories: one life with chosen faults, and random ones from a seed.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openclaw_tenancy::clock::{Clock as _, SeededEntropy, Timestamp};
+use openclaw_tenancy::labels::Role;
 use openclaw_tenancy::memory::{Behavior, Fault, Reachable, StartOutcome};
-use openclaw_tenancy::tenant::Power;
+use openclaw_tenancy::tenant::{Power, Tenant};
 use openclaw_tenancy::{CreateRequest, TenancyError};
 
 use crate::bugs::Bug;
@@ -114,6 +116,7 @@ pub(crate) fn life(faults: &[(u64, Fault)], bug: Option<Bug>) -> Result<u64, Str
 /// Faults stop; everything converges.
 fn finish(world: &mut World, memory: &mut Memory) -> Result<(), String> {
     world.faults.stop();
+    world.twice.store(false, Ordering::Relaxed);
     world.stopped_until = Timestamp::default();
     for host in world.hosts.clone() {
         world.backend.set_reachable(&host, Reachable::Yes);
@@ -141,7 +144,7 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
     for turn in 0..12 + roll(20) {
         let who = usize::try_from(roll(5)).unwrap();
         let host = world.hosts[usize::try_from(roll(2)).unwrap()].clone();
-        let act = roll(20);
+        let act = roll(22);
         say(|| format!("turn {turn}: act {act}, account {who}, host {host}"));
         match act {
             0..=3 => ask(&mut world, &mut memory, who, &format!("k{turn}")).or_else(|error| {
@@ -191,8 +194,29 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
                 world.faults.at(call, fault);
             }
             17 => misbehave(&world, &host, who, roll(3)),
-            18 => world.stopped_until = world.clock.now().plus(Duration::from_secs(100)),
+            18 => {
+                world.stopped_until = world.clock.now().plus(Duration::from_secs(100));
+                if turn % 2 == 0 {
+                    // Stopped in that very call: it lands after the claim has passed on.
+                    let call = match turn % 3 {
+                        0 => "backend.create.network",
+                        1 => "backend.create.volume",
+                        _ => "backend.create.instance",
+                    };
+                    world
+                        .faults
+                        .next(call, Some(Fault::Delay(Duration::from_secs(24))));
+                }
+            }
             19 => misbehave(&world, &host, who, 3 + u64::from(turn % 2 == 0)),
+            20 => {
+                let role = [Role::Instance, Role::Data, Role::Config, Role::Network];
+                let role = role[usize::try_from(roll(4)).unwrap()];
+                if let Some(tenant) = tenant_of(&world, who) {
+                    world.plant_in_the_way(&host, &tenant, role);
+                }
+            }
+            21 => world.twice.store(true, Ordering::Relaxed),
             _ => {}
         }
         check(&world, &mut memory)?;
@@ -213,10 +237,14 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
     finish(&mut world, &mut memory)
 }
 
-fn misbehave(world: &World, host: &openclaw_tenancy::id::HostId, who: usize, how: u64) {
+fn tenant_of(world: &World, who: usize) -> Option<Tenant> {
     let owner = world.accounts[who].id;
     let found = openclaw_tenancy::store::TenantStore::find_by_owner(&*world.store, owner);
-    let Ok(Some(tenant)) = crate::world::now(found) else {
+    crate::world::now(found).unwrap()
+}
+
+fn misbehave(world: &World, host: &openclaw_tenancy::id::HostId, who: usize, how: u64) {
+    let Some(tenant) = tenant_of(world, who) else {
         return;
     };
     match how {

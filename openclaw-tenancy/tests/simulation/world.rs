@@ -1,9 +1,11 @@
 //! The simulated deployment: two replicas of the control plane over two engines.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
@@ -11,19 +13,25 @@ use openclaw_tenancy::Tenancy;
 use openclaw_tenancy::access::{Account, Rights};
 use openclaw_tenancy::backend::ContainerBackend;
 use openclaw_tenancy::clock::{Clock, ManualClock, SeededEntropy, Timestamp};
-use openclaw_tenancy::id::{AccountId, DeploymentId, HostId, WorkerId};
+use openclaw_tenancy::container::ObjectRef;
+use openclaw_tenancy::id::{AccountId, DeploymentId, Generation, HostId, TenantId, WorkerId};
 use openclaw_tenancy::identity::Subject;
 use openclaw_tenancy::instance::OriginTemplate;
-use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role};
+use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role, object_name};
 use openclaw_tenancy::memory::{Faults, Faulty, MemoryBackend, MemoryStore};
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::reconcile::plan::{Situation, Step, plan};
 use openclaw_tenancy::reconcile::{Context, Planner, execute, host};
+use openclaw_tenancy::routes::Route;
 use openclaw_tenancy::store::{ClaimRequest, TenantStore};
+use openclaw_tenancy::tenant::Tenant;
 
-use crate::bugs::{Bug, BuggyBackend, BuggyStore};
+use crate::bugs::{Adapter, Bug, BuggyStore};
 
 pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
+
+/// In this the clock goes on where something sleeps.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A pass that has not ended: it sleeps, or it hangs for ever and is as good as killed.
 pub(crate) type Paused = Pin<Box<dyn Future<Output = ()>>>;
@@ -55,10 +63,23 @@ fn told_plan(s: &Situation<'_>) -> Step {
     step
 }
 
+/// Something on a host that is not ours.
+pub(crate) struct Foreign {
+    pub(crate) host: HostId,
+    pub(crate) name: String,
+    pub(crate) object: ObjectRef,
+}
+
 pub(crate) struct World {
+    bug: Option<Bug>,
     pub(crate) clock: ManualClock,
     pub(crate) faults: Faults,
     pub(crate) backend: MemoryBackend,
+    /// Set, the next create arrives twice.
+    pub(crate) twice: Arc<AtomicBool>,
+    pub(crate) foreign: Vec<Foreign>,
+    /// Routes as they were when an instance was first ready, for a bug.
+    cached: RefCell<BTreeMap<TenantId, Route>>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) tenancy: Tenancy,
     pub(crate) replicas: [Arc<Context>; 2],
@@ -85,16 +106,14 @@ impl World {
             // Two basic instances fit a host, a third does not.
             backend.set_facts(host, |facts| facts.memory = Bytes::mib(3 * 1024 + 512));
         }
-        plant_foreign(&backend, &hosts[0], &keys);
         let store = Arc::new(MemoryStore::new(Arc::clone(&shared)));
         let faults = Faults::new(Arc::clone(&shared));
-        let inner: Arc<dyn ContainerBackend> = match bug {
-            Some(bug) => Arc::new(BuggyBackend {
-                inner: backend.clone(),
-                bug,
-            }),
-            None => Arc::new(backend.clone()),
-        };
+        let twice = Arc::new(AtomicBool::new(false));
+        let inner: Arc<dyn ContainerBackend> = Arc::new(Adapter {
+            inner: backend.clone(),
+            bug,
+            twice: Arc::clone(&twice),
+        });
         let inner_store: Arc<dyn TenantStore> = match bug {
             Some(bug) => Arc::new(BuggyStore::new(Arc::clone(&store), bug)),
             None => Arc::clone(&store) as Arc<dyn TenantStore>,
@@ -121,10 +140,18 @@ impl World {
         };
         let replicas = [replica("r1"), replica("r2")];
         let accounts = (0..5).map(|n| account(&clock, n)).collect();
+        let foreign = hosts
+            .iter()
+            .flat_map(|host| plant_foreign(&backend, host, &keys))
+            .collect();
         let world = Self {
+            bug,
             clock,
             faults,
             backend,
+            twice,
+            foreign,
+            cached: RefCell::default(),
             store,
             tenancy,
             replicas,
@@ -136,6 +163,41 @@ impl World {
         };
         now(world.tenancy.register_hosts()).unwrap();
         world
+    }
+
+    /// The route that the edge takes to a tenant.
+    pub(crate) fn route(&self, row: &Tenant) -> Route {
+        let route = self.tenancy.route(row);
+        if self.bug != Some(Bug::RouteIsCached) || route.upstream.is_none() {
+            return route;
+        }
+        self.cached
+            .borrow_mut()
+            .entry(row.id)
+            .or_insert(route)
+            .clone()
+    }
+
+    /// Puts something of somebody else's under the name that the tenant's next object of this role would have.
+    ///
+    /// Where an object has the name already, nothing is put.
+    pub(crate) fn plant_in_the_way(&mut self, host: &HostId, tenant: &Tenant, role: Role) {
+        let deployment = DeploymentId::new("d1").unwrap();
+        let next = Generation(tenant.observed.generation.0 + 1);
+        let name = object_name(&deployment, tenant.id, role, next);
+        if self.backend.names(host).contains(&name) {
+            return;
+        }
+        say(|| format!("  foreign {name} on {host}"));
+        let added = self
+            .backend
+            .add_foreign(host, role, &name, &BTreeMap::new());
+        let object = added.unwrap();
+        self.foreign.push(Foreign {
+            host: host.clone(),
+            name,
+            object,
+        });
     }
 
     fn claim(&self, replica: usize) -> ClaimRequest {
@@ -186,15 +248,29 @@ impl World {
         }
     }
 
-    /// Moves the clock, and wakes what slept.
+    /// Moves the clock, and wakes what slept: second by second where something sleeps, so that nothing oversleeps whose
+    /// process was not stopped.
     pub(crate) fn advance(&mut self, by: Duration) {
-        self.clock.advance(by);
-        if self.clock.now() < self.stopped_until {
-            self.late |= !self.paused.is_empty();
-            return;
-        }
-        for work in std::mem::take(&mut self.paused) {
-            self.begin(work);
+        let end = self.clock.now().plus(by);
+        loop {
+            let now = self.clock.now();
+            let left = end.since(now);
+            if left.is_zero() {
+                return;
+            }
+            if self.paused.is_empty() {
+                return self.clock.advance(left);
+            }
+            let stopped = self.stopped_until.since(now);
+            if stopped > SECOND {
+                self.clock.advance(left.min(stopped.saturating_sub(SECOND)));
+                self.late = true;
+                continue;
+            }
+            self.clock.advance(left.min(SECOND));
+            for work in std::mem::take(&mut self.paused) {
+                self.begin(work);
+            }
         }
     }
 }
@@ -213,25 +289,34 @@ fn account(clock: &ManualClock, n: u64) -> Account {
     }
 }
 
-/// Objects that look like ours and are not.
-fn plant_foreign(backend: &MemoryBackend, host: &HostId, keys: &LabelKeys) {
+/// Objects that look like ours and are not: one of each kind, and a container that runs.
+fn plant_foreign(backend: &MemoryBackend, host: &HostId, keys: &LabelKeys) -> Vec<Foreign> {
     let labels = keys.sign(
         "somewhere-else",
         &ObjectLabels {
             role: Role::Instance,
             tenant: None,
-            generation: openclaw_tenancy::id::Generation(1),
+            generation: Generation(1),
             spec: "x".to_owned(),
         },
     );
-    for role in [Role::Instance, Role::Data, Role::Network] {
-        backend.add_foreign(
-            host,
-            role,
-            &format!("oct-d1-foreign-{}", role.as_str()),
-            &labels,
-        );
-    }
+    let add = |role, name: &str| {
+        let name = format!("oct-d1-foreign-{name}");
+        let object = backend.add_foreign(host, role, &name, &labels).unwrap();
+        Foreign {
+            host: host.clone(),
+            name,
+            object,
+        }
+    };
+    let runs = add(Role::Instance, "runs");
+    backend.run_foreign(host, &runs.object);
+    vec![
+        runs,
+        add(Role::Instance, "instance"),
+        add(Role::Data, "data"),
+        add(Role::Network, "network"),
+    ]
 }
 
 /// Polls a future that must end at once.

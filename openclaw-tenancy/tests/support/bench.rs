@@ -7,10 +7,11 @@ use ipnet::Ipv4Net;
 use openclaw_tenancy::backend::ContainerBackend;
 use openclaw_tenancy::clock::{Clock, ManualClock, Timestamp};
 use openclaw_tenancy::conformance::backend::BackendFixture;
-use openclaw_tenancy::container::{Image, ObjectRef};
-use openclaw_tenancy::id::{DeploymentId, HostId};
+use openclaw_tenancy::container::{EngineId, Image, ObjectRef, ObjectSpec};
+use openclaw_tenancy::id::{DeploymentId, HostId, TenantId};
 use openclaw_tenancy::labels::{LabelKeys, Role};
 use openclaw_tenancy::memory::MemoryBackend;
+use openclaw_tenancy::quantity::Bytes;
 
 const IMAGE: &str = "openclaw/openclaw:test";
 
@@ -20,6 +21,7 @@ pub(crate) struct Bench {
     tried: Arc<dyn ContainerBackend>,
     host: HostId,
     deployment: DeploymentId,
+    keys: Arc<LabelKeys>,
 }
 
 impl Bench {
@@ -32,13 +34,21 @@ impl Bench {
         let deployment = DeploymentId::new("kit").unwrap();
         let keys = Arc::new(LabelKeys::new(deployment.clone(), "k1", [1; 32]));
         let host = HostId::new("h1").unwrap();
-        let engine = MemoryBackend::new(keys, Arc::clone(&clock)).with_host(host.clone(), IMAGE);
+        let engine = MemoryBackend::new(Arc::clone(&keys), Arc::clone(&clock))
+            .with_host(host.clone(), IMAGE);
         Self {
             tried: wrap(engine.clone(), clock),
             engine,
             host,
             deployment,
+            keys,
         }
+    }
+
+    /// Whose container this is.
+    async fn tenant(&self, container: &EngineId) -> TenantId {
+        let seen = self.engine.inspect(&self.host, container).await;
+        seen.unwrap().unwrap().seen.labels.tenant.unwrap()
     }
 }
 
@@ -84,6 +94,33 @@ impl BackendFixture for Bench {
 
     async fn untouched(&self, planted: &ObjectRef) -> bool {
         self.engine.is_as_added(&self.host, planted)
+    }
+
+    async fn image_on_its_way(&self) -> Option<String> {
+        let reference = "openclaw/openclaw:next";
+        self.engine.begin_pull(&self.host, reference);
+        Some(reference.to_owned())
+    }
+
+    async fn volume_with_other_options(&self, spec: &ObjectSpec) -> bool {
+        let name = spec.name(&self.deployment);
+        let labels = self.keys.sign(&name, &spec.labels());
+        let made = self
+            .engine
+            .add_foreign(&self.host, Role::Data, &name, &labels);
+        made.is_some()
+    }
+
+    async fn fill_memory(&self, container: &EngineId, used: Bytes) -> bool {
+        let tenant = self.tenant(container).await;
+        self.engine.set_memory_used(&self.host, tenant, used);
+        true
+    }
+
+    async fn kill_child_for_memory(&self, container: &EngineId) -> bool {
+        let tenant = self.tenant(container).await;
+        self.engine.kill_child(&self.host, tenant);
+        true
     }
 
     async fn finish(&self) {}

@@ -125,6 +125,32 @@ pub async fn update_shows_in_inspect(fixture: &(impl BackendFixture + ?Sized)) {
     assert!(is_running(&seen.state));
 }
 
+/// Less memory than is used is refused, and every limit stays as it was.
+pub async fn update_refuses_less_memory_than_is_used(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.running().await;
+    if !given.backend.capabilities().update_in_place
+        || !fixture.fill_memory(&id, Bytes::mib(48)).await
+    {
+        println!("skipped: limits do not change in place, or the fixture fills no memory");
+        return;
+    }
+    let less = Limits {
+        cpu: MilliCpus(500),
+        memory: Bytes::mib(32),
+        pids: 96,
+        ..LIMITS
+    };
+    let answer = given.backend.update(&given.host, &id, &less).await;
+    assert!(
+        matches!(answer, Err(BackendError::Refused { .. })),
+        "{answer:?}"
+    );
+    let seen = given.look(&id).await;
+    assert_eq!(seen.limits, AppliedLimits::from(LIMITS));
+    assert!(is_running(&seen.state), "{seen:?}");
+}
+
 /// No call acts on a foreign container; each says why.
 pub async fn calls_to_what_is_foreign_change_nothing(fixture: &(impl BackendFixture + ?Sized)) {
     let given = Given::new(fixture);

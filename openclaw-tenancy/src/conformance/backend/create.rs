@@ -293,3 +293,23 @@ pub(super) async fn cut<T>(call: impl Future<Output = T> + Send, after: Duration
         let _dropped = tokio::time::timeout(after, call).await;
     }
 }
+
+/// A volume with other options is not taken for the one that is asked for: what it holds, and how much, is unknown.
+pub async fn create_refuses_a_volume_with_other_options(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let spec = given.volume(VolumeRole::Data);
+    if !fixture.volume_with_other_options(&spec).await {
+        println!("skipped: the fixture makes no volume with other options");
+        return;
+    }
+    let before = given.list(Scope::All).await;
+    let wanted = given.name(&spec);
+    for _ in 0..2 {
+        let answer = given.backend.create(&given.host, &spec).await;
+        assert!(
+            matches!(&answer, Err(BackendError::StorageMismatch { name }) if *name == wanted),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(given.list(Scope::All).await, before);
+}

@@ -232,3 +232,40 @@ pub async fn prepare_refuses_another_digest(fixture: &(impl BackendFixture + ?Si
         "{answer:?}"
     );
 }
+
+/// An image that is being pulled is neither there nor missing: it is said which one comes, and asking again may help.
+pub async fn prepare_says_that_an_image_is_on_its_way(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let Some(reference) = fixture.image_on_its_way().await else {
+        println!("skipped: the fixture has no image that is on its way");
+        return;
+    };
+    let coming = Image {
+        reference,
+        digest: None,
+    };
+    for _ in 0..2 {
+        let answer = given.backend.prepare(&given.host, &coming).await;
+        assert!(
+            matches!(&answer, Err(error @ BackendError::Pulling { host, reference })
+                if *host == given.host && *reference == coming.reference
+                    && error.retry() == crate::error::Retry::Backoff),
+            "{answer:?}"
+        );
+    }
+}
+
+/// A process that was killed for memory is told although the container runs on.
+pub async fn inspect_tells_of_a_child_killed_for_memory(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.running().await;
+    assert_eq!(given.look(&id).await.oom_kills, []);
+    if !fixture.kill_child_for_memory(&id).await {
+        println!("skipped: the fixture kills no child for memory");
+        return;
+    }
+    let seen = given.until(&id, "tell of the kill", |seen| !seen.oom_kills.is_empty());
+    let seen = seen.await;
+    assert!(matches!(seen.state, RunState::Running { .. }), "{seen:?}");
+    assert!(seen.oom_kills.is_sorted(), "{seen:?}");
+}

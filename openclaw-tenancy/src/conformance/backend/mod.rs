@@ -21,9 +21,10 @@ pub use remove::*;
 
 use super::Rule;
 use crate::backend::ContainerBackend;
-use crate::container::{Image, ObjectRef};
+use crate::container::{EngineId, Image, ObjectRef, ObjectSpec};
 use crate::id::{DeploymentId, HostId};
 use crate::labels::Role;
+use crate::quantity::Bytes;
 
 /// A backend with one host to try the rules on, without anything of its deployment's there.
 ///
@@ -58,6 +59,29 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
     /// Whether something planted is there and as it was made; a container, whether it was never started.
     async fn untouched(&self, planted: &ObjectRef) -> bool;
 
+    /// A reference whose image is on its way to the host for as long as the fixture lives. `None` where that cannot be
+    /// had; then the rule about it is skipped, and says so. So it is with those below.
+    async fn image_on_its_way(&self) -> Option<String> {
+        None
+    }
+
+    /// Makes a volume with this deployment's own labels for `spec`, and with options that the backend never asks for.
+    /// Answers whether it could.
+    async fn volume_with_other_options(&self, _spec: &ObjectSpec) -> bool {
+        false
+    }
+
+    /// Makes a running container use this much memory from now on. Answers whether it could.
+    async fn fill_memory(&self, _container: &EngineId, _used: Bytes) -> bool {
+        false
+    }
+
+    /// Has the kernel kill a process of a running container for memory, but not the one that it was started with.
+    /// Answers whether it could.
+    async fn kill_child_for_memory(&self, _container: &EngineId) -> bool {
+        false
+    }
+
     /// Cleans up after a rule that held.
     async fn finish(&self);
 }
@@ -88,6 +112,7 @@ macro_rules! conformance_backend {
             prepare_again_gives_the_same
             prepare_refuses_an_image_that_is_not_to_be_had
             prepare_refuses_another_digest
+            prepare_says_that_an_image_is_on_its_way
             create_starts_nothing
             create_adopts_the_same_spec
             create_adopts_no_other_spec
@@ -99,6 +124,7 @@ macro_rules! conformance_backend {
             create_refuses_an_image_that_is_not_there
             create_refuses_a_subnet_in_use
             create_marks_the_host
+            create_refuses_a_volume_with_other_options
             concurrent_creates_make_one_container
             dropped_create_is_adopted_by_the_next
             remove_again_is_success
@@ -113,6 +139,8 @@ macro_rules! conformance_backend {
             signal_to_what_does_not_run_is_success
             dropped_start_is_finished_by_the_next
             update_shows_in_inspect
+            update_refuses_less_memory_than_is_used
+            inspect_tells_of_a_child_killed_for_memory
             calls_to_what_is_foreign_change_nothing
             calls_to_what_is_not_there_say_so
             put_files_writes_before_the_first_start

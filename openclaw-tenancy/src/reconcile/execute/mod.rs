@@ -157,8 +157,9 @@ impl Pass<'_> {
             Some(seen) => seen,
             None => match self.look(&location).await? {
                 Ok(Some(seen)) => seen,
-                // What was seen is of the last generation.
-                Ok(None) => return Ok(After::Again),
+                // Written before anything of the new generation is made: an engine is never ahead of the store, so that
+                // what is newer than the store tells of a backup that was restored.
+                Ok(None) => return Ok(After::Rest(Duration::ZERO)),
                 Err(error) => return Ok(self.failed(&error)),
             },
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,6 +15,27 @@ const CORE: &str = "openclaw-tenancy";
 const PORTAINER: &str = "openclaw-tenancy-portainer";
 const POSTGRES: &str = "openclaw-tenancy-postgres";
 const HTTP: &str = "openclaw-tenancy-http";
+
+/// What the core depends on itself: nothing that opens a file, a socket or a database. Another one is put here with
+/// its reason, in the commit that brings it.
+const OF_THE_CORE: [&str; 16] = [
+    "async-trait",
+    "futures",
+    "getrandom",
+    "hmac",
+    "ipnet",
+    "mockall",
+    "secrecy",
+    "serde",
+    "serde_json",
+    "sha2",
+    "subtle",
+    "thiserror",
+    "time",
+    "tokio",
+    "tracing",
+    "uuid",
+];
 
 /// What opens sockets, speaks HTTP or SQL: the core does none of it.
 const NETWORK_AND_SQL: [&str; 15] = [
@@ -96,6 +117,7 @@ pub(crate) fn check() -> Result<()> {
         Ok(())
     };
     forbid(CORE, &["--all-features"], &NETWORK_AND_SQL)?;
+    let direct = tree(CORE, &["--all-features", "--depth", "1"])?;
     forbid(
         PORTAINER,
         &["--all-features"],
@@ -110,8 +132,18 @@ pub(crate) fn check() -> Result<()> {
     forbid(HTTP, &library, &[PORTAINER, POSTGRES, "bollard", "sqlx"])?;
     forbid(HTTP, &["--all-features"], &banned)?;
     forbid("examples", &["--all-features"], &banned)?;
+    violations.extend(beyond(&direct));
     violations.extend(foreign_packages(&deny)?);
     verdict(&violations)
+}
+
+/// What of the core's own dependencies is not on its list.
+fn beyond(direct: &BTreeSet<String>) -> Vec<String> {
+    let listed = |name: &&String| OF_THE_CORE.contains(&name.as_str());
+    let others = direct.iter().filter(|name| !listed(name));
+    others
+        .map(|name| format!("{CORE} depends on {name}, which is not on its list"))
+        .collect()
 }
 
 /// The names of everything that a package builds with, itself left out.
@@ -131,12 +163,24 @@ fn tree(package: &str, features: &[&str]) -> Result<BTreeSet<String>> {
             .args(features)
             .current_dir(workspace()),
     )?;
-    Ok(lines
+    let names = names(&lines);
+    // A tree that was not read would break no rule.
+    ensure!(
+        !names.is_empty(),
+        "cargo tree names nothing that {package} builds with"
+    );
+    Ok(names)
+}
+
+/// The names in what `cargo tree` prints, the package itself left out.
+fn names(lines: &str) -> BTreeSet<String> {
+    lines
         .lines()
         .skip(1)
         .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.is_empty())
         .map(str::to_owned)
-        .collect())
+        .collect()
 }
 
 /// Packages that do not come from the registry, or under a licence we have not looked at.
@@ -171,7 +215,24 @@ fn foreign_packages(deny: &Deny) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::Deny;
+    use super::{CORE, Deny, beyond, names, tree};
+
+    #[test]
+    fn a_dependency_that_is_not_listed_is_told() {
+        let direct =
+            names("openclaw-tenancy v0.1.0 (/here)\nserde v1.0.0\nureq v3.0.0\nuuid v1.0.0 (*)\n");
+        assert_eq!(
+            beyond(&direct),
+            ["openclaw-tenancy depends on ureq, which is not on its list"]
+        );
+    }
+
+    #[test]
+    fn what_the_core_depends_on_is_read_and_listed() {
+        let direct = tree(CORE, &["--all-features", "--depth", "1"]).unwrap();
+        assert!(direct.contains("serde"), "{direct:?}");
+        assert_eq!(beyond(&direct), [""; 0]);
+    }
 
     #[test]
     fn a_choice_needs_one_and_a_sum_needs_all() {
