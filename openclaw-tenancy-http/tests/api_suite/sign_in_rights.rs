@@ -2,6 +2,8 @@
 
 use http::{Method, header};
 use openclaw_tenancy::access::AccessStore as _;
+use openclaw_tenancy::id::AccountId;
+use openclaw_tenancy::memory::Fault;
 use secrecy::{ExposeSecret as _, SecretString};
 use test_support::provider::{SUBJECT, set};
 
@@ -164,4 +166,50 @@ async fn a01_fixation_the_first_administrators_link_ends_every_session_before_it
         let answer = me(&app, before).await;
         assert_eq!(answer.status, 401, "{which}: {}", answer.body);
     }
+}
+
+/// Whatever call of the store fails, and whether or not it took effect: no session from before is an administrator's.
+#[tokio::test]
+async fn a01_fixation_no_session_survives_into_the_first_administrators_rights() {
+    let (mut call, mut granted, mut refused) = (0, 0, 0);
+    loop {
+        let faults = [Fault::Fail, Fault::LoseAnswer];
+        let mut reached = 0;
+        for fault in faults {
+            let (app, provider) = with_provider().await;
+            let (query, login) = to_provider_and_back(&app, &provider, "/").await;
+            let before = call_back(&app, CALLBACK, &query, &login).await;
+            let before = before.cookie("__Host-oct-session").unwrap();
+            let seen = me(&app, &before).await.json();
+            let account: AccountId = seen["account"]["id"].as_str().unwrap().parse().unwrap();
+            let code = app.state.claims().issue().await.unwrap().unwrap();
+            let claim = format!("__Host-oct-claim={}", code.expose_secret());
+            let (query, login) = to_provider_and_back(&app, &provider, "/").await;
+
+            let first = app.faults.calls();
+            app.faults.at(first + call, fault);
+            let answer = call_back(&app, CALLBACK, &query, &format!("{login}; {claim}")).await;
+            reached += u64::from(app.faults.calls() > first + call);
+            app.faults.stop();
+            refused += u64::from(answer.status.is_server_error());
+            let rights = app.access.account(account).await.unwrap().unwrap().rights;
+            granted += u64::from(rights.admin);
+            if rights.admin {
+                let answer = me(&app, &before).await;
+                assert_eq!(
+                    answer.status, 401,
+                    "{fault:?} at call {call}: {}",
+                    answer.body
+                );
+            }
+        }
+        if reached < 2 {
+            break;
+        }
+        call += 1;
+    }
+    assert!(
+        call > 5 && granted > 2 && refused > 5,
+        "{call} {granted} {refused}"
+    );
 }

@@ -106,9 +106,10 @@ impl App {
             clock: clock.clone(),
             access: Arc::clone(&access),
         };
+        let people = Arc::clone(&access) as Arc<dyn AccessStore>;
         let builder = ApiState::builder(
             tenancy.clone(),
-            Arc::clone(&access) as _,
+            Arc::new(Faulty::new(people, faults.clone())),
             Arc::new(own),
             ORIGIN.parse().unwrap(),
         )

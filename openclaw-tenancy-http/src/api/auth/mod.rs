@@ -50,11 +50,16 @@ async fn establish(
         state.sessions().end(SecretHash::of(before)).await?;
     }
     if let Some(code) = cookie::read(headers, cookie::CLAIM)
-        && let Some(administrator) = state.claims().redeem(code, &account).await?
+        && state.claims().is_open(code).await?
     {
-        audit::done("admin.claim", account.id, "administrator");
+        // Before the right is given: where this fails, no session from before has it. And after it: what one of those
+        // made meanwhile ends as well.
         state.sessions().end_everywhere(account.id).await?;
-        account = administrator;
+        if let Some(administrator) = state.claims().redeem(code, &account).await? {
+            audit::done("admin.claim", account.id, "administrator");
+            state.sessions().end_everywhere(account.id).await?;
+            account = administrator;
+        }
     }
     let lifetime = state.session_lifetime();
     let session = state
