@@ -18,6 +18,8 @@ mod dice;
 mod engine;
 #[path = "kill/given.rs"]
 mod given;
+#[path = "kill/in_flight.rs"]
+mod in_flight;
 #[path = "kill/people.rs"]
 mod people;
 #[path = "kill/pids.rs"]
@@ -26,7 +28,10 @@ mod pids;
 mod processes;
 #[path = "kill/server.rs"]
 mod server;
+#[path = "kill/signals.rs"]
+mod signals;
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -35,12 +40,13 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
-use test_support::proxy::{Mode, Proxy, Released};
+use test_support::proxy::Proxy;
 use tokio::sync::Mutex;
 
 use crate::dice::Dice;
 use crate::engine::PrivateEngine;
 use crate::given::given;
+use crate::in_flight::{IN_FLIGHT, KILL_WITHIN};
 use crate::people::{People, Person};
 use crate::server::{Server, free_port, last_words};
 
@@ -48,20 +54,13 @@ use crate::server::{Server, free_port, last_words};
 const KILLS: usize = 4;
 /// Instances, and so starts that can be in flight.
 const INSTANCES: usize = 12;
-/// As many starts as must be in flight at a kill: sent to the engine, and never answered.
-const IN_FLIGHT: u64 = 8;
 /// A kill that found fewer is one more, up to so many in all: answers may come between the decision and the signal.
 const TRIES: usize = 3 * KILLS;
-/// The kill comes at a random moment within this after the starts have reached the engine, and before so many are
-/// answered that too few are left.
-const KILL_WITHIN: Duration = Duration::from_millis(600);
 /// Converged or in a named hold within 15 s after the engine answers again; five times that on a busy machine.
 const CONVERGED: Duration = Duration::from_secs(75);
 /// For what is arranged before a kill and has no figure of its own.
 const PATIENCE: Duration = Duration::from_secs(150);
 const LOOK: Duration = Duration::from_millis(200);
-/// While starts are under way: an answer is to be seen before the next comes.
-const CLOSE_LOOK: Duration = Duration::from_millis(2);
 
 /// Two cores: the two modes take turns.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -136,6 +135,7 @@ async fn work(
         people: (0..INSTANCES)
             .map(|number| people.person(&format!("person-{number}")))
             .collect(),
+        kill_within: KILL_WITHIN,
         figures: Figures::default(),
     };
     let outcome = AssertUnwindSafe(async {
@@ -149,14 +149,21 @@ async fn work(
     let (figures, engine_said) = (world.figures, world.engine.last_words());
     server.kill().await;
     if let Err(panic) = outcome {
-        println!(
-            "{figures:?}\nthe engine's last lines:\n{}\nthe server's last lines:\n{}",
-            engine_said,
-            last_words(data.path())
+        // What says most comes last: of a long log the end is kept.
+        panic!(
+            "the server's last lines:\n{}\nthe engine's last lines:\n{engine_said}\n{during:?}: {figures:?}\n{}",
+            last_words(data.path()),
+            said(&*panic)
         );
-        std::panic::resume_unwind(panic);
     }
     figures
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without words")
 }
 
 struct World<'a> {
@@ -164,6 +171,8 @@ struct World<'a> {
     proxy: Proxy,
     admin: Person,
     people: Vec<Person>,
+    /// The next kill comes at a random moment within this.
+    kill_within: Duration,
     figures: Figures,
 }
 
@@ -172,7 +181,7 @@ struct World<'a> {
 struct Figures {
     /// Starts or creates that the engine had and never answered, at each kill.
     in_flight: Vec<u64>,
-    /// When each kill came, in milliseconds after that many starts had gone to the engine.
+    /// When each kill came, in milliseconds after the engine went on with all of them before it.
     killed_after_ms: Vec<u128>,
     /// Containers with a live process on a volume that the returned engine did not list as running.
     ghosts: usize,
@@ -220,52 +229,6 @@ impl World<'_> {
         let before = self.hold("/start");
         self.all("resume").await;
         self.kill_in_flight(before, dice).await;
-    }
-
-    /// From now on such calls go to the engine all at once, at the kill; answers how many have been held before.
-    fn hold(&self, call: &'static str) -> u64 {
-        let before = self.proxy.held();
-        self.proxy.set(Mode::HoldRequest(call));
-        before
-    }
-
-    /// Kills the engine when it has been sent enough of the calls that are held, and has not answered them.
-    async fn kill_in_flight(&mut self, before: u64, dice: &mut Dice) {
-        let end = Instant::now() + PATIENCE;
-        while self.proxy.held() - before < IN_FLIGHT {
-            let held = self.proxy.held() - before;
-            assert!(Instant::now() < end, "only {held} at once");
-            tokio::time::sleep(LOOK).await;
-        }
-        let daemons = self.engine.daemons();
-        let moment = dice.within(KILL_WITHIN);
-        let earlier = self.proxy.released();
-        self.proxy.set(Mode::Pass);
-        let too_few = |now: Released| now.passed_on - earlier.passed_on < IN_FLIGHT;
-        while too_few(self.proxy.released()) {
-            assert!(Instant::now() < end, "{:?}", self.proxy.released());
-            tokio::time::sleep(CLOSE_LOOK).await;
-        }
-        let released = Instant::now();
-        let none_answered = |now: Released| now.answered == earlier.answered;
-        while released.elapsed() < moment && none_answered(self.proxy.released()) {
-            tokio::time::sleep(CLOSE_LOOK).await;
-        }
-        let at_kill = self.proxy.released();
-        pids::kill(&daemons);
-        self.figures
-            .killed_after_ms
-            .push(released.elapsed().as_millis());
-        // The dead engine's connections end; only then is it certain who never got an answer.
-        while self.proxy.released().in_flight() > 0 {
-            assert!(Instant::now() < end, "{:?}", self.proxy.released());
-            tokio::time::sleep(CLOSE_LOOK).await;
-        }
-        self.proxy.cut();
-        let answered_late = self.proxy.released().answered - at_kill.answered;
-        self.figures
-            .in_flight
-            .push(at_kill.in_flight().saturating_sub(answered_late));
     }
 
     /// Kills with enough starts in flight.

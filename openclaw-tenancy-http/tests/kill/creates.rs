@@ -10,8 +10,9 @@ use reqwest::Method;
 use serde_json::Value;
 use test_support::proxy::Mode;
 
-use super::{IN_FLIGHT, LOOK, PATIENCE, World, field, is_ghost_hold};
+use super::{LOOK, PATIENCE, World, field, is_ghost_hold};
 use crate::dice::Dice;
+use crate::in_flight::{IN_FLIGHT, KILL_WITHIN};
 
 /// The calls that are cut, and the kind of object that each makes.
 const CALLS: [(&str, &str); 2] = [
@@ -25,9 +26,11 @@ impl World<'_> {
     pub(super) async fn creates(&mut self, dice: &mut Dice) {
         for (call, kind) in CALLS {
             let mut tries = 0;
+            self.kill_within = KILL_WITHIN;
             while !self.cut_creates(call, kind, tries, dice).await {
                 tries += 1;
-                assert!(tries < TRIES, "too few in flight: {:?}", self.figures);
+                let in_flight = &self.figures.in_flight;
+                assert!(tries < TRIES, "{call}: too few in flight: {in_flight:?}");
             }
         }
     }
@@ -42,8 +45,7 @@ impl World<'_> {
     ) -> bool {
         let before = self.hold(call);
         self.ask_for_all(&format!("{kind}-{round}")).await;
-        self.kill_in_flight(before, dice).await;
-        let in_flight = self.figures.in_flight.last().copied().unwrap_or_default();
+        let in_flight = self.kill_in_flight(before, dice).await;
         // Until it is counted what the killed engine had made, nobody adds to it.
         self.proxy.set(Mode::Stall);
         let back = self.engine.start().await;
