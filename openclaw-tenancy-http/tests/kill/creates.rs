@@ -10,9 +10,9 @@ use reqwest::Method;
 use serde_json::Value;
 use test_support::proxy::Mode;
 
-use super::{LOOK, PATIENCE, World, field, is_ghost_hold};
 use crate::dice::Dice;
 use crate::in_flight::{IN_FLIGHT, KILL_WITHIN};
+use crate::world::{LOOK, PATIENCE, World, field, is_ghost_hold};
 
 /// The calls that are cut, and the kind of object that each makes.
 const CALLS: [(&str, &str); 2] = [
@@ -23,7 +23,8 @@ const CALLS: [(&str, &str); 2] = [
 const TRIES: usize = 3;
 
 impl World<'_> {
-    pub(super) async fn creates(&mut self, dice: &mut Dice) {
+    /// Kills the engine once while it makes each kind of object, with enough creates in flight.
+    pub(crate) async fn creates(&mut self, dice: &mut Dice) {
         for (call, kind) in CALLS {
             let mut tries = 0;
             self.kill_within = KILL_WITHIN;

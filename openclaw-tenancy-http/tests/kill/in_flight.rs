@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use test_support::proxy::{Mode, Released};
 
-use super::{INSTANCES, LOOK, PATIENCE, World};
 use crate::dice::Dice;
 use crate::signals::Signals;
+use crate::world::{INSTANCES, LOOK, PATIENCE, World};
 
 /// As many calls as must be in flight at a kill: sent to the engine, and never answered.
 pub(crate) const IN_FLIGHT: u64 = 8;
@@ -21,7 +21,7 @@ const CLOSE_LOOK: Duration = Duration::from_millis(2);
 
 impl World<'_> {
     /// From now on such calls are held before the engine; answers how many have been held before.
-    pub(super) fn hold(&self, call: &'static str) -> u64 {
+    pub(crate) fn hold(&self, call: &'static str) -> u64 {
         let before = self.proxy.held();
         self.proxy.set(Mode::HoldRequest(call));
         before
@@ -29,7 +29,7 @@ impl World<'_> {
 
     /// Kills the engine when it has been sent the calls that are held, one of each instance, and has not answered
     /// enough of them. Answers how many it never answered.
-    pub(super) async fn kill_in_flight(&mut self, before: u64, dice: &mut Dice) -> u64 {
+    pub(crate) async fn kill_in_flight(&mut self, before: u64, dice: &mut Dice) -> u64 {
         let all = u64::try_from(INSTANCES).unwrap();
         let end = Instant::now() + PATIENCE;
         while self.proxy.held() - before < all {
@@ -65,7 +65,7 @@ impl World<'_> {
         let answered_late = self.proxy.released().answered - at_kill.answered;
         let in_flight = at_kill.in_flight().saturating_sub(answered_late);
         if in_flight < IN_FLIGHT {
-            self.kill_within = killed_after.min(self.kill_within) / 2;
+            self.kill_within = (killed_after.min(self.kill_within) / 2).max(CLOSE_LOOK);
         }
         self.figures.killed_after_ms.push(killed_after.as_millis());
         self.figures.in_flight.push(in_flight);
