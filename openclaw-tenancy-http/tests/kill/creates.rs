@@ -10,8 +10,9 @@ use reqwest::Method;
 use serde_json::Value;
 use test_support::proxy::Mode;
 
-use super::{IN_FLIGHT, LOOK, PATIENCE, World, field, is_ghost_hold};
 use crate::dice::Dice;
+use crate::in_flight::{IN_FLIGHT, KILL_WITHIN};
+use crate::world::{LOOK, PATIENCE, World, field, is_ghost_hold};
 
 /// The calls that are cut, and the kind of object that each makes.
 const CALLS: [(&str, &str); 2] = [
@@ -22,12 +23,15 @@ const CALLS: [(&str, &str); 2] = [
 const TRIES: usize = 3;
 
 impl World<'_> {
-    pub(super) async fn creates(&mut self, dice: &mut Dice) {
+    /// Kills the engine once while it makes each kind of object, with enough creates in flight.
+    pub(crate) async fn creates(&mut self, dice: &mut Dice) {
         for (call, kind) in CALLS {
             let mut tries = 0;
+            self.kill_within = KILL_WITHIN;
             while !self.cut_creates(call, kind, tries, dice).await {
                 tries += 1;
-                assert!(tries < TRIES, "too few in flight: {:?}", self.figures);
+                let in_flight = &self.figures.in_flight;
+                assert!(tries < TRIES, "{call}: too few in flight: {in_flight:?}");
             }
         }
     }
@@ -42,8 +46,7 @@ impl World<'_> {
     ) -> bool {
         let before = self.hold(call);
         self.ask_for_all(&format!("{kind}-{round}")).await;
-        self.kill_in_flight(before, dice).await;
-        let in_flight = self.figures.in_flight.last().copied().unwrap_or_default();
+        let in_flight = self.kill_in_flight(before, dice).await;
         // Until it is counted what the killed engine had made, nobody adds to it.
         self.proxy.set(Mode::Stall);
         let back = self.engine.start().await;

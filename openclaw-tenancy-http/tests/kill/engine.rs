@@ -227,3 +227,27 @@ impl PrivateEngine {
         format!("unix://{}/docker.sock", self.dir.path().display())
     }
 }
+
+/// Whether this process may start an engine.
+pub(crate) fn may_run_an_engine() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    let installed = |program: &str| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    let may = root
+        && ["dockerd", "containerd", "tini", "unshare", "ip"]
+            .into_iter()
+            .all(installed);
+    let required = std::env::var("TENANCY_TEST_REQUIRE").unwrap_or_default();
+    assert!(
+        may || required != "all",
+        "TENANCY_TEST_REQUIRE=all, but only root with dockerd, containerd, tini, unshare and ip can run this"
+    );
+    if !may {
+        println!("skipped: only root with dockerd, containerd, tini, unshare and ip can run this");
+    }
+    may
+}
