@@ -131,7 +131,8 @@ pub(crate) fn check() -> Result<()> {
     let library = ["--no-default-features", "--features", "api,oidc,edge"];
     forbid(HTTP, &library, &[PORTAINER, POSTGRES, "bollard", "sqlx"])?;
     forbid(HTTP, &["--all-features"], &banned)?;
-    forbid("examples", &["--all-features"], &banned)?;
+    // Examples build with what other packages only test with.
+    forbid("examples", &["--all-features", "--edges", "dev"], &banned)?;
     violations.extend(beyond(&direct));
     violations.extend(foreign_packages(&deny)?);
     verdict(&violations)
@@ -146,21 +147,13 @@ fn beyond(direct: &BTreeSet<String>) -> Vec<String> {
         .collect()
 }
 
-/// The names of everything that a package builds with, itself left out.
-fn tree(package: &str, features: &[&str]) -> Result<BTreeSet<String>> {
+/// The names of everything that a package builds with, itself left out. `options` are of `cargo tree`.
+fn tree(package: &str, options: &[&str]) -> Result<BTreeSet<String>> {
     let lines = run::output(
         Command::new("cargo")
-            .args([
-                "tree",
-                "--package",
-                package,
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-            ])
-            .args(["--format", "{p}"])
-            .args(features)
+            .args(["tree", "--package", package, "--prefix", "none"])
+            .args(["--edges", "normal", "--format", "{p}"])
+            .args(options)
             .current_dir(workspace()),
     )?;
     let names = names(&lines);
@@ -232,6 +225,14 @@ mod tests {
         let direct = tree(CORE, &["--all-features", "--depth", "1"]).unwrap();
         assert!(direct.contains("serde"), "{direct:?}");
         assert_eq!(beyond(&direct), [""; 0]);
+    }
+
+    #[test]
+    fn what_examples_build_with_is_read() {
+        let built = tree("examples", &["--all-features", "--edges", "dev"]).unwrap();
+        for name in ["anyhow", "openclaw-tenancy-portainer", "bollard", "rustls"] {
+            assert!(built.contains(name), "{name} is not in {built:?}");
+        }
     }
 
     #[test]
