@@ -16,3 +16,5 @@ mod lost;
 mod open;
 mod slow;
 mod support;
+#[path = "../support/without_tables.rs"]
+mod without_tables;

@@ -14,3 +14,5 @@ mod kill;
 mod locked;
 mod open;
 mod take_over;
+#[path = "../support/without_tables.rs"]
+mod without_tables;

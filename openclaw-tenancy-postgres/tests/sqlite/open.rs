@@ -11,6 +11,7 @@ use openclaw_tenancy_postgres::{OpenError, SqliteStore};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 use crate::given::{new_tenant, open};
+use crate::without_tables::says_what_to_call;
 
 /// Everything is there after a restart; `SELECT COUNT(*) FROM tenants;` answers (seed).
 #[tokio::test]
@@ -36,23 +37,12 @@ async fn a_restart_finds_everything() {
     assert_eq!(count, 1);
 }
 
-/// Tables that nobody made are no outage: it is said what to call.
 #[tokio::test]
 async fn a_store_without_its_tables_says_what_to_call() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("tenancy.db");
     let store = SqliteStore::open(&path).await.unwrap();
-    let errors = [
-        store.create(new_tenant()).await.unwrap_err(),
-        store.hosts().await.unwrap_err(),
-        store.has_admin().await.unwrap_err(),
-    ];
-    for error in errors {
-        assert_eq!(
-            error.to_string(),
-            "the database is unavailable: its tables are not there: run `migrate()` of the store first"
-        );
-    }
+    says_what_to_call(&store).await;
     store.migrate().await.unwrap();
     store.create(new_tenant()).await.unwrap();
 }

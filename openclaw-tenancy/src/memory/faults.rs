@@ -179,6 +179,10 @@ impl Faults {
     }
 
     fn decide(&self, method: &'static str) -> Option<Fault> {
+        debug_assert!(
+            METHODS.contains(&method),
+            "`{method}` is not among the calls"
+        );
         let mut plan = self.plan();
         let call = plan.calls;
         plan.calls += 1;

@@ -185,7 +185,7 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
                     1 => Fault::LoseAnswer,
                     2 => Fault::HangBefore,
                     3 => Fault::HangAfter,
-                    // Longer than a call may take, and than a lease: a process that was paused.
+                    // Longer than a call may take, and than a lease: it is given up.
                     4 => Fault::Delay(Duration::from_secs(30)),
                     _ => Fault::Delay(Duration::from_secs(90)),
                 };

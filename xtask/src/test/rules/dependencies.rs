@@ -108,10 +108,10 @@ pub(crate) fn check() -> Result<()> {
     let deny = Deny::read()?;
     let banned: Vec<&str> = deny.bans.deny.iter().map(|b| b.name.as_str()).collect();
     let mut violations = Vec::new();
-    let mut forbid = |package: &str, features: &[&str], names: &[&str]| -> Result<()> {
-        let tree = tree(package, features)?;
+    let mut forbid = |package: &str, options: &[&str], names: &[&str]| -> Result<()> {
+        let tree = tree(package, options)?;
         for name in names.iter().filter(|name| tree.contains(**name)) {
-            let with = features.join(" ");
+            let with = options.join(" ");
             violations.push(format!("{package} ({with}) depends on {name}"));
         }
         Ok(())
