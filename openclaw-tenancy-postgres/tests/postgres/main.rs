@@ -11,6 +11,7 @@ mod conflict;
 mod conformance;
 mod given;
 mod kill;
+mod kill_history;
 mod lease;
 mod lost;
 mod open;
