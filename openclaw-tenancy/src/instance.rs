@@ -6,21 +6,23 @@
 //! with 2026.9.6.
 
 use std::fmt;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::{Value, json};
+use sha2::Digest as _;
 
-use crate::container::secret::Content;
-use crate::container::{DATA_PATH, INSTANCE_PORT, INSTANCE_UID, VolumeFile, gateway_address};
+use crate::container::{DATA_PATH, INSTANCE_PORT, VolumeFile, gateway_address};
 use crate::id::{AccountId, Slug};
 use crate::labels::hex;
 use crate::tenant::{Environment, Settings, Tenant};
 
 mod overlay;
+mod rendered;
 
 pub use overlay::{Model, ModelProvider, Overlay, SECTIONS};
+pub use rendered::RenderedOverlay;
+use rendered::{digest, ours, pretty};
 
 /// The request header by which the edge names the signed-in owner to the instance.
 pub const USER_HEADER: &str = "x-openclaw-tenancy-user";
@@ -88,12 +90,21 @@ impl OriginTemplate {
 #[derive(Clone, PartialEq, Eq)]
 pub struct InstanceFiles {
     /// Written once, before the first start, below [`DATA_PATH`].
-    pub seed: Vec<VolumeFile>,
-    /// Kept as they are here, below [`CONFIG_PATH`](crate::container::CONFIG_PATH). The same names under every
-    /// overlay of [`SECTIONS`]: what an overlay no longer gives is written over.
-    pub config: Vec<VolumeFile>,
-    /// Changes when anything of `config` does.
+    pub seed: Arc<[VolumeFile]>,
+    shared: Arc<[VolumeFile]>,
+    gateway: VolumeFile,
+    /// Changes when anything of [`config`](Self::config) does.
     pub digest: String,
+}
+
+impl InstanceFiles {
+    /// Kept as they are here, below [`CONFIG_PATH`](crate::container::CONFIG_PATH). The same names under every overlay
+    /// of [`SECTIONS`]: what an overlay no longer gives is written over.
+    #[must_use]
+    pub fn config(&self) -> Vec<VolumeFile> {
+        let gateway = std::iter::once(&self.gateway);
+        self.shared.iter().chain(gateway).cloned().collect()
+    }
 }
 
 impl fmt::Debug for InstanceFiles {
@@ -139,84 +150,18 @@ pub fn files(
     tenant: &Tenant,
     subnet: Ipv4Net,
     origins: &OriginTemplate,
-    overlay: &Overlay,
+    overlay: &RenderedOverlay,
 ) -> InstanceFiles {
     let user = user_name(tenant.owner);
     let gateway = gateway(&user, subnet, &origins.origin(&tenant.slug));
-    // Included also while there is no provider: the first one then reaches the instances that there are.
-    let ours: [(&str, Vec<u8>); 4] = [
-        ("gateway", pretty(&gateway)),
-        ("update", pretty(&json!({ "checkOnStart": false }))),
-        ("models", pretty(&overlay.models())),
-        ("secrets", pretty(&overlay.secrets())),
-    ];
-    let is_ours = |name: &str| ours.iter().any(|(own, _)| *own == name);
-    let theirs: Vec<(&str, Vec<u8>)> = overlay
-        .contents()
-        .into_iter()
-        .filter(|(name, _)| !is_ours(name))
-        .map(|(name, value)| (name, pretty(&value)))
-        .collect();
-
-    let included = overlay.included();
-    let mut own = Map::new();
-    for name in ours.iter().map(|(name, _)| *name).chain(included) {
-        let file = format!("./manager/{name}.json");
-        own.insert(name.to_owned(), json!({ "$include": file }));
-    }
-    if overlay.default_model.is_some() {
-        let file = format!("./manager/{}", overlay::DEFAULT_MODEL_FILE);
-        let vars = json!({ overlay::DEFAULT_MODEL: { "$include": file } });
-        let env = own.entry("env").or_insert_with(|| json!({}));
-        env["vars"] = vars;
-        let named = format!("${{{}}}", overlay::DEFAULT_MODEL);
-        own.insert(
-            "agents".to_owned(),
-            json!({ "defaults": { "model": { "primary": named } } }),
-        );
-    }
-    // As in any configuration that OpenClaw has written: without it, its first writing makes the first model of that
-    // moment the owner's own choice.
-    let migrations = json!({ "utilityModelSeparation": true });
-    own.insert("meta".to_owned(), json!({ "migrations": migrations }));
-    let seed = vec![VolumeFile {
-        path: "openclaw.json".to_owned(),
-        content: Content(pretty(&Value::Object(own))),
-        owner: INSTANCE_UID,
-        mode: 0o600,
-    }];
-
-    // Before what points to them: whoever is told of a change finds them.
-    let keys = VolumeFile {
-        path: overlay::KEYS_FILE.to_owned(),
-        content: Content(pretty(&Value::Object(overlay.keys()))),
-        // OpenClaw refuses a key file that is not its own user's alone.
-        owner: INSTANCE_UID,
-        mode: 0o600,
-    };
-    let default_model = VolumeFile {
-        path: overlay::DEFAULT_MODEL_FILE.to_owned(),
-        content: Content(pretty(&overlay.default_model())),
-        owner: 0,
-        mode: 0o644,
-    };
-    let mut config = vec![keys, default_model];
-    config.extend(
-        theirs
-            .into_iter()
-            .chain(ours)
-            .map(|(name, content)| VolumeFile {
-                path: format!("{name}.json"),
-                content: Content(content),
-                owner: 0,
-                mode: 0o644,
-            }),
-    );
-    let digest = digest(&config);
+    let gateway = ours("gateway", pretty(&gateway));
+    let mut hash = overlay.hash.clone();
+    digest(&mut hash, &gateway);
     InstanceFiles {
-        seed,
-        config,
-        digest,
+        seed: Arc::clone(&overlay.seed),
+        shared: Arc::clone(&overlay.config),
+        gateway,
+        digest: hex(&hash.finalize()[..16]),
     }
 }
 
@@ -244,28 +189,6 @@ fn gateway(user: &str, subnet: Ipv4Net, origin: &str) -> Value {
         "controlUi": { "allowedOrigins": [origin] },
         "terminal": { "enabled": false },
     })
-}
-
-fn pretty(value: &impl Serialize) -> Vec<u8> {
-    // Texts, numbers and keys that are texts: nothing of it can fail.
-    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
-    text.push(b'\n');
-    text
-}
-
-fn digest(files: &[VolumeFile]) -> String {
-    let mut hash = Sha256::new();
-    for file in files {
-        for part in [
-            file.path.as_bytes(),
-            &file.content.0,
-            &file.mode.to_be_bytes(),
-        ] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-    }
-    hex(&hash.finalize()[..16])
 }
 
 #[cfg(test)]

@@ -221,7 +221,9 @@ pub fn object_name(
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |of: u8| char::from(b"0123456789abcdef"[usize::from(of)]);
+    let both = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+    bytes.iter().flat_map(both).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::conformance::store::given::new_tenant;
+use crate::container::INSTANCE_UID;
 use crate::store::rules;
 
 /// The files of one tenant under each of `overlays`.
@@ -9,7 +10,7 @@ fn under<const N: usize>(overlays: [&Overlay; N]) -> [InstanceFiles; N] {
     let tenant = rules::made(new_tenant());
     let subnet = "10.213.0.0/29".parse().unwrap();
     let origins = OriginTemplate::new("http://{slug}.localhost:8080").unwrap();
-    overlays.map(|overlay| files(&tenant, subnet, &origins, overlay))
+    overlays.map(|overlay| files(&tenant, subnet, &origins, &overlay.into()))
 }
 
 fn text(files: &[VolumeFile], path: &str) -> String {
@@ -73,12 +74,16 @@ fn no_part_of_an_overlay_stands_in_what_is_seeded_but_pointers() {
     assert!(before.seed == after.seed);
     assert_ne!(before.digest, after.digest);
     let paths = |files: &InstanceFiles| -> Vec<String> {
-        files.config.iter().map(|file| file.path.clone()).collect()
+        files
+            .config()
+            .iter()
+            .map(|file| file.path.clone())
+            .collect()
     };
     assert_eq!(paths(&before), paths(&after));
-    let models = text(&after.config, "models.json");
+    let models = text(&after.config(), "models.json");
     assert!(models.contains("https://corp.example.org/v1"), "{models}");
-    let messages = json(&after.config, "messages.json");
+    let messages = json(&after.config(), "messages.json");
     assert_eq!(messages["ackReaction"], "x");
 }
 
@@ -95,7 +100,7 @@ fn the_default_model_is_the_value_of_a_variable_that_its_owner_may_write_over() 
             ..with_providers(None)
         };
         let [files] = under([&overlay]);
-        assert_eq!(json(&files.config, "default-model.json"), expected);
+        assert_eq!(json(&files.config(), "default-model.json"), expected);
         let seed = json(&files.seed, "openclaw.json");
         let included = &seed["env"]["vars"]["TENANCY_DEFAULT_MODEL"]["$include"];
         let primary = seed.pointer("/agents/defaults/model/primary");
@@ -123,7 +128,7 @@ fn the_default_model_is_the_first_of_the_first_provider_as_openclaw_reads_them()
             ..with_providers(None)
         };
         let [files] = under([&overlay]);
-        let models = text(&files.config, "models.json");
+        let models = text(&files.config(), "models.json");
         // As they stand in the text: a parsed object may have another order.
         let names = models.lines().filter_map(|line| {
             let (key, value) = line.trim().split_once(": ")?;
@@ -143,9 +148,9 @@ fn a_changed_key_changes_the_configuration_and_one_that_is_not_given_is_in_no_fi
     let overlays = [Some("key-one"), Some("key-two"), None].map(with_providers);
     let [one, two, none] = under([&overlays[0], &overlays[1], &overlays[2]]);
     for (files, key) in [(&one, "key-one"), (&two, "key-two")] {
-        assert_eq!(json(&files.config, "keys.json"), json!({ "corp": key }));
-        let models = json(&files.config, "models.json");
-        let secrets = json(&files.config, "secrets.json");
+        assert_eq!(json(&files.config(), "keys.json"), json!({ "corp": key }));
+        let models = json(&files.config(), "models.json");
+        let secrets = json(&files.config(), "secrets.json");
         let named = models["providers"]["corp"]["apiKey"].clone();
         assert_eq!(named["id"], "/corp");
         let store = &secrets["providers"][named["provider"].as_str().unwrap()];
@@ -154,16 +159,19 @@ fn a_changed_key_changes_the_configuration_and_one_that_is_not_given_is_in_no_fi
     }
     // OpenClaw watches what it includes, and not the keys.
     assert_ne!(
-        text(&one.config, "models.json"),
-        text(&two.config, "models.json")
+        text(&one.config(), "models.json"),
+        text(&two.config(), "models.json")
     );
-    assert_eq!(json(&none.config, "keys.json"), json!({}));
+    assert_eq!(json(&none.config(), "keys.json"), json!({}));
     assert_eq!(
-        json(&none.config, "secrets.json"),
+        json(&none.config(), "secrets.json"),
         json!({ "providers": {} })
     );
     let keys = |files: &InstanceFiles| {
-        let file = files.config.iter().find(|file| file.path == "keys.json");
+        let file = files
+            .config()
+            .into_iter()
+            .find(|file| file.path == "keys.json");
         file.map(|file| (file.owner, file.mode)).unwrap()
     };
     assert_eq!(keys(&one), (INSTANCE_UID, 0o600));
@@ -180,12 +188,12 @@ fn a_section_is_included_whole_none_replaces_ours_and_one_that_is_no_longer_give
     let [files, without] = under([&given, &Overlay::default()]);
     let seed = json(&files.seed, "openclaw.json");
     assert_eq!(seed["channels"]["$include"], "./manager/channels.json");
-    let channels = json(&files.config, "channels.json");
+    let channels = json(&files.config(), "channels.json");
     assert_eq!(channels["telegram"]["botToken"], "1:x");
-    let gateway = text(&files.config, "gateway.json");
+    let gateway = text(&files.config(), "gateway.json");
     assert!(gateway.contains("trusted-proxy"), "{gateway}");
 
-    assert_eq!(json(&without.config, "channels.json"), json!({}));
+    assert_eq!(json(&without.config(), "channels.json"), json!({}));
     let seed = json(&without.seed, "openclaw.json");
     assert_eq!(seed.get("channels"), None, "its owner's");
 }

@@ -25,7 +25,7 @@ use crate::clock::{Clock, Entropy};
 use crate::container::Image;
 use crate::host::Overcommit;
 use crate::id::{DeploymentId, WorkerId};
-use crate::instance::{OriginTemplate, Overlay};
+use crate::instance::{OriginTemplate, RenderedOverlay};
 use crate::probe::InstanceProbe;
 use crate::quantity::Bytes;
 use crate::scheduler::HostScheduler;
@@ -85,7 +85,7 @@ pub struct Blueprint {
     /// Where tenants' host names are.
     pub origins: OriginTemplate,
     /// What the operator gives every instance.
-    pub overlay: Overlay,
+    pub overlay: RenderedOverlay,
     /// Subnets are given out of this pool.
     pub subnets: Ipv4Net,
     /// How far hosts may be filled.

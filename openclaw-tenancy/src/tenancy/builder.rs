@@ -171,7 +171,7 @@ impl TenancyBuilder {
                 },
                 floor,
                 origins: self.origins.ok_or_else(|| missing("origins"))?,
-                overlay: self.overlay,
+                overlay: (&self.overlay).into(),
                 subnets,
                 overcommit: self.overcommit,
                 deadlines: self.deadlines,

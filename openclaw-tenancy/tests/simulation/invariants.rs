@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use openclaw_tenancy::backend::{ContainerBackend as _, Scope};
 use openclaw_tenancy::container::AppliedLimits;
-use openclaw_tenancy::host::Reserved;
+use openclaw_tenancy::host::{Host, Reserved};
 use openclaw_tenancy::id::{HostId, TenantId};
 use openclaw_tenancy::memory::Process;
 use openclaw_tenancy::routes::Upstream;
@@ -57,9 +57,10 @@ pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
     };
     one_writer(world, &seen)?;
     data_is_kept(world, &seen, memory)?;
-    capacity(world, &rows)?;
+    let hosts = now(world.store.hosts()).unwrap();
+    capacity(world, &hosts, &rows)?;
     routes(world, &rows)?;
-    limits_fit(world)?;
+    limits_fit(world, &hosts)?;
     foreign_untouched(world)?;
     nothing_orphaned(world, &seen, &rows, memory)?;
     for row in &rows {
@@ -114,9 +115,9 @@ fn data_is_kept(world: &World, seen: &Seen, memory: &mut Memory) -> Result<(), S
 }
 
 /// I7: what is reserved on a host fits it, and subnets are distinct.
-fn capacity(world: &World, rows: &[Tenant]) -> Result<(), String> {
+fn capacity(world: &World, hosts: &[Host], rows: &[Tenant]) -> Result<(), String> {
     let overcommit = &world.tenancy.context().blueprint.overcommit;
-    for host in now(world.store.hosts()).unwrap() {
+    for host in hosts {
         let Some(facts) = &host.facts else { continue };
         let capacity = overcommit.capacity(facts);
         let here: Vec<_> = rows
@@ -152,12 +153,12 @@ fn capacity(world: &World, rows: &[Tenant]) -> Result<(), String> {
 /// I7, as the engines say it: what their containers may use, all together, fits each host.
 ///
 /// A container that a late call left is in no row, and counts on its host until it is removed.
-fn limits_fit(world: &World) -> Result<(), String> {
+fn limits_fit(world: &World, hosts: &[Host]) -> Result<(), String> {
     if world.late || !world.paused.is_empty() {
         return Ok(());
     }
     let overcommit = &world.tenancy.context().blueprint.overcommit;
-    for host in now(world.store.hosts()).unwrap() {
+    for host in hosts {
         let Some(facts) = &host.facts else { continue };
         let most = overcommit.capacity(facts);
         let limits = world.backend.limits(&host.id);

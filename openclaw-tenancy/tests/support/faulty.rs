@@ -94,7 +94,7 @@ impl World {
     /// From now on the workers are servers that were started with this overlay.
     pub(crate) fn set_overlay(&mut self, overlay: &Overlay) {
         for worker in &mut self.workers {
-            Arc::make_mut(worker).blueprint.overlay = overlay.clone();
+            Arc::make_mut(worker).blueprint.overlay = overlay.into();
         }
     }
 

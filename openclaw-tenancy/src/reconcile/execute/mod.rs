@@ -244,7 +244,7 @@ impl Pass<'_> {
             Step::Prepare => self.prepare().await?,
             Step::Make(spec) => self.make(spec, &mut seen).await?,
             Step::Seed(id) => {
-                let seed = files.map(|files| files.seed.clone()).unwrap_or_default();
+                let seed = files.map(|files| files.seed.to_vec()).unwrap_or_default();
                 let host = self.host()?;
                 let backend = &self.context.backend;
                 let seeding = async {
@@ -262,7 +262,7 @@ impl Pass<'_> {
                     return Ok(After::Again);
                 };
                 let host = self.host()?;
-                let config = files.config.clone();
+                let config = files.config();
                 let putting = self
                     .context
                     .backend
