@@ -172,10 +172,11 @@ impl ObjectSpec {
     /// The hash of what cannot change in place. Limits are left out: they change live.
     #[must_use]
     pub fn spec_hash(&self) -> String {
-        let mut hash = Sha256::new();
+        // Hashed at once: a container has dozens of parts, and is compared with what is wanted at every look.
+        let mut parts = Vec::with_capacity(1024);
         let mut part = |text: &str| {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
+            parts.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            parts.extend_from_slice(text.as_bytes());
         };
         match self {
             Self::Network(spec) => {
@@ -202,7 +203,7 @@ impl ObjectSpec {
                 }
             }
         }
-        hex(&hash.finalize()[..16])
+        hex(&Sha256::digest(&parts)[..16])
     }
 }
 
@@ -354,6 +355,60 @@ pub mod secret {
     impl fmt::Debug for Content {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "[{} bytes]", self.0.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity::{Bytes, MilliCpus};
+
+    /// It stands in the labels of what there is: with another one, every container would be made anew.
+    #[test]
+    fn a_spec_hash_stays_what_it_was() {
+        let tenant = TenantId::from_uuid(uuid::Uuid::from_bytes([1; 16]));
+        let subnet: Ipv4Net = "10.99.0.8/29".parse().unwrap();
+        let instance = InstanceSpec {
+            tenant,
+            generation: Generation(3),
+            image: Image {
+                reference: "openclaw/openclaw:test".to_owned(),
+                digest: Some("sha256:abc".to_owned()),
+            },
+            limits: Limits {
+                cpu: MilliCpus(1000),
+                memory: Bytes::gib(1),
+                swap: Bytes(0),
+                storage: Bytes::gib(1),
+                pids: 100,
+            },
+            env: [("HOME", "/home/node"), ("TZ", "Asia/Shanghai")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            subnet,
+        };
+        let role = VolumeRole::Data;
+        let marker = "0011".to_owned();
+        for (spec, hash) in [
+            (
+                ObjectSpec::Instance(Box::new(instance)),
+                "ff0c1f076c057d7c95d4c9b5ad070cf7",
+            ),
+            (
+                ObjectSpec::Network(NetworkSpec { tenant, subnet }),
+                "aaa758f229a3a9585748c14343d53ab7",
+            ),
+            (
+                ObjectSpec::Volume(VolumeSpec { tenant, role }),
+                "27b0dfd3c7d6b4f0c068789333d4f679",
+            ),
+            (
+                ObjectSpec::HostMarker { marker },
+                "d75ec3e54f43962860bf1cac3419e32b",
+            ),
+        ] {
+            assert_eq!(spec.spec_hash(), hash, "{spec:?}");
         }
     }
 }

@@ -103,12 +103,12 @@ impl MemoryBackend {
         &self,
         host: &HostId,
         engine: &mut Engine,
-        spec: &ObjectSpec,
+        name: String,
+        labels: ObjectLabels,
         instance: &InstanceSpec,
     ) -> Result<Made, BackendError> {
-        let name = spec.name(self.keys.deployment());
         if let Some((id, there)) = engine.containers.iter().find(|(_, c)| c.name == name) {
-            return adopt(&name, id, there.labels.as_ref(), &spec.spec_hash());
+            return adopt(&name, id, there.labels.as_ref(), &labels.spec);
         }
         if !engine.images.contains(&instance.image.reference) {
             return Err(image_missing(host, &instance.image));
@@ -153,7 +153,7 @@ impl MemoryBackend {
         }
         let id = engine.new_id(host);
         let container = Container {
-            labels: Some(spec.labels()),
+            labels: Some(labels),
             name,
             spec: Some(instance.clone()),
             state: RunState::Created,
@@ -322,13 +322,14 @@ impl ContainerBackend for MemoryBackend {
 
     async fn create(&self, host: &HostId, spec: &ObjectSpec) -> Result<Made, BackendError> {
         let name = spec.name(self.keys.deployment());
-        let labels = Some(spec.labels());
-        let hash = spec.spec_hash();
+        let labels = spec.labels();
         self.call(host, |engine| match spec {
-            ObjectSpec::Instance(instance) => self.create_container(host, engine, spec, instance),
+            ObjectSpec::Instance(instance) => {
+                self.create_container(host, engine, name, labels, instance)
+            }
             ObjectSpec::Network(network) => {
                 if let Some((id, there)) = engine.networks.iter().find(|(_, n)| n.name == name) {
-                    return adopt(&name, id, there.labels.as_ref(), &hash);
+                    return adopt(&name, id, there.labels.as_ref(), &labels.spec);
                 }
                 let subnet = network.subnet;
                 let holds = |there: Ipv4Net| there.contains(&subnet) || subnet.contains(&there);
@@ -347,7 +348,7 @@ impl ContainerBackend for MemoryBackend {
                 let id = engine.new_id(host);
                 let network = Network {
                     name,
-                    labels,
+                    labels: Some(labels),
                     subnet: Some(subnet),
                 };
                 engine.networks.insert(id.clone(), network);
@@ -366,7 +367,7 @@ impl ContainerBackend for MemoryBackend {
                     };
                 }
                 let volume = Volume {
-                    labels,
+                    labels: Some(labels),
                     options: String::new(),
                     files: BTreeMap::new(),
                 };

@@ -22,63 +22,64 @@ pub enum Fault {
     HangAfter,
 }
 
-/// Every call that can meet a fault: its port, its method, and what it is of where the method makes several things.
+/// Every call that can meet a fault: its port, its method, and what it is of where the method makes several things. In
+/// order: a simulation looks each of its calls up here.
 const METHODS: &[&str] = &[
-    "backend.hosts",
-    "backend.host",
-    "backend.measure_swap",
-    "backend.list",
-    "backend.inspect",
-    "backend.prepare",
-    "backend.remove",
-    "backend.start",
-    "backend.signal",
-    "backend.update",
-    "backend.path_exists",
-    "backend.put_files",
-    "backend.logs",
-    "store.create",
-    "store.get",
-    "store.find_by_owner",
-    "store.list",
-    "store.queue_position",
-    "store.change",
-    "store.release",
-    "store.claim_tenants",
-    "store.renew",
-    "store.place",
-    "store.settle",
-    "store.put_host",
-    "store.cordon",
-    "store.release_host",
-    "store.hosts",
-    "store.claim_hosts",
-    "store.settle_host",
-    "store.tenants_on",
-    "store.events",
-    "store.change_seq",
-    "store.changed_since",
-    "store.ping",
-    "probe.probe",
+    "access.account",
+    "access.grant",
+    "access.has_admin",
+    "access.meta",
+    "access.password",
+    "access.put_grant",
+    "access.put_password",
+    "access.revoke_grants",
+    "access.set_account_rights",
+    "access.sign_in",
+    "access.sweep_grants",
+    "access.take_grant",
     "backend.create.instance",
+    "backend.create.marker",
     "backend.create.network",
     "backend.create.volume",
-    "backend.create.marker",
-    "access.put_grant",
-    "access.grant",
-    "access.take_grant",
-    "access.revoke_grants",
-    "access.sweep_grants",
-    "access.sign_in",
-    "access.account",
-    "access.set_account_rights",
-    "access.has_admin",
-    "access.put_password",
-    "access.password",
-    "access.meta",
-    "identity.verify",
+    "backend.host",
+    "backend.hosts",
+    "backend.inspect",
+    "backend.list",
+    "backend.logs",
+    "backend.measure_swap",
+    "backend.path_exists",
+    "backend.prepare",
+    "backend.put_files",
+    "backend.remove",
+    "backend.signal",
+    "backend.start",
+    "backend.update",
     "identity.begin",
     "identity.finish",
+    "identity.verify",
+    "probe.probe",
+    "store.change",
+    "store.change_seq",
+    "store.changed_since",
+    "store.claim_hosts",
+    "store.claim_tenants",
+    "store.cordon",
+    "store.create",
+    "store.events",
+    "store.find_by_owner",
+    "store.get",
+    "store.hosts",
+    "store.list",
+    "store.ping",
+    "store.place",
+    "store.put_host",
+    "store.queue_position",
+    "store.release",
+    "store.release_host",
+    "store.renew",
+    "store.settle",
+    "store.settle_host",
+    "store.tenants_on",
 ];
 
 /// The method of a full name.
@@ -180,7 +181,7 @@ impl Faults {
 
     fn decide(&self, method: &'static str) -> Option<Fault> {
         debug_assert!(
-            METHODS.contains(&method),
+            METHODS.binary_search(&method).is_ok(),
             "`{method}` is not among the calls"
         );
         let mut plan = self.plan();
@@ -226,6 +227,22 @@ impl Faults {
                 let _lost = call.await;
                 self.hang().await
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_is_found_by_its_name() {
+        assert!(METHODS.is_sorted());
+        for method in METHODS {
+            assert_eq!(
+                METHODS.binary_search(method).map(|at| METHODS[at]),
+                Ok(*method)
+            );
         }
     }
 }

@@ -150,10 +150,11 @@ impl Pass<'_> {
     /// Looks, plans and does one step.
     async fn step(&mut self) -> Result<After, PassError> {
         let Some(location) = self.tenant.observed.location().cloned() else {
-            let step = self.plan(&Seen::default(), "");
-            return self.act(step, Seen::default(), None).await;
+            let mut seen = Seen::default();
+            let step = self.plan(&mut seen, "");
+            return self.act(step, seen, None).await;
         };
-        let seen = match self.seen.take() {
+        let mut seen = match self.seen.take() {
             Some(seen) => seen,
             None => match self.look(&location).await? {
                 Ok(Some(seen)) => seen,
@@ -164,7 +165,7 @@ impl Pass<'_> {
             },
         };
         let files = self.files(location.subnet);
-        let step = self.plan(&seen, &files.digest);
+        let step = self.plan(&mut seen, &files.digest);
         self.act(step, seen, Some(files)).await
     }
 
@@ -209,14 +210,11 @@ impl Pass<'_> {
         Arc::clone(self.files.get_or_insert_with(render))
     }
 
-    fn plan(&self, seen: &Seen, config: &str) -> Step {
-        let seen = Seen {
-            pass: self.memory.clone(),
-            ..seen.clone()
-        };
+    fn plan(&self, seen: &mut Seen, config: &str) -> Step {
+        seen.pass = self.memory.clone();
         (self.context.planner)(&Situation {
             tenant: &self.tenant,
-            seen: &seen,
+            seen,
             blueprint: &self.context.blueprint,
             pace: &self.context.pace,
             config,
