@@ -266,16 +266,24 @@ impl MemoryBackend {
     /// Names of everything on a host, ours and foreign, for a comparison before and after.
     #[must_use]
     pub fn names(&self, host: &HostId) -> Vec<String> {
+        self.look_at_names(host, |names| {
+            names.iter().map(|name| (*name).to_owned()).collect()
+        })
+    }
+
+    /// Looks at the [names](Self::names) of everything on a host without a copy of them.
+    ///
+    /// The engines are locked meanwhile: `look` must not call them.
+    pub fn look_at_names<T>(&self, host: &HostId, look: impl FnOnce(&[&str]) -> T) -> T {
         let engines = self.engines();
         let Some(engine) = engines.get(host) else {
-            return Vec::new();
+            return look(&[]);
         };
-        let containers = engine.containers.values().map(|c| c.name.clone());
-        let networks = engine.networks.values().map(|n| n.name.clone());
-        containers
-            .chain(engine.volumes.keys().cloned())
-            .chain(networks)
-            .collect()
+        let containers = engine.containers.values().map(|c| c.name.as_str());
+        let volumes = engine.volumes.keys().map(String::as_str);
+        let networks = engine.networks.values().map(|n| n.name.as_str());
+        let names: Vec<&str> = containers.chain(volumes).chain(networks).collect();
+        look(&names)
     }
 
     /// What a tenant's instance reads at `path` in its volumes.

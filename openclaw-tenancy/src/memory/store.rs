@@ -37,6 +37,16 @@ impl MemoryStore {
         }
     }
 
+    /// Looks at every tenant and every host without a copy of them, both as they are at one instant: what invariants
+    /// are checked on after each of very many steps.
+    ///
+    /// The store is locked meanwhile: `look` must not call it.
+    pub fn look<T>(&self, look: impl FnOnce(&[&Tenant], &[&Host]) -> T) -> T {
+        let state = self.state();
+        let (tenants, hosts) = state.rows();
+        look(&tenants, &hosts)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere under the lock is a bug of ours, and no reason to fail every later call.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -11,14 +11,17 @@ use openclaw_tenancy::routes::Upstream;
 use openclaw_tenancy::store::TenantStore as _;
 use openclaw_tenancy::tenant::{Certainty, Hold, HoldReason, Location, Power, Tenant};
 
-use crate::machine::{Stood, moved};
+use crate::machine::{Stood, moved, queued, waiting};
 use crate::world::{Foreign, World, now};
+
+/// Names of ours begin so.
+const OURS: &str = "oct-d1-";
 
 /// What the checker remembers between steps.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// Data volumes that have been written to, by host, with their tenant.
-    written: BTreeMap<(HostId, String), TenantId>,
+    written: BTreeMap<HostId, BTreeMap<String, TenantId>>,
     /// Tenants whose deletion was asked for: the durable decision I6 speaks of.
     pub(crate) deleted: BTreeSet<TenantId>,
     /// Tenants whose creation was acknowledged.
@@ -29,41 +32,41 @@ pub(crate) struct Memory {
     stood: BTreeMap<TenantId, Stood>,
 }
 
-/// What the engines hold, looked at once.
-struct Seen {
-    names: Vec<Vec<String>>,
-    processes: Vec<Process>,
-}
-
 fn rows(world: &World) -> Vec<Tenant> {
     now(world.store.list(None, 100)).unwrap().tenants
 }
 
 /// Checks everything that must hold at every instant.
 pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
-    let rows = rows(world);
+    let processes = world.backend.processes();
+    let waiting = world.store.look(|rows, hosts| {
+        stand(world, &processes, hosts, rows, memory)?;
+        Ok::<_, String>(waiting(rows))
+    })?;
+    queued(world, &waiting)
+}
+
+/// The same, of what the store has at this instant.
+fn stand(
+    world: &World,
+    processes: &[Process],
+    hosts: &[&Host],
+    rows: &[&Tenant],
+    memory: &mut Memory,
+) -> Result<(), String> {
     // A request that was delayed deletes what the account has when it takes effect.
     let deleting = rows
         .iter()
         .filter(|row| row.desired.power == Power::Deleted);
     memory.deleted.extend(deleting.map(|row| row.id));
-    let seen = Seen {
-        names: world
-            .hosts
-            .iter()
-            .map(|host| world.backend.names(host))
-            .collect(),
-        processes: world.backend.processes(),
-    };
-    one_writer(world, &seen)?;
-    data_is_kept(world, &seen, memory)?;
-    let hosts = now(world.store.hosts()).unwrap();
-    capacity(world, &hosts, &rows)?;
-    routes(world, &rows)?;
-    limits_fit(world, &hosts)?;
+    one_writer(world, processes)?;
+    data_is_kept(world, processes, memory)?;
+    capacity(world, hosts, rows)?;
+    routes(world, rows)?;
+    limits_fit(world, hosts)?;
     foreign_untouched(world)?;
-    nothing_orphaned(world, &seen, &rows, memory)?;
-    for row in &rows {
+    nothing_orphaned(world, processes, rows, memory)?;
+    for row in rows {
         let stands = moved(world, memory.stood.get(&row.id), row)?;
         memory.stood.insert(row.id, stands);
     }
@@ -77,12 +80,12 @@ pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
 }
 
 /// I1: one live process per tenant, one writer per volume, whatever the engines say.
-fn one_writer(world: &World, seen: &Seen) -> Result<(), String> {
+fn one_writer(world: &World, processes: &[Process]) -> Result<(), String> {
     if world.backend.most_writers() > 1 {
         return Err("I1: two processes wrote to one volume".to_owned());
     }
     let mut live = BTreeMap::new();
-    for process in &seen.processes {
+    for process in processes {
         if let Some(other) = live.insert(process.tenant, process) {
             return Err(format!(
                 "I1: two live processes of one tenant: {other:?} and {process:?}"
@@ -93,29 +96,38 @@ fn one_writer(world: &World, seen: &Seen) -> Result<(), String> {
 }
 
 /// I6: a data volume that was written to goes only after a deletion was asked for.
-fn data_is_kept(world: &World, seen: &Seen, memory: &mut Memory) -> Result<(), String> {
-    for (host, names) in world.hosts.iter().zip(&seen.names) {
-        for ((at, volume), tenant) in &memory.written {
-            if at == host && !names.contains(volume) && !memory.deleted.contains(tenant) {
-                return Err(format!("I6: data volume {volume} of {tenant} is gone"));
+fn data_is_kept(world: &World, processes: &[Process], memory: &mut Memory) -> Result<(), String> {
+    let Memory {
+        written, deleted, ..
+    } = memory;
+    for host in &world.hosts {
+        let written = written.entry(host.clone()).or_default();
+        world.backend.look_at_names(host, |names| {
+            for (volume, tenant) in &*written {
+                if !names.contains(&volume.as_str()) && !deleted.contains(tenant) {
+                    return Err(format!("I6: data volume {volume} of {tenant} is gone"));
+                }
             }
-        }
-        memory
-            .written
-            .retain(|(at, volume), _| at != host || names.contains(volume));
-        for process in &seen.processes {
-            if names.contains(&process.volume) {
-                memory
-                    .written
-                    .insert((host.clone(), process.volume.clone()), process.tenant);
+            written.retain(|volume, _| names.contains(&volume.as_str()));
+            for process in processes {
+                if !names.contains(&process.volume.as_str()) {
+                    continue;
+                }
+                match written.get_mut(&process.volume) {
+                    Some(tenant) => *tenant = process.tenant,
+                    None => {
+                        written.insert(process.volume.clone(), process.tenant);
+                    }
+                }
             }
-        }
+            Ok(())
+        })?;
     }
     Ok(())
 }
 
 /// I7: what is reserved on a host fits it, and subnets are distinct.
-fn capacity(world: &World, hosts: &[Host], rows: &[Tenant]) -> Result<(), String> {
+fn capacity(world: &World, hosts: &[&Host], rows: &[&Tenant]) -> Result<(), String> {
     let overcommit = &world.tenancy.context().blueprint.overcommit;
     for host in hosts {
         let Some(facts) = &host.facts else { continue };
@@ -153,7 +165,7 @@ fn capacity(world: &World, hosts: &[Host], rows: &[Tenant]) -> Result<(), String
 /// I7, as the engines say it: what their containers may use, all together, fits each host.
 ///
 /// A container that a late call left is in no row, and counts on its host until it is removed.
-fn limits_fit(world: &World, hosts: &[Host]) -> Result<(), String> {
+fn limits_fit(world: &World, hosts: &[&Host]) -> Result<(), String> {
     if world.late || !world.paused.is_empty() {
         return Ok(());
     }
@@ -176,7 +188,7 @@ fn limits_fit(world: &World, hosts: &[Host]) -> Result<(), String> {
 }
 
 /// I9: a route leads to the current generation of the right tenant, or to nothing.
-fn routes(world: &World, rows: &[Tenant]) -> Result<(), String> {
+fn routes(world: &World, rows: &[&Tenant]) -> Result<(), String> {
     for row in rows {
         let route = world.route(row);
         let (Some(Upstream::Direct(at)), Some(location)) =
@@ -217,8 +229,8 @@ fn foreign_untouched(world: &World) -> Result<(), String> {
 /// I2: every object of ours has a row.
 fn nothing_orphaned(
     world: &World,
-    seen: &Seen,
-    rows: &[Tenant],
+    processes: &[Process],
+    rows: &[&Tenant],
     memory: &mut Memory,
 ) -> Result<(), String> {
     if !world.paused.is_empty() {
@@ -233,7 +245,7 @@ fn nothing_orphaned(
         .iter()
         .map(|row| memory.written_as[&row.id].as_str())
         .collect();
-    for process in &seen.processes {
+    for process in processes {
         // A ghost too: while a process lives, somebody must be told of it.
         if !rows.iter().any(|row| row.id == process.tenant) {
             return Err(format!("I2: nothing accounts for {process:?}"));
@@ -244,15 +256,25 @@ fn nothing_orphaned(
         // It starts nothing (above), and what it made is in the host's next list.
         return Ok(());
     }
-    for (host, names) in world.hosts.iter().zip(&seen.names) {
-        for name in names {
-            if is_of_a_tenant(world, host, name) && !known.iter().any(|id| name.contains(id)) {
-                let late = memory.deleted.iter().any(|id| name.contains(&id.simple()));
-                return Err(format!("I2: {name} on {host} has no row (deleted: {late})"));
+    for host in &world.hosts {
+        world.backend.look_at_names(host, |names| {
+            for name in names {
+                if !has_row(name, &known) && is_of_a_tenant(world, host, name) {
+                    let late = memory.deleted.iter().any(|id| name.contains(&id.simple()));
+                    return Err(format!("I2: {name} on {host} has no row (deleted: {late})"));
+                }
             }
-        }
+            Ok(())
+        })?;
     }
     Ok(())
+}
+
+/// Whether one of the tenants that are `known` is written in a name.
+fn has_row(name: &str, known: &[&str]) -> bool {
+    // Where every name of ours has it: searching the whole name, at each check, would take longest.
+    let usual = name.get(OURS.len()..OURS.len() + 32);
+    usual.is_some_and(|id| known.contains(&id)) || known.iter().any(|id| name.contains(id))
 }
 
 /// I14: when faults have stopped, every tenant has converged or is in a named hold.
@@ -358,7 +380,7 @@ fn late_networks_are_gone(world: &World, rows: &[Tenant]) -> Result<(), String> 
 
 fn is_of_a_tenant(world: &World, host: &HostId, name: &str) -> bool {
     let foreign = |foreign: &Foreign| foreign.host == *host && foreign.name == name;
-    name.starts_with("oct-d1-")
+    name.starts_with(OURS)
         && !name.starts_with("oct-d1-host-")
         && !world.foreign.iter().any(foreign)
 }

@@ -1,6 +1,6 @@
 //! The declared machine (I12), and that each phase explains itself (I3).
 
-use openclaw_tenancy::id::{Generation, Revision};
+use openclaw_tenancy::id::{Generation, Revision, TenantId};
 use openclaw_tenancy::status::{Phase, Status, status};
 use openclaw_tenancy::store::{TenantStore as _, rules};
 use openclaw_tenancy::tenant::{HoldReason, Power, Tenant};
@@ -36,7 +36,7 @@ impl Stood {
 /// Checks a row after a step, and gives what to compare the next with.
 pub(crate) fn moved(world: &World, before: Option<&Stood>, row: &Tenant) -> Result<Stood, String> {
     let status = status(row, world.tenancy.deadlines());
-    explained(world, row, &status)?;
+    explained(&status)?;
     let after = Stood::of(row, status);
     if let Some(before) = before
         && let Some(why) = forbidden(before, &after)
@@ -47,7 +47,7 @@ pub(crate) fn moved(world: &World, before: Option<&Stood>, row: &Tenant) -> Resu
 }
 
 /// I3: what lasts needs no deadline; everything else has one, and what went wrong has its reason.
-fn explained(world: &World, row: &Tenant, status: &Status) -> Result<(), String> {
+fn explained(status: &Status) -> Result<(), String> {
     let (deadline, reason) = match status.phase {
         Phase::Running | Phase::Suspended | Phase::Queued => (false, false),
         Phase::Provisioning | Phase::Starting | Phase::Stopping | Phase::Deleting => (true, false),
@@ -60,10 +60,23 @@ fn explained(world: &World, row: &Tenant, status: &Status) -> Result<(), String>
     if reason && status.message.as_ref().is_none_or(String::is_empty) {
         return Err(format!("I3: no reason: {status:?}"));
     }
-    if rules::waits(row) && now(world.store.queue_position(row.id)).unwrap().is_none() {
-        return Err(format!("I3: {} waits and has no position", row.slug));
+    Ok(())
+}
+
+/// I3: who waits for a host has a position in the queue.
+pub(crate) fn queued(world: &World, waiting: &[TenantId]) -> Result<(), String> {
+    for id in waiting {
+        if now(world.store.queue_position(*id)).unwrap().is_none() {
+            return Err(format!("I3: {id} waits and has no position"));
+        }
     }
     Ok(())
+}
+
+/// Those of `rows` that wait for a host.
+pub(crate) fn waiting(rows: &[&Tenant]) -> Vec<TenantId> {
+    let waiting = rows.iter().filter(|row| rules::waits(row));
+    waiting.map(|row| row.id).collect()
 }
 
 /// Why no step may lead from one to the other, if none may.

@@ -35,6 +35,13 @@ impl State {
         u64::try_from(before).ok()
     }
 
+    /// Every tenant and every host, where they stand.
+    pub(in super::super) fn rows(&self) -> (Vec<&Tenant>, Vec<&Host>) {
+        let tenants = self.tenants.values().map(|row| &row.tenant);
+        let hosts = self.hosts.values().map(|row| &row.host);
+        (tenants.collect(), hosts.collect())
+    }
+
     pub(in super::super) fn hosts(&self) -> Vec<Host> {
         self.hosts.values().map(|row| row.host.clone()).collect()
     }
