@@ -28,7 +28,7 @@ pub(crate) fn kills() -> u32 {
 
 const WRITERS: u32 = 4;
 
-const OPTIONS: PoolOptions = PoolOptions {
+pub(crate) const OPTIONS: PoolOptions = PoolOptions {
     max_connections: 6,
     min_connections: 0,
     deadline: Duration::from_secs(2),

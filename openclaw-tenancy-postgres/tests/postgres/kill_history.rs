@@ -11,7 +11,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use test_support::postgres::Server;
 
-use crate::kill::kills;
+use crate::kill::{OPTIONS, kills};
 use crate::support::database::run;
 use crate::support::server::{
     COMMIT_WAITS, HOLD_COMMITS, RELEASE_COMMITS, connection, is_waiting, run_all,
@@ -19,9 +19,8 @@ use crate::support::server::{
 
 /// A call waits for a server that comes back.
 const PATIENT: PoolOptions = PoolOptions {
-    max_connections: 6,
-    min_connections: 0,
     deadline: Duration::from_secs(30),
+    ..OPTIONS
 };
 
 /// Whatever was answered has one order.
@@ -30,12 +29,13 @@ async fn f16_histories_with_a_killed_server_are_linearizable() {
     let Some(mut server) = Server::start() else {
         return;
     };
-    let (mut killed, mut lost) = (0, 0);
-    for seed in 1.. {
-        assert!(seed < 4 * kills(), "{killed} kills found calls to hold");
-        if killed == kills() {
-            break;
-        }
+    let (mut seed, mut killed, mut lost) = (0, 0, 0);
+    while killed < kills() {
+        seed += 1;
+        assert!(
+            seed < 4 * kills(),
+            "{killed} kills of {seed} found what to hold"
+        );
         let held = Held::of(seed);
         // A history that ended before anything of it was held says nothing: another is taken.
         let Some(history) = killed_history(&mut server, seed, held).await else {

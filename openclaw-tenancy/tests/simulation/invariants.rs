@@ -271,10 +271,11 @@ fn nothing_orphaned(
 }
 
 /// Whether one of the tenants that are `known` is written in a name.
-fn has_row(name: &str, known: &[&str]) -> bool {
+fn has_row(name: &str, known: &[impl AsRef<str>]) -> bool {
     // Where every name of ours has it: searching the whole name, at each check, would take longest.
     let usual = name.get(OURS.len()..OURS.len() + 32);
-    usual.is_some_and(|id| known.contains(&id)) || known.iter().any(|id| name.contains(id))
+    usual.is_some_and(|usual| known.iter().any(|id| id.as_ref() == usual))
+        || known.iter().any(|id| name.contains(id.as_ref()))
 }
 
 /// I14: when faults have stopped, every tenant has converged or is in a named hold.
@@ -369,7 +370,7 @@ fn late_networks_are_gone(world: &World, rows: &[Tenant]) -> Result<(), String> 
         let late = names.iter().find(|name| {
             is_of_a_tenant(world, host, name)
                 && name.ends_with("-network")
-                && !known.iter().any(|id| name.contains(id))
+                && !has_row(name, &known)
         });
         if let Some(name) = late {
             return Err(format!("I10: {name} on {host} has no row"));

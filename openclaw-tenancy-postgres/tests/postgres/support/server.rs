@@ -48,18 +48,22 @@ pub(crate) async fn run_all(connection: &mut PgConnection, statements: &[&str]) 
 pub(crate) async fn is_waiting(
     connection: &mut PgConnection,
     waiting: &str,
-    is_over: impl Fn() -> bool,
+    is_over: impl Fn() -> bool + Send,
 ) -> bool {
     let query = "SELECT count(*) FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event = $1";
-    loop {
-        let over = is_over();
-        let count = sqlx::query_scalar::<_, i64>(query).bind(waiting);
-        let count = count.fetch_one(&mut *connection).await;
-        let count = count.expect("the server answers");
-        if count > 0 || over {
-            return count > 0;
+    let looking = async move {
+        loop {
+            let over = is_over();
+            let count = sqlx::query_scalar::<_, i64>(query).bind(waiting);
+            let count = count.fetch_one(&mut *connection).await;
+            let count = count.expect("the server answers");
+            if count > 0 || over {
+                return count > 0;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), looking).await;
+    in_time.expect("somebody comes to wait in time")
 }
