@@ -76,6 +76,7 @@ ops! {
     Write PutHost { id: HostId, labels: BTreeMap<String, String> } -> (): "making a host known";
     Write SetCordon { id: HostId, cordon: Cordon } -> (): "cordoning a host";
     Write ReleaseHost { id: HostId } -> (): "releasing a host";
+    Write RemoveHost { id: HostId } -> (): "forgetting a host";
     Read Hosts {} -> Vec<Host>: "listing hosts";
     Write ClaimHosts { request: ClaimRequest } -> Vec<Claim<Host>>: "claiming hosts";
     Write SettleHost { id: HostId, fence: Fence, settlement: HostSettlement } -> (): "settling a host";

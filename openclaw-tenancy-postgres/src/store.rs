@@ -113,6 +113,10 @@ macro_rules! ports {
                 self.run(&ops::ReleaseHost { id }).await
             }
 
+            async fn remove_host(&self, id: HostId) -> Result<(), StoreError> {
+                self.run(&ops::RemoveHost { id }).await
+            }
+
             async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
                 self.run(&ops::Hosts {}).await
             }

@@ -327,6 +327,19 @@ pub trait TenantStore: std::fmt::Debug + Send + Sync + 'static {
     /// Without a quarantine it changes nothing.
     async fn release_host(&self, id: HostId) -> Result<(), StoreError>;
 
+    /// Forgets a host that holds no tenant.
+    ///
+    /// # Behavior
+    /// Whoever is looking at it is fenced, and stays so if the host is made known again, which it then is as one
+    /// never seen. Nothing on the host itself is touched.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::HostInUse`] while a tenant has a location there.
+    ///
+    /// # Idempotency
+    /// A host that was forgotten is not found.
+    async fn remove_host(&self, id: HostId) -> Result<(), StoreError>;
+
     /// Every host with what is reserved on it, by id.
     ///
     /// # Errors

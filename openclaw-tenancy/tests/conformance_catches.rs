@@ -179,6 +179,19 @@ const STORE: &[(&str, Bug)] = &[
         "release_host_survives_the_settle_of_a_claim_before_it",
         Bug::SettlesHostsTwice,
     ),
+    ("remove_host_forgets_an_empty_host", Bug::ForgetsNoHost),
+    (
+        "remove_host_keeps_a_host_that_holds_a_tenant",
+        Bug::ForgetsHostsInUse,
+    ),
+    (
+        "remove_host_fences_a_claim_of_before",
+        Bug::SettlesHostsTwice,
+    ),
+    (
+        "concurrent_remove_and_place_lose_no_host",
+        Bug::PlacesOnForgottenHosts,
+    ),
     ("hosts_are_listed_by_id", Bug::HostsInReverse),
     ("claim_hosts_excludes_a_second_holder", Bug::NoHostLease),
     (

@@ -1,4 +1,4 @@
-//! The kit of engines and schedulers has teeth: each rule fails an implementation that breaks it.
+//! The kit of engines, probes and schedulers has teeth: each rule fails an implementation that breaks it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/bench.rs"]
@@ -7,6 +7,8 @@ mod bench;
 mod broken;
 #[path = "broken/identity.rs"]
 mod broken_identity;
+#[path = "broken/probe.rs"]
+mod broken_probe;
 #[path = "broken/scheduler.rs"]
 mod broken_scheduler;
 #[path = "support/caught.rs"]
@@ -17,11 +19,13 @@ use std::sync::Arc;
 use bench::Bench;
 use broken::{Broken, Bug};
 use broken_identity::Bug as IdentityBug;
+use broken_probe::Bug as ProbeBug;
 use broken_scheduler::Bug as SchedulerBug;
 use caught::missed;
 use openclaw_tenancy::conformance::backend::BackendFixture;
 use openclaw_tenancy::conformance::identity::IdentityFixture;
-use openclaw_tenancy::conformance::{backend, identity, scheduler};
+use openclaw_tenancy::conformance::probe::ProbeFixture;
+use openclaw_tenancy::conformance::{backend, identity, probe, scheduler};
 use openclaw_tenancy::scheduler::HostScheduler;
 
 /// Each rule with a bug that it must find.
@@ -183,6 +187,25 @@ const IDENTITY: &[(&str, IdentityBug)] = &[
     ("finish_takes_a_callback_once", IdentityBug::Replays),
 ];
 
+const PROBE: &[(&str, ProbeBug)] = &[
+    ("probe_tells_one_that_has_started", ProbeBug::NeverStarted),
+    ("probe_waits_for_one_that_starts", ProbeBug::ReadyAtOnce),
+    (
+        "probe_tells_one_that_needs_repair",
+        ProbeBug::WaitsForRepair,
+    ),
+    ("probe_decides_by_what_is_said", ProbeBug::BelievesAnything),
+    (
+        "probe_takes_nobody_for_starting",
+        ProbeBug::NobodyNeedsRepair,
+    ),
+    (
+        "probe_takes_silence_for_starting_and_ends",
+        ProbeBug::WaitsForEver,
+    ),
+    ("probe_asks_anew_each_time", ProbeBug::Remembers),
+];
+
 fn bench(bug: Bug) -> Box<dyn BackendFixture> {
     Box::new(Bench::new(|inner, _| {
         Arc::new(Broken {
@@ -195,6 +218,10 @@ fn bench(bug: Bug) -> Box<dyn BackendFixture> {
 
 fn people(bug: IdentityBug) -> Box<dyn IdentityFixture> {
     Box::new(broken_identity::People::new(bug))
+}
+
+fn probe_of(bug: ProbeBug) -> Box<dyn ProbeFixture> {
+    Box::new(broken_probe::Broken::new(bug))
 }
 
 fn scheduler(bug: SchedulerBug) -> Box<dyn HostScheduler> {
@@ -220,12 +247,21 @@ async fn each_rule_of_identity_fails_a_provider_that_breaks_it() {
 }
 
 #[tokio::test]
+async fn each_rule_of_the_probe_fails_one_that_breaks_it() {
+    let missed = missed(PROBE, probe::RULES, probe_of).await;
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[tokio::test]
 async fn no_rule_fails_the_same_without_a_bug() {
     for rule in backend::RULES {
         (rule.check)(&*bench(Bug::None)).await;
     }
     for rule in scheduler::RULES {
         (rule.check)(&*scheduler(SchedulerBug::None)).await;
+    }
+    for rule in probe::RULES {
+        (rule.check)(&*probe_of(ProbeBug::None)).await;
     }
     for rule in identity::RULES {
         (rule.check)(&*people(IdentityBug::None)).await;

@@ -103,6 +103,20 @@ pub(super) async fn release(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `DELETE /api/hosts/{id}`: forgets a host that has left the configuration and holds no instance. Nothing on it is
+/// touched.
+pub(super) async fn remove(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathText(id): PathText,
+    NoFields: NoFields,
+) -> Result<StatusCode, Problem> {
+    let id = host_id(&id)?;
+    state.tenancy().remove_host(id.clone()).await?;
+    audit::done("host.remove", caller.account.id, id.as_str());
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// What is no id is the id of nothing.
 fn host_id(id: &str) -> Result<HostId, Problem> {
     HostId::new(id).map_err(|_| Kind::NotFound(Missing::Host).into())

@@ -82,7 +82,7 @@ fn table() -> Vec<Entry> {
             get(tenants_admin::show),
         ),
         entry(
-            d,
+            d.clone(),
             "/api/tenants/{id}",
             AdministratorHidden,
             delete(tenants_admin::remove),
@@ -94,6 +94,7 @@ fn table() -> Vec<Entry> {
             post(tenants_admin::release),
         ),
         entry(g.clone(), "/api/hosts", Administrator, get(hosts::list)),
+        entry(d, "/api/hosts/{id}", Administrator, delete(hosts::remove)),
         entry(
             p.clone(),
             "/api/hosts/{id}/cordon",

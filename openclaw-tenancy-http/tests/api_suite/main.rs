@@ -17,6 +17,7 @@ mod bad_input;
 mod bodies;
 mod edge_authorize;
 mod every_bad_input;
+mod forgotten_hosts;
 mod idempotency;
 mod log_levels;
 mod logs;

@@ -96,11 +96,7 @@ max_tokens = 4096
         let output = run(dir.path(), arguments, &environment).await;
         told.push(("a command", text(&output.stdout) + &text(&output.stderr)));
     }
-    let deleted = client().delete(format!("{}/api/tenants/me", server.api));
-    assert_eq!(
-        deleted.bearer_auth(&token).send().await.unwrap().status(),
-        202
-    );
+    assert_eq!(server.delete("/api/tenants/me", &token).await.0, 202);
     let gone = async {
         while !engine.of("container", dir.path()).await.is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;

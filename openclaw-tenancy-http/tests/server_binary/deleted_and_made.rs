@@ -80,10 +80,7 @@ async fn made_and_deleted_twice(
             .json(&json!({ "plan": "free" }));
         send(request).await
     };
-    let remove = || {
-        let request = client().delete(format!("{}/api/tenants/me", server.api));
-        send(request.bearer_auth(token))
-    };
+    let remove = || server.delete("/api/tenants/me", token);
     let gone = async || {
         let asked = async {
             while server.get("/api/tenants/me", token).await.0 != 404 {

@@ -20,6 +20,7 @@ mod postgres_killed;
 mod quarantine;
 mod readme;
 mod ready_and_killed;
+mod renamed_host;
 mod server;
 mod services;
 mod sign_out;

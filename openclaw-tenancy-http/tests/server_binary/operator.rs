@@ -227,10 +227,7 @@ async fn an_instance_that_crashes_is_logged_and_so_is_that_it_runs_again() {
     until(&server, &token, |_, found| found["phase"] == "failed").await;
     until(&server, &token, |_, found| found["phase"] == "running").await;
 
-    let deleted = client()
-        .delete(format!("{}/api/tenants/me", server.api))
-        .bearer_auth(&token);
-    assert_eq!(send(deleted).await.0, 202);
+    assert_eq!(server.delete("/api/tenants/me", &token).await.0, 202);
     until(&server, &token, |status, _| status == 404).await;
     let (code, log) = server.stop().await;
     assert_eq!(code, Some(0), "{log}");

@@ -116,11 +116,7 @@ async fn f16_postgresql_killed_writes_are_503_and_the_edge_goes_on() {
     };
     timeout(PATIENCE, opens).await.expect("the session goes on");
 
-    let deleted = client().delete(format!("{}/api/tenants/me", server.api));
-    assert_eq!(
-        deleted.bearer_auth(&token).send().await.unwrap().status(),
-        202
-    );
+    assert_eq!(server.delete("/api/tenants/me", &token).await.0, 202);
     let gone = async {
         while !engine.of("container", dir.path()).await.is_empty() {
             sleep(Duration::from_millis(100)).await;

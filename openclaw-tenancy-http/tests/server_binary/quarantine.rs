@@ -2,24 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use crate::instances::{Engine, phase};
 use crate::server::Server;
 use crate::services::token;
-use crate::support::{PATIENCE, run};
-
-/// What `doctor` says of `subject`.
-async fn doctor(data: &std::path::Path, environment: &[(&str, &str)], subject: &str) -> Vec<Value> {
-    let report = run(data, &["doctor", "--json"], environment).await;
-    let report: Value = serde_json::from_slice(&report.stdout).expect("a report");
-    let checks = report["checks"].as_array().expect("checks").iter();
-    checks
-        .filter(|check| check["subject"] == subject)
-        .cloned()
-        .collect()
-}
+use crate::support::{PATIENCE, doctor};
 
 #[tokio::test]
 async fn a_pruned_marker_is_named_and_its_host_is_released() {

@@ -193,6 +193,8 @@ async fn the_lines_with_curl_do_what_the_readme_says() {
         ("api/hosts/$HOST/cordon", "204"),
         ("api/hosts/$HOST/uncordon", "204"),
         ("api/tenants/$INSTANCE", "202"),
+        // It is in this server's configuration.
+        ("api/hosts/$HOST", "409"),
     ];
     assert_eq!(summary(&told), expected, "{told:?}");
     assert!(told[0].2.contains(instance), "{}", told[0].2);

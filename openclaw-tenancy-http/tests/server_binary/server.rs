@@ -131,6 +131,15 @@ impl Server {
         .await
     }
 
+    pub(crate) async fn delete(&self, path: &str, token: &str) -> (u16, Value) {
+        send(
+            client()
+                .delete(format!("{}{path}", self.api))
+                .bearer_auth(token),
+        )
+        .await
+    }
+
     pub(crate) async fn post(&self, path: &str, token: &str, body: Value) -> (u16, Value) {
         send(
             client()

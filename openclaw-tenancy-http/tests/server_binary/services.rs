@@ -7,7 +7,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use crate::server::{Server, client, send};
+use crate::server::{Server, client};
 use crate::support::{PATIENCE, run, text};
 use serde_json::{Value, json};
 use test_support::services::given;
@@ -207,10 +207,7 @@ async fn sigterm_in_the_middle_of_a_create_and_of_a_delete_loses_nothing() {
         .unwrap();
     assert_eq!(asked.status(), 401);
 
-    let deleted = client()
-        .delete(format!("{}/api/tenants/me", server.api))
-        .bearer_auth(&token);
-    assert_eq!(send(deleted).await.0, 202);
+    assert_eq!(server.delete("/api/tenants/me", &token).await.0, 202);
     let (code, log) = server.stop().await;
     assert_eq!(code, Some(0), "{log}");
 

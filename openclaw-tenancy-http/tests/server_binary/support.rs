@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -33,4 +34,15 @@ pub(crate) async fn run(data: &Path, args: &[&str], environment: &[(&str, &str)]
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What `doctor` says of `subject`.
+pub(crate) async fn doctor(data: &Path, environment: &[(&str, &str)], subject: &str) -> Vec<Value> {
+    let report = run(data, &["doctor", "--json"], environment).await;
+    let report: Value = serde_json::from_slice(&report.stdout).expect("a report");
+    let checks = report["checks"].as_array().expect("checks").iter();
+    checks
+        .filter(|check| check["subject"] == subject)
+        .cloned()
+        .collect()
 }

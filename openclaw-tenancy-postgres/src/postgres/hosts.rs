@@ -6,7 +6,7 @@ use sqlx::{FromRow as _, PgConnection, Row};
 
 use super::host_columns;
 use crate::error::Failure;
-use crate::ops::{ClaimHosts, Hosts, PutHost, ReleaseHost, Run, SetCordon, SettleHost};
+use crate::ops::{ClaimHosts, Hosts, PutHost, ReleaseHost, RemoveHost, Run, SetCordon, SettleHost};
 use crate::rows::{HostRow, OneOfMany, json, millis, to_db};
 
 impl Run<PgConnection> for PutHost {
@@ -19,6 +19,14 @@ impl Run<PgConnection> for PutHost {
         .bind(self.id.as_str())
         .bind(json(&self.labels)?)
         .bind(json(&HostState::New)?)
+        .execute(&mut *on)
+        .await?;
+        // A statement of its own: the insert may have waited for the transaction that forgot the host.
+        sqlx::query(
+            "UPDATE hosts h SET fence = gone.fence FROM gone_hosts gone \
+             WHERE h.id = $1 AND gone.id = $1 AND h.fence < gone.fence",
+        )
+        .bind(self.id.as_str())
         .execute(on)
         .await?;
         Ok(())
@@ -61,6 +69,34 @@ impl Run<PgConnection> for ReleaseHost {
             .execute(&mut *on)
             .await?;
         }
+        Ok(())
+    }
+}
+
+impl Run<PgConnection> for RemoveHost {
+    async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
+        let row: Option<HostRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            host_columns!(),
+            " FROM hosts h WHERE h.id = $1 FOR UPDATE"
+        ))
+        .bind(self.id.as_str())
+        .fetch_optional(&mut *on)
+        .await?;
+        let row = row.ok_or(StoreError::NotFound { what: "host" })?;
+        rules::may_forget(&row.host)?;
+        // A claim of before stays behind the fence when the host is made known again.
+        sqlx::query(
+            "INSERT INTO gone_hosts (id, fence) SELECT id, fence FROM hosts WHERE id = $1 \
+             ON CONFLICT (id) DO UPDATE SET fence = EXCLUDED.fence",
+        )
+        .bind(self.id.as_str())
+        .execute(&mut *on)
+        .await?;
+        sqlx::query("DELETE FROM hosts WHERE id = $1")
+            .bind(self.id.as_str())
+            .execute(&mut *on)
+            .await?;
         Ok(())
     }
 }

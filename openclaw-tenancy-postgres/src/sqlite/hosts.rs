@@ -5,14 +5,14 @@ use openclaw_tenancy::store::{Claim, Cordon, StoreError, rules};
 
 use super::{On, host_columns};
 use crate::error::Failure;
-use crate::ops::{ClaimHosts, Hosts, PutHost, ReleaseHost, Run, SetCordon, SettleHost};
+use crate::ops::{ClaimHosts, Hosts, PutHost, ReleaseHost, RemoveHost, Run, SetCordon, SettleHost};
 use crate::rows::{HostRow, OneOfMany, json, millis, to_db};
 
 impl Run<On<'_>> for PutHost {
     async fn run(&self, on: &mut On<'_>) -> Result<(), Failure> {
         sqlx::query(
-            "INSERT INTO hosts (id, labels, state, due_at) \
-             VALUES (?1, ?2, ?3, ?4) \
+            "INSERT INTO hosts (id, labels, state, due_at, fence) \
+             VALUES (?1, ?2, ?3, ?4, COALESCE((SELECT fence FROM gone_hosts WHERE id = ?1), 0)) \
              ON CONFLICT (id) DO UPDATE SET labels = EXCLUDED.labels",
         )
         .bind(self.id.as_str())
@@ -62,6 +62,34 @@ impl Run<On<'_>> for ReleaseHost {
             .execute(&mut *on.sql)
             .await?;
         }
+        Ok(())
+    }
+}
+
+impl Run<On<'_>> for RemoveHost {
+    async fn run(&self, on: &mut On<'_>) -> Result<(), Failure> {
+        let row: Option<HostRow> = sqlx::query_as(concat!(
+            "SELECT ",
+            host_columns!(),
+            " FROM hosts h WHERE h.id = ?1"
+        ))
+        .bind(self.id.as_str())
+        .fetch_optional(&mut *on.sql)
+        .await?;
+        let row = row.ok_or(StoreError::NotFound { what: "host" })?;
+        rules::may_forget(&row.host)?;
+        // A claim of before stays behind the fence when the host is made known again.
+        sqlx::query(
+            "INSERT INTO gone_hosts (id, fence) SELECT id, fence FROM hosts WHERE id = ?1 \
+             ON CONFLICT (id) DO UPDATE SET fence = EXCLUDED.fence",
+        )
+        .bind(self.id.as_str())
+        .execute(&mut *on.sql)
+        .await?;
+        sqlx::query("DELETE FROM hosts WHERE id = ?1")
+            .bind(self.id.as_str())
+            .execute(&mut *on.sql)
+            .await?;
         Ok(())
     }
 }

@@ -14,11 +14,18 @@ use crate::error::OpenError;
 use crate::migrate::{MADE, PendingMigration, TABLE, are_made, migrator, pending};
 
 /// Each with its number and name; forward only.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "tenancy",
-    include_str!("../../migrations/sqlite/0001_tenancy.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "tenancy",
+        include_str!("../../migrations/sqlite/0001_tenancy.sql"),
+    ),
+    (
+        2,
+        "forgotten hosts",
+        include_str!("../../migrations/sqlite/0002_forgotten_hosts.sql"),
+    ),
+];
 
 /// How many connections read at once.
 const READERS: u32 = 4;

@@ -14,6 +14,8 @@ mod kill;
 mod kill_history;
 mod lease;
 mod lost;
+#[path = "../support/older.rs"]
+mod older;
 mod open;
 mod slow;
 mod support;

@@ -10,6 +10,7 @@ use openclaw_tenancy_postgres::{OpenError, PoolOptions, PostgresStore};
 use sqlx::Executor as _;
 
 use crate::given::new_tenant;
+use crate::older::{ANOTHERS, TO_THE_RELEASE_BEFORE, versions};
 use crate::support::database::{Database, run};
 use crate::without_tables::says_what_to_call;
 
@@ -119,6 +120,33 @@ async fn f34_tables_of_a_newer_release_are_accepted() {
         .migrate()
         .await
         .expect("the newer tables are accepted");
+    database.remove().await;
+}
+
+/// F34: tables of the release before are brought up to date with what is in them; tables that somebody changed are not
+/// touched.
+#[tokio::test]
+async fn f34_tables_of_an_older_release_are_brought_up_to_date() {
+    let Some(database) = Database::create().await else {
+        return;
+    };
+    let store = database.store(PoolOptions::default()).await;
+    let tenant = store.create(new_tenant()).await.unwrap().tenant();
+    let mut connection = database.connection().await;
+    run(&mut connection, TO_THE_RELEASE_BEFORE.to_owned()).await;
+
+    let store = database.store(PoolOptions::default()).await;
+    assert_eq!(versions(&store.pending_migrations().await.unwrap()), [2]);
+    store.migrate().await.unwrap();
+    assert_eq!(versions(&store.pending_migrations().await.unwrap()), [0; 0]);
+    assert_eq!(store.get(tenant.id).await.unwrap(), Some(tenant));
+    let host = HostId::new("h1").unwrap();
+    store.put_host(host.clone(), BTreeMap::new()).await.unwrap();
+    store.remove_host(host).await.unwrap();
+
+    run(&mut connection, ANOTHERS.to_owned()).await;
+    let store = database.store(PoolOptions::default()).await;
+    store.migrate().await.unwrap_err();
     database.remove().await;
 }
 

@@ -12,6 +12,8 @@ mod disk;
 mod given;
 mod kill;
 mod locked;
+#[path = "../support/older.rs"]
+mod older;
 mod open;
 mod take_over;
 #[path = "../support/without_tables.rs"]

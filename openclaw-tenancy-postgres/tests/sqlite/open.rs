@@ -11,6 +11,7 @@ use openclaw_tenancy_postgres::{OpenError, SqliteStore};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
 use crate::given::{new_tenant, open};
+use crate::older::{ANOTHERS, TO_THE_RELEASE_BEFORE, versions};
 use crate::without_tables::says_what_to_call;
 
 /// Everything is there after a restart; `SELECT COUNT(*) FROM tenants;` answers (seed).
@@ -35,6 +36,35 @@ async fn a_restart_finds_everything() {
         .await
         .unwrap();
     assert_eq!(count, 1);
+}
+
+/// Tables of the release before are brought up to date with what is in them; tables that somebody changed are not
+/// touched.
+#[tokio::test]
+async fn f34_tables_of_an_older_release_are_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tenancy.db");
+    let store = open(&path).await;
+    let tenant = store.create(new_tenant()).await.unwrap().tenant();
+    store.close().await;
+    let mut connection = SqliteConnection::connect(path.to_str().unwrap())
+        .await
+        .unwrap();
+    connection.execute(TO_THE_RELEASE_BEFORE).await.unwrap();
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(versions(&store.pending_migrations().await.unwrap()), [2]);
+    store.migrate().await.unwrap();
+    assert_eq!(versions(&store.pending_migrations().await.unwrap()), [0; 0]);
+    assert_eq!(store.get(tenant.id).await.unwrap(), Some(tenant));
+    let host = HostId::new("h1").unwrap();
+    store.put_host(host.clone(), BTreeMap::new()).await.unwrap();
+    store.remove_host(host).await.unwrap();
+    store.close().await;
+
+    connection.execute(ANOTHERS).await.unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    store.migrate().await.unwrap_err();
 }
 
 #[tokio::test]

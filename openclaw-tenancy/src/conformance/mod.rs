@@ -50,6 +50,7 @@ pub mod access;
 pub mod backend;
 pub mod history;
 pub mod identity;
+pub mod probe;
 pub mod scheduler;
 pub mod store;
 

@@ -27,6 +27,8 @@ pub struct Behavior {
     pub runs_out_of_memory: bool,
     /// It does not end on `SIGTERM`.
     pub ignores_terminate: bool,
+    /// It says that it cannot serve until somebody repairs it.
+    pub needs_repair: bool,
 }
 
 impl Default for Behavior {
@@ -36,6 +38,7 @@ impl Default for Behavior {
             exits: None,
             runs_out_of_memory: false,
             ignores_terminate: false,
+            needs_repair: false,
         }
     }
 }
@@ -286,8 +289,11 @@ impl Engine {
             return None;
         };
         let behavior = self.behavior.get(&container.spec.as_ref()?.tenant).copied();
-        let ready = now.since(started_at) >= behavior.unwrap_or_default().ready_after;
-        Some(if ready {
+        let behavior = behavior.unwrap_or_default();
+        let ready = now.since(started_at) >= behavior.ready_after;
+        Some(if behavior.needs_repair {
+            Readiness::NeedsRepair
+        } else if ready {
             Readiness::Started
         } else {
             Readiness::Starting

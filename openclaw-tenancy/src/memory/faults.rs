@@ -76,6 +76,7 @@ const METHODS: &[&str] = &[
     "store.queue_position",
     "store.release",
     "store.release_host",
+    "store.remove_host",
     "store.renew",
     "store.settle",
     "store.settle_host",

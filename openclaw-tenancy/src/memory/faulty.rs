@@ -290,6 +290,13 @@ impl<P: TenantStore + ?Sized> TenantStore for Faulty<P> {
             .await
     }
 
+    async fn remove_host(&self, id: HostId) -> Result<(), StoreError> {
+        let call = self.inner.remove_host(id);
+        self.faults
+            .run("store.remove_host", call, store_error)
+            .await
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         let call = self.inner.hosts();
         self.faults.run("store.hosts", call, store_error).await

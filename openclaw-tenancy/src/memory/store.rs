@@ -142,6 +142,10 @@ impl TenantStore for MemoryStore {
         self.state().release_host(&id, self.clock.now())
     }
 
+    async fn remove_host(&self, id: HostId) -> Result<(), StoreError> {
+        self.state().remove_host(&id)
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         Ok(self.state().hosts())
     }

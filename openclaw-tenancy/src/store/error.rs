@@ -70,6 +70,14 @@ pub enum StoreError {
         /// What lacks.
         shortage: Shortage,
     },
+    /// Tenants have their place on the host.
+    #[error("host {host} holds {tenants} instances")]
+    HostInUse {
+        /// The host.
+        host: HostId,
+        /// How many.
+        tenants: u64,
+    },
     /// The row cannot be read: another version wrote it, or it is damaged.
     #[error("a stored {what} cannot be read")]
     Corrupt {
@@ -96,6 +104,7 @@ impl StoreError {
             | Self::StaleRevision { .. }
             | Self::Deleting
             | Self::Fenced
+            | Self::HostInUse { .. }
             | Self::Corrupt { .. } => Retry::Never,
         }
     }

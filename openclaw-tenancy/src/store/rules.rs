@@ -141,6 +141,20 @@ pub fn release_host(host: &mut Host) -> bool {
     quarantined
 }
 
+/// Whether a host may be forgotten: no tenant has a location on it.
+///
+/// # Errors
+/// [`StoreError::HostInUse`].
+pub fn may_forget(host: &Host) -> Result<(), StoreError> {
+    match host.reserved.instances {
+        0 => Ok(()),
+        tenants => Err(StoreError::HostInUse {
+            host: host.id.clone(),
+            tenants,
+        }),
+    }
+}
+
 /// What happened to a tenant between its claim and its settlement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meanwhile {

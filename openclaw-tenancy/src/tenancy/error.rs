@@ -1,5 +1,6 @@
 //! What a request to the facade can come to.
 
+use crate::backend::BackendError;
 use crate::error::Retry;
 use crate::host::Shortage;
 use crate::id::{HostId, InvalidId};
@@ -51,6 +52,15 @@ pub enum TenancyError {
     /// The account has no instance.
     #[error("the account has no instance")]
     NoTenant,
+    /// The backend has the host: it would be made known again.
+    #[error("host {host} is configured")]
+    HostConfigured {
+        /// The host.
+        host: HostId,
+    },
+    /// The backend did not say what was asked.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -66,7 +76,9 @@ impl TenancyError {
             | Self::PlanBelowImageFloor { .. }
             | Self::Name(_)
             | Self::Setting { .. }
-            | Self::NoTenant => Retry::Never,
+            | Self::NoTenant
+            | Self::HostConfigured { .. } => Retry::Never,
+            Self::Backend(error) => error.retry(),
             Self::Store(error) => error.retry(),
         }
     }

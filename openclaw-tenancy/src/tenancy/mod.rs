@@ -299,6 +299,25 @@ impl Tenancy {
         Ok(())
     }
 
+    /// Forgets a host that has left the configuration, for an operator.
+    ///
+    /// # Behavior
+    /// Nothing on the host is touched. A replica that still has it makes it known again when it starts.
+    ///
+    /// # Errors
+    /// [`TenancyError::HostConfigured`] while the backend has it; [`TenancyError::Store`] with
+    /// [`StoreError::HostInUse`](crate::store::StoreError::HostInUse) while an instance has its place there;
+    /// [`TenancyError::Backend`] when the backend cannot say which hosts it has.
+    ///
+    /// # Idempotency
+    /// A host that was forgotten is not found.
+    pub async fn remove_host(&self, host: HostId) -> Result<(), TenancyError> {
+        if self.0.context.backend.hosts().await?.contains(&host) {
+            return Err(TenancyError::HostConfigured { host });
+        }
+        Ok(self.store().remove_host(host).await?)
+    }
+
     /// Makes the backend's hosts known to the store. [`run`](Self::run) does at its start; call it whenever hosts may
     /// have come since, and before it for an error instead of a line in the log.
     ///

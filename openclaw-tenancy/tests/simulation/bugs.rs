@@ -438,6 +438,10 @@ impl TenantStore for BuggyStore {
         self.inner.release_host(id).await
     }
 
+    async fn remove_host(&self, id: HostId) -> Result<(), StoreError> {
+        self.inner.remove_host(id).await
+    }
+
     async fn claim_tenants(&self, request: ClaimRequest) -> Result<Vec<Claim<Tenant>>, StoreError> {
         let mut claims = self.inner.claim_tenants(request).await?;
         for claim in &mut claims {

@@ -18,6 +18,7 @@ use openclaw_tenancy::tenant::Tenant;
 
 pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
 
+#[derive(Debug)]
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) backend: MemoryBackend,

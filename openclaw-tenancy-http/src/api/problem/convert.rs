@@ -47,6 +47,10 @@ impl From<StoreError> for Problem {
             StoreError::IdempotencyMismatch => Kind::IdempotencyMismatch,
             StoreError::StaleRevision { .. } | StoreError::Conflict { .. } => Kind::Changed,
             StoreError::Deleting => Kind::Deleting,
+            StoreError::HostInUse { host, tenants } => Kind::HostInUse {
+                host: host.to_string(),
+                instances: *tenants,
+            },
             // Fencing and room are the reconciler's; a damaged row and what is yet unknown are faults of ours.
             _ => Kind::Internal,
         };
@@ -88,6 +92,10 @@ impl From<TenancyError> for Problem {
                 FieldFault::new(field, Some(&value), Fault::Rule { rule }).into()
             }
             TenancyError::NoTenant => Kind::NotFound(Missing::OwnInstance).into(),
+            TenancyError::HostConfigured { host } => Kind::HostConfigured {
+                host: host.to_string(),
+            }
+            .into(),
             TenancyError::Store(error) => error.into(),
             error => Self::new(Kind::Internal).caused_by(error),
         }

@@ -145,6 +145,18 @@ pub(super) fn words(kind: &Kind) -> Words {
             "What is being deleted cannot be changed.".into(),
             "wait until it is gone, then create a new one".into(),
         ),
+        Kind::HostInUse { host, instances } => (
+            "The host is in use",
+            format!("Host `{host}` holds instances ({instances})."),
+            "cordon it (POST /api/hosts/{id}/cordon), delete its instances or have their owners do it, and repeat when \
+             they are gone"
+                .into(),
+        ),
+        Kind::HostConfigured { host } => (
+            "The host is configured",
+            format!("Host `{host}` is in this server's configuration, which would make it known again."),
+            "take it out of [[hosts]], restart the server, and repeat; to keep new instances off it, cordon it".into(),
+        ),
         Kind::Changed => (
             "Changed meanwhile",
             "Somebody else has changed the instance meanwhile.".into(),

@@ -96,6 +96,18 @@ pub enum Kind {
     },
     /// The instance is being deleted.
     Deleting,
+    /// Instances have their place on the host.
+    HostInUse {
+        /// Which.
+        host: String,
+        /// How many.
+        instances: u64,
+    },
+    /// The host is in this server's configuration.
+    HostConfigured {
+        /// Which.
+        host: String,
+    },
     /// Somebody else has changed it meanwhile.
     Changed,
     /// The idempotency key was used for another request.
@@ -209,6 +221,8 @@ impl Kind {
             Self::NameTaken { .. } => "name-taken",
             Self::SeatsTaken { .. } => "plan-seats-taken",
             Self::Deleting => "being-deleted",
+            Self::HostInUse { .. } => "host-in-use",
+            Self::HostConfigured { .. } => "host-configured",
             Self::Changed => "changed-meanwhile",
             Self::IdempotencyMismatch => "idempotency-mismatch",
             Self::PlanUnknown { .. } => "plan-unknown",
@@ -248,6 +262,8 @@ impl Kind {
             | Self::NameTaken { .. }
             | Self::SeatsTaken { .. }
             | Self::Deleting
+            | Self::HostInUse { .. }
+            | Self::HostConfigured { .. }
             | Self::Changed => StatusCode::CONFLICT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -308,6 +324,9 @@ impl Kind {
             | Self::PlanDoesNotFit { plan, .. }
             | Self::PlanBelowImageFloor { plan, .. } => (Some("plan"), Some(plan)),
             Self::SeatsTaken { .. } => (Some("plan"), None),
+            Self::HostInUse { host, .. } | Self::HostConfigured { host } => {
+                (Some("id"), Some(host))
+            }
             Self::InvalidHead(_)
             | Self::Unauthenticated
             | Self::AdministratorsOnly

@@ -138,6 +138,17 @@ pub(super) fn words(kind: &Kind) -> Words {
             "正在删除的实例不能更改。".into(),
             "请等待删除完成后再创建".into(),
         ),
+        Kind::HostInUse { host, instances } => (
+            "主机正在使用",
+            format!("主机 `{host}` 上还有 {instances} 个实例。"),
+            "请先停止接收新实例（POST /api/hosts/{id}/cordon），删除其上的实例或请所有者删除，待其消失后重试"
+                .into(),
+        ),
+        Kind::HostConfigured { host } => (
+            "主机在配置中",
+            format!("主机 `{host}` 在此服务器的配置中，重启后会再次登记。"),
+            "请从 [[hosts]] 中移除并重启服务器后重试；若只是不再接收新实例，请使用 cordon".into(),
+        ),
         Kind::Changed => (
             "内容已变更",
             "其他人同时更改了此实例。".into(),

@@ -101,6 +101,11 @@ async fn look(database: &Database, name: &str, loaded: &Loaded) -> Vec<Check> {
     };
     let mut checks = vec![writes_check(name, hosts.len(), &*access).await];
     checks.extend(hosts.iter().filter_map(quarantine_check));
+    let configured: Vec<_> = loaded.config.hosts.iter().map(|host| &host.id).collect();
+    let left = hosts
+        .iter()
+        .filter(|host| !configured.iter().any(|id| *id == host.id.as_str()));
+    checks.extend(left.map(left_check));
     checks.push(if pending.is_empty() {
         Check::ok("migrations", "the tables are up to date")
     } else {
@@ -171,4 +176,28 @@ fn quarantine_check(host: &Host) -> Option<Check> {
              administrator (`openclaw-tenancy token`); its instances go on by themselves"
         ),
     ))
+}
+
+/// A host that has left the configuration.
+fn left_check(host: &Host) -> Check {
+    let id = &host.id;
+    let subject = format!("host {id}");
+    match host.reserved.instances {
+        0 => Check::warn(
+            subject,
+            "is not in the configuration, and holds no instance",
+            format!(
+                "once no replica has it: curl -X DELETE .../api/hosts/{id} with the token of an administrator \
+                 (`openclaw-tenancy token`)"
+            ),
+        ),
+        instances => Check::fail(
+            subject,
+            format!("is not in the configuration, and holds instances ({instances})"),
+            format!(
+                "put it back: a [[hosts]] with id = \"{id}\"; if it shall go, cordon it and have its instances deleted \
+                 first"
+            ),
+        ),
+    }
 }

@@ -141,6 +141,10 @@ impl TenantStore for MeteredStore {
         noted("release_host", self.0.release_host(id).await)
     }
 
+    async fn remove_host(&self, id: HostId) -> Result<(), StoreError> {
+        noted("remove_host", self.0.remove_host(id).await)
+    }
+
     async fn hosts(&self) -> Result<Vec<Host>, StoreError> {
         noted("hosts", self.0.hosts().await)
     }

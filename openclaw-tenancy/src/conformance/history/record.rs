@@ -309,6 +309,7 @@ fn answer_of(error: &StoreError) -> Answer {
         StoreError::SlugTaken { .. }
         | StoreError::NoSeat { .. }
         | StoreError::IdempotencyMismatch
+        | StoreError::HostInUse { .. }
         | StoreError::Corrupt { .. } => panic!("no call of a history leads here: {error:?}"),
     }
 }

@@ -355,18 +355,22 @@ pub async fn tenants_on_lists_those_with_a_place_there(fixture: &dyn StoreFixtur
     assert_eq!(none.expect("an answer"), []);
 }
 
-async fn put(store: &dyn TenantStore, name: &str, disk: &str) {
+pub(super) async fn put(store: &dyn TenantStore, name: &str, disk: &str) {
     let labels = BTreeMap::from([("disk".to_owned(), disk.to_owned())]);
     let put = store.put_host(host_id(name), labels).await;
     put.expect("the host is put");
 }
 
-async fn claim_hosts(store: &dyn TenantStore, name: &str) -> Vec<Claim<Host>> {
+pub(super) async fn claim_hosts(store: &dyn TenantStore, name: &str) -> Vec<Claim<Host>> {
     let claims = store.claim_hosts(claim_request(name, 100)).await;
     claims.expect("hosts are claimed")
 }
 
-async fn settle_host(store: &dyn TenantStore, claim: &Claim<Host>, settlement: HostSettlement) {
+pub(super) async fn settle_host(
+    store: &dyn TenantStore,
+    claim: &Claim<Host>,
+    settlement: HostSettlement,
+) {
     let settled = store
         .settle_host(claim.item.id.clone(), claim.fence, settlement)
         .await;

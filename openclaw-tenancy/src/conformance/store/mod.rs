@@ -3,6 +3,7 @@
 mod change;
 mod claim;
 mod create;
+mod forget;
 pub(crate) mod given;
 mod host;
 mod keys;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 pub use change::*;
 pub use claim::*;
 pub use create::*;
+pub use forget::*;
 pub use host::*;
 pub use keys::*;
 pub use log::*;
@@ -130,6 +132,10 @@ macro_rules! conformance_store {
             release_host_makes_a_quarantined_host_new_and_due
             release_host_without_a_quarantine_changes_nothing
             release_host_survives_the_settle_of_a_claim_before_it
+            remove_host_forgets_an_empty_host
+            remove_host_keeps_a_host_that_holds_a_tenant
+            remove_host_fences_a_claim_of_before
+            concurrent_remove_and_place_lose_no_host
             hosts_are_listed_by_id
             claim_hosts_excludes_a_second_holder
             claim_hosts_passes_on_when_the_lease_ends

@@ -19,6 +19,7 @@ impl State {
         if !self.hosts.contains_key(&id) {
             self.hosts_due.insert((clock, id.clone()));
         }
+        let fence = self.gone_hosts.remove(&id).unwrap_or_default();
         let row = self.hosts.entry(id.clone()).or_insert_with(|| HostRow {
             host: Host {
                 id,
@@ -32,7 +33,7 @@ impl State {
             tenants: BTreeSet::new(),
             subnets: BTreeSet::new(),
             due: clock,
-            fence: Fence::default(),
+            fence,
             claim: None,
         });
         row.host.labels = labels;
@@ -66,6 +67,18 @@ impl State {
             self.hosts_due.remove(&(was_due, id.clone()));
             self.hosts_due.insert((clock, id.clone()));
         }
+        Ok(())
+    }
+
+    pub(in super::super) fn remove_host(&mut self, id: &HostId) -> Result<(), StoreError> {
+        let row = self
+            .hosts
+            .get(id)
+            .ok_or(StoreError::NotFound { what: "host" })?;
+        rules::may_forget(&row.host)?;
+        self.hosts_due.remove(&(row.due, id.clone()));
+        self.gone_hosts.insert(id.clone(), row.fence);
+        self.hosts.remove(id);
         Ok(())
     }
 

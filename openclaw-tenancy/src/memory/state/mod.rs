@@ -38,6 +38,8 @@ pub(super) struct State {
     kept_end: VecDeque<(Timestamp, TenantId)>,
     hosts: BTreeMap<HostId, HostRow>,
     hosts_due: BTreeSet<(Timestamp, HostId)>,
+    /// The last fence of each host that was forgotten.
+    gone_hosts: BTreeMap<HostId, Fence>,
     log: Log,
 }
 

@@ -268,7 +268,14 @@ impl TenantStore for Broken {
             }
             _ => {}
         }
-        let mut location = inner.place(id, fence, request).await?;
+        let mut answer = inner.place(id, fence, request.clone()).await;
+        if self.bug == Bug::PlacesOnForgottenHosts && answer.is_err() {
+            inner
+                .put_host(request.host.clone(), BTreeMap::new())
+                .await?;
+            answer = inner.place(id, fence, request).await;
+        }
+        let mut location = answer?;
         match self.bug {
             Bug::PlacesAsKnown => location.certainty = Certainty::Known,
             Bug::AnotherPlaceEachTime if placed => {
@@ -350,6 +357,17 @@ impl TenantStore for Broken {
                 self.inner.put_host(id, BTreeMap::new()).await
             }
             _ => self.inner.release_host(id).await,
+        }
+    }
+
+    async fn remove_host(&self, id: HostId) -> Result<(), StoreError> {
+        match self.bug {
+            Bug::ForgetsNoHost => Ok(()),
+            Bug::ForgetsHostsInUse => match self.inner.remove_host(id).await {
+                Err(StoreError::HostInUse { .. }) => Ok(()),
+                answer => answer,
+            },
+            _ => self.inner.remove_host(id).await,
         }
     }
 

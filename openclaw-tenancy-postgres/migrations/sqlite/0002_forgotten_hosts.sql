@@ -1,0 +1,6 @@
+-- Hosts that were forgotten, with their last fence: one that is made known again goes on from it, so that whoever
+-- held a claim on it before stays fenced.
+CREATE TABLE gone_hosts (
+    id    TEXT    PRIMARY KEY,
+    fence INTEGER NOT NULL
+) STRICT;
