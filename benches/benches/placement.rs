@@ -106,6 +106,7 @@ fn hosts(count: u64) -> anyhow::Result<Vec<Host>> {
         cpu: MilliCpus(8000),
         memory: Bytes::gib(64),
         swap: Some(Bytes::gib(32)),
+        swap_measured_at: None,
         swap_limit: true,
         storage_quota: StorageQuota::None,
         engine_version: "20.10.24".to_owned(),

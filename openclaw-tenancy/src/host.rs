@@ -19,6 +19,9 @@ pub struct HostFacts {
     pub memory: Bytes,
     /// Swap, in bytes, measured from inside a container; `None` until measured.
     pub swap: Option<Bytes>,
+    /// When that was; a backend says none.
+    #[serde(default)]
+    pub swap_measured_at: Option<Timestamp>,
     /// Whether the kernel enforces swap limits.
     pub swap_limit: bool,
     /// How the data volume's size is enforced.

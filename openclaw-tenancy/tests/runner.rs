@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openclaw_tenancy::access::{AccessStore as _, Account};
 use openclaw_tenancy::clock::{Clock as _, SystemClock, SystemEntropy};
+use openclaw_tenancy::host::HostState;
 use openclaw_tenancy::id::{AccountId, DeploymentId, HostId};
 use openclaw_tenancy::identity::{Identity, Subject};
 use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::labels::LabelKeys;
-use openclaw_tenancy::memory::{MemoryAccess, MemoryBackend, MemoryStore};
+use openclaw_tenancy::memory::{Fault, Faults, Faulty, MemoryAccess, MemoryBackend, MemoryStore};
 use openclaw_tenancy::probe::{InstanceProbe, Readiness};
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::reconcile::Pace;
@@ -21,6 +22,7 @@ use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::tenant::{Certainty, Tenant};
 use openclaw_tenancy::{CreateRequest, Tenancy};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
 
 const IMAGE: &str = "openclaw/openclaw:test";
 const CONCURRENCY: usize = 2;
@@ -63,6 +65,7 @@ struct World {
     tenancy: Tenancy,
     gate: Arc<Gate>,
     access: MemoryAccess,
+    faults: Faults,
 }
 
 impl World {
@@ -76,8 +79,9 @@ impl World {
             waiting: Mutex::default(),
             most: Mutex::default(),
         });
+        let faults = Faults::new(Arc::new(SystemClock));
         let tenancy = Tenancy::builder()
-            .backend(Arc::new(backend))
+            .backend(Arc::new(Faulty::new(Arc::new(backend), faults.clone())))
             .probe(Arc::clone(&gate) as _)
             .store(Arc::new(MemoryStore::new(Arc::new(SystemClock))))
             .deployment(deployment)
@@ -85,6 +89,9 @@ impl World {
             .image(IMAGE, Bytes::gib(1))
             .pace(Pace {
                 concurrency: CONCURRENCY,
+                // A call that hangs outlasts the test.
+                call: PATIENCE * 4,
+                lease: PATIENCE * 5,
                 ..Pace::default()
             })
             .build()
@@ -94,6 +101,7 @@ impl World {
             tenancy,
             gate,
             access: MemoryAccess::new(),
+            faults,
         }
     }
 
@@ -111,6 +119,19 @@ impl World {
         let id = AccountId::generate(&SystemClock, &SystemEntropy);
         let now = SystemClock.now();
         self.access.sign_in(identity, id, now).await.unwrap()
+    }
+
+    /// Works until what is answered is dropped or sent something.
+    fn run(&self) -> (oneshot::Sender<()>, JoinHandle<()>) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let tenancy = self.tenancy.clone();
+        let runner = tokio::spawn(async move {
+            let shutdown = async {
+                let _sender_gone = stopped.await;
+            };
+            tenancy.run(shutdown).await;
+        });
+        (stop, runner)
     }
 
     async fn rows(&self) -> Vec<Tenant> {
@@ -141,14 +162,7 @@ impl World {
 #[tokio::test]
 async fn passes_are_bounded_never_two_of_one_tenant_and_settled_at_the_end() {
     let world = World::new().await;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let tenancy = world.tenancy.clone();
-    let runner = tokio::spawn(async move {
-        let shutdown = async {
-            let _sender_gone = stopped.await;
-        };
-        tenancy.run(shutdown).await;
-    });
+    let (stop, runner) = world.run();
     for n in 0..6 {
         let account = world.account(n.to_string()).await;
         let made = world
@@ -187,4 +201,39 @@ async fn passes_are_bounded_never_two_of_one_tenant_and_settled_at_the_end() {
         assert!(location.container.as_ref().unwrap().ready_at.is_some());
     }
     assert_eq!(*world.gate.most.lock().unwrap(), CONCURRENCY);
+}
+
+/// Each look at a silent host lasts as long as a call may: however many there are, tenants go on.
+#[tokio::test]
+async fn hosts_that_are_silent_keep_no_tenant_waiting() {
+    let world = World::new().await;
+    let (stop, runner) = world.run();
+    let ready = async |world: &World| {
+        let hosts = world.tenancy.hosts().await.unwrap();
+        hosts[0].state == HostState::Ready
+    };
+    world.until("the host is ready", ready).await;
+    world.faults.trace();
+    for n in 0..100 {
+        world.faults.next("backend.host", Some(Fault::HangBefore));
+        let host = HostId::new(&format!("silent-{n}")).unwrap();
+        let put = world.tenancy.store().put_host(host, BTreeMap::new());
+        put.await.unwrap();
+    }
+    let asked = async |world: &World| {
+        let traced = world.faults.traced();
+        traced.iter().filter(|call| **call == "host").count() >= 50
+    };
+    world.until("many are looked at", asked).await;
+    let account = world.account("ada".to_owned()).await;
+    let made = world
+        .tenancy
+        .create(&account, CreateRequest::default(), None);
+    made.await.unwrap();
+    world.gate.through.add_permits(1);
+    world
+        .until("it runs", async |world| world.running().await == 1)
+        .await;
+    drop(stop);
+    runner.abort();
 }

@@ -67,6 +67,7 @@ impl Engine {
                 cpu: MilliCpus(unsigned(info.ncpu).saturating_mul(1000)),
                 memory: Bytes(unsigned(info.mem_total)),
                 swap: None,
+                swap_measured_at: None,
                 swap_limit: info.swap_limit.unwrap_or(false),
                 storage_quota: StorageQuota::None,
                 engine_version: info.server_version.unwrap_or_default(),

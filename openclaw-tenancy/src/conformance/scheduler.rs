@@ -68,6 +68,7 @@ fn host(name: &str) -> Host {
             cpu: MilliCpus(4000),
             memory: Bytes::gib(9),
             swap: Some(Bytes(0)),
+            swap_measured_at: None,
             swap_limit: true,
             storage_quota: StorageQuota::None,
             engine_version: "kit".to_owned(),

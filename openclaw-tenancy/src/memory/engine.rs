@@ -132,6 +132,7 @@ impl Engine {
                 cpu: MilliCpus(8000),
                 memory: Bytes::gib(64),
                 swap: None,
+                swap_measured_at: None,
                 swap_limit: true,
                 storage_quota: StorageQuota::None,
                 engine_version: "memory".to_owned(),

@@ -96,10 +96,7 @@ async fn visit(
         settlement.state = HostState::Quarantined { since, reason };
         return Ok(());
     }
-    facts.swap = match host.facts.as_ref().and_then(|known| known.swap) {
-        known @ Some(_) => known,
-        None => measure_swap(context, host, &facts).await,
-    };
+    remember_swap(context, host, &mut facts).await;
     // The tenants after the list: what was made for one is in its row before it is made.
     let found = bounded(context, host, backend.list(&host.id, Scope::All)).await?;
     let tenants = context.store.tenants_on(host.id.clone()).await?;
@@ -161,6 +158,25 @@ async fn twin(context: &Context, host: &Host, marker: &str) -> Result<Option<Hos
             && (host.marker.is_none() || other.id < host.id)
     });
     Ok(other.map(|other| other.id))
+}
+
+/// Swap as it was measured lately, or is now: an operator adds some, or takes it away, while the host runs.
+async fn remember_swap(context: &Context, host: &Host, facts: &mut HostFacts) {
+    let now = context.clock.now();
+    let known = host.facts.as_ref().filter(|known| known.swap.is_some());
+    let lately = known.filter(|known| {
+        let at = known.swap_measured_at.unwrap_or_default();
+        known.swap_limit == facts.swap_limit && now.since(at) < context.pace.swap
+    });
+    if let Some(known) = lately {
+        facts.swap = known.swap;
+        facts.swap_measured_at = known.swap_measured_at;
+        return;
+    }
+    let measured = measure_swap(context, host, facts).await;
+    // What cannot be measured now stays as it was, until the next time.
+    facts.swap = measured.or_else(|| known?.swap);
+    facts.swap_measured_at = Some(now);
 }
 
 /// The swap a container sees. Not knowing it is no reason to turn a host away: it counts as none.

@@ -35,7 +35,7 @@ use crate::store::TenantStore;
 /// How the loop works: every figure with a default that suits OpenClaw on a few hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
-    /// How many passes at once.
+    /// How many tenants are passed over at once; looks at hosts have a bound of their own.
     pub concurrency: usize,
     /// How long a claim lasts before another worker may take it over.
     pub lease: Duration,
@@ -50,6 +50,8 @@ pub struct Pace {
     pub resync: Duration,
     /// How often a host is looked at.
     pub host: Duration,
+    /// How often the swap of a host is measured anew, by a container that ends at once.
+    pub swap: Duration,
     /// The first wait after a failure; it doubles with each further one.
     pub backoff: Duration,
     /// The longest wait after a failure.
@@ -68,6 +70,7 @@ impl Default for Pace {
             watch: Duration::from_millis(500),
             resync: Duration::from_secs(300),
             host: Duration::from_secs(5),
+            swap: Duration::from_secs(300),
             backoff: Duration::from_secs(1),
             backoff_most: Duration::from_secs(300),
             stable: Duration::from_secs(120),

@@ -18,8 +18,9 @@ use crate::tenant::Tenant;
 use super::execute::{self, PassError};
 use super::{Context, Signals, host};
 
-/// How many hosts are looked at in one go.
-const HOSTS_AT_ONCE: u32 = 16;
+/// How many hosts are looked at at once. Tenants have places of their own: hosts that are silent, each for as long as a
+/// call may take, keep no tenant waiting.
+const HOSTS_AT_ONCE: usize = 64;
 
 /// Claims due work and passes over it, until `shutdown` resolves; then lets every pass settle.
 ///
@@ -33,6 +34,7 @@ pub(crate) async fn run(
     let stopping = Arc::new(AtomicBool::new(false));
     let mut passes: FuturesUnordered<BoxFuture<'static, Option<Timestamp>>> =
         FuturesUnordered::new();
+    let mut looks: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
     // What this worker settled last is often due before the next poll: nobody else would tell.
     let mut soonest: Option<Timestamp> = None;
     let mut shutdown = pin!(shutdown.fuse());
@@ -42,18 +44,18 @@ pub(crate) async fn run(
         // Passes go on meanwhile: one that was given the store's connection would otherwise keep it from us.
         let begun = context.clock.now();
         soonest = soonest.filter(|due| *due > begun);
-        let mut claiming = pin!(claim(&context, free).fuse());
+        let free_looks = HOSTS_AT_ONCE.saturating_sub(looks.len());
+        let mut claiming = pin!(claim(&context, free_looks, free).fuse());
         let claimed = loop {
             futures::select! {
                 claimed = claiming => break claimed,
                 due = passes.select_next_some() => soonest = earlier(soonest, due),
+                () = looks.select_next_some() => {}
             }
         };
         for claim in claimed.hosts {
-            passes.push(told(
-                host_pass(Arc::clone(&context), claim),
-                Arc::clone(&signals),
-            ));
+            let look = host_pass(Arc::clone(&context), claim);
+            looks.push(told(look, Arc::clone(&signals)));
         }
         let nap = match claimed.tenants {
             Ok(tenants) => {
@@ -86,18 +88,21 @@ pub(crate) async fn run(
             () = sleep => {}
             () = stir => {}
             due = passes.select_next_some() => soonest = earlier(soonest, due),
+            () = looks.select_next_some() => {}
             () = shutdown => stopping.store(true, Ordering::Relaxed),
         }
     }
     // Each pass settles at its next step; a claim of one that cannot runs out by itself.
-    while passes.next().await.is_some() {}
+    let passes = passes.for_each(|_| async {});
+    let looks = looks.for_each(|()| async {});
+    futures::join!(passes, looks);
 }
 
 /// The pass, whose end is told to those who wait for changes.
-fn told(
-    pass: impl Future<Output = Option<Timestamp>> + Send + 'static,
+fn told<T: 'static>(
+    pass: impl Future<Output = T> + Send + 'static,
     signals: Arc<Signals>,
-) -> BoxFuture<'static, Option<Timestamp>> {
+) -> BoxFuture<'static, T> {
     Box::pin(pass.inspect(move |_| signals.change()))
 }
 
@@ -114,21 +119,23 @@ struct Claimed {
     asked_at: Timestamp,
 }
 
-/// Claims hosts, and at most `free` tenants.
+/// Claims at most `free_looks` hosts, and at most `free` tenants.
 ///
 /// Hosts that were claimed are looked at even where the tenants cannot be: nobody else would before their lease ends.
-async fn claim(context: &Context, free: usize) -> Claimed {
+async fn claim(context: &Context, free_looks: usize, free: usize) -> Claimed {
     let request = |limit| ClaimRequest {
         worker: context.worker.clone(),
-        limit,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
         lease: context.pace.lease,
     };
-    let hosts = context.store.claim_hosts(request(HOSTS_AT_ONCE)).await;
+    let hosts = match free_looks {
+        0 => Ok(Vec::new()),
+        some => context.store.claim_hosts(request(some)).await,
+    };
     let asked_at = context.clock.now();
-    let limit = u32::try_from(free).unwrap_or(u32::MAX);
     let (hosts, tenants) = match hosts {
-        Ok(hosts) if limit == 0 => (hosts, Ok(Vec::new())),
-        Ok(hosts) => (hosts, context.store.claim_tenants(request(limit)).await),
+        Ok(hosts) if free == 0 => (hosts, Ok(Vec::new())),
+        Ok(hosts) => (hosts, context.store.claim_tenants(request(free)).await),
         Err(error) => (Vec::new(), Err(error)),
     };
     Claimed {
@@ -158,12 +165,11 @@ async fn tenant_pass(
     }
 }
 
-async fn host_pass(context: Arc<Context>, claim: Claim<Host>) -> Option<Timestamp> {
+async fn host_pass(context: Arc<Context>, claim: Claim<Host>) {
     match host::pass(&context, &claim).await {
         Ok(()) | Err(StoreError::Fenced) => {}
         Err(error) => {
             tracing::error!(host = %claim.item.id, error = %crate::error::chain(&error), "not settled");
         }
     }
-    None
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openclaw_tenancy::backend::ContainerBackend as _;
 use openclaw_tenancy::container::ObjectSpec;
-use openclaw_tenancy::host::HostState;
+use openclaw_tenancy::host::{HostFacts, HostState};
 use openclaw_tenancy::id::{DeploymentId, HostId};
 use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::status::{Phase, status};
-use openclaw_tenancy::{CreateRequest, Tenancy};
+use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError};
 
 use crate::support::{IMAGE, World};
 use crate::{SECOND, phase, running};
@@ -53,6 +54,66 @@ async fn f31_who_waits_is_told_that_the_pool_is_used_up() {
         "no host has room: host h1: the host takes no new instances: every subnet of {pool} is in use"
     );
     assert_eq!(message, Some(expected));
+}
+
+/// Swap that an operator adds, or takes away, while the host runs is seen a little later: Free runs then, or does not any
+/// more. What cannot be measured stays as it was.
+#[tokio::test]
+async fn swap_is_measured_again_while_the_host_runs() {
+    let world = World::new().await;
+    let pace = world.tenancy.context().pace.swap;
+    let ask = async |name: &str| {
+        let request = CreateRequest {
+            plan: Some("free".to_owned()),
+            ..CreateRequest::default()
+        };
+        let account = world.account(name).await;
+        world.tenancy.create(&account, request, None).await
+    };
+    let swap = async || {
+        world.tenancy.hosts().await.unwrap()[0]
+            .facts
+            .clone()
+            .unwrap()
+            .swap
+    };
+    let later = async |by: Duration| {
+        world.clock.advance(by);
+        world.hosts_pass().await;
+    };
+    assert_eq!(swap().await, Some(Bytes(0)));
+    let refused = ask("ada").await.unwrap_err();
+    assert!(matches!(refused, TenancyError::PlanBelowImageFloor { .. }));
+
+    let set = |swap| {
+        let change = |facts: &mut HostFacts| facts.swap = Some(swap);
+        world.backend.set_facts(&world.host, change);
+    };
+    set(Bytes::gib(8));
+    later(pace - SECOND).await;
+    assert_eq!(
+        swap().await,
+        Some(Bytes(0)),
+        "it is a container's run each time"
+    );
+    later(SECOND * 5).await;
+    assert_eq!(swap().await, Some(Bytes::gib(8)));
+    ask("ada").await.unwrap();
+
+    set(Bytes(0));
+    world.backend.remove_image(&world.host, IMAGE);
+    later(pace + SECOND).await;
+    assert_eq!(swap().await, Some(Bytes::gib(8)), "nothing can be run now");
+    world.backend.add_image(&world.host, IMAGE);
+    later(SECOND * 5).await;
+    assert_eq!(
+        swap().await,
+        Some(Bytes::gib(8)),
+        "nor is it tried all the time"
+    );
+    later(pace).await;
+    assert_eq!(swap().await, Some(Bytes(0)));
+    ask("bob").await.unwrap_err();
 }
 
 /// Two ids for one engine, or a clone: the newcomer takes no part, and what is there is not touched.

@@ -21,7 +21,7 @@ use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role, object_name};
 use openclaw_tenancy::memory::{Faults, Faulty, MemoryBackend, MemoryStore};
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::reconcile::plan::{Situation, Step, plan};
-use openclaw_tenancy::reconcile::{Context, Planner, execute, host};
+use openclaw_tenancy::reconcile::{Context, Pace, Planner, execute, host};
 use openclaw_tenancy::routes::Route;
 use openclaw_tenancy::store::{ClaimRequest, TenantStore};
 use openclaw_tenancy::tenant::Tenant;
@@ -130,6 +130,11 @@ impl World {
             .deployment(deployment)
             .origins(OriginTemplate::new("http://{slug}.localhost:8080").unwrap())
             .image(IMAGE, Bytes::gib(1))
+            .pace(Pace {
+                // Once in a story: a look that changes nothing, at which nothing that is planted shows.
+                swap: Duration::from_secs(365 * 24 * 3600),
+                ..Pace::default()
+            })
             .build()
             .unwrap();
         let replica = |name: &str| {

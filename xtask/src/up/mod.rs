@@ -111,6 +111,12 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
         }
     }
     note(&format!("Data      {}", data.display()));
+    if let Some(directory) = settings.program.parent() {
+        note(&format!(
+            "Commands  export PATH=\"{}:$PATH\"   # then `openclaw-tenancy token`, `doctor`, `--help`",
+            directory.display()
+        ));
+    }
     if let Some(line) = ssh_line(&places, ssh_connection().as_deref()) {
         note("");
         note("This machine was reached over SSH. On the machine with the browser, run:");
@@ -121,6 +127,7 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
         note("");
         note("This machine has no swap, so the plan Free (512 MiB) cannot run OpenClaw. For it:");
         note(&format!("  {}", platform::MAKE_SWAP));
+        note("The server sees it within 5 minutes.");
     }
     note("");
     note(LAST_WORDS);

@@ -52,7 +52,7 @@ pub(super) fn swap_check(subject: &str, host: &HostSection, config: &Config, inf
                 plans.join(", ")
             ),
             "add swap (`fallocate -l 4G /swapfile && chmod 600 /swapfile && mkswap /swapfile && \
-             swapon /swapfile`), or leave the plan out of policy.order",
+             swapon /swapfile`), which a running server sees within 5 minutes, or leave the plan out of policy.order",
         ),
     }
 }

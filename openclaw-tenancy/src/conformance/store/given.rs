@@ -111,6 +111,7 @@ pub(super) fn facts() -> HostFacts {
         cpu: MilliCpus(8000),
         memory: Bytes::gib(32),
         swap: Some(Bytes::gib(8)),
+        swap_measured_at: None,
         swap_limit: true,
         storage_quota: StorageQuota::None,
         engine_version: "20.10.24".to_owned(),
