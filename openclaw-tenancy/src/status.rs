@@ -110,6 +110,10 @@ impl Default for Deadlines {
 pub(crate) const CHILD_KILLED: &str =
     "a process of the instance was killed for memory; a larger plan helps";
 
+/// What is said of an instance whose image is not on its host yet.
+pub(crate) const PULLING: &str =
+    "the image is on its way to the host; the instance goes on by itself once it is there";
+
 /// What the tenant is doing, from what is wanted and what was seen.
 #[must_use]
 pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
@@ -173,6 +177,10 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
                 message,
                 deadline: until(container.started_at, deadlines.start),
             },
+            // A pull has a deadline of its own, and fails by it.
+            Some(_) | None if observed.queued.is_some() => {
+                lasting(Phase::Provisioning, observed.queued.as_deref())
+            }
             Some(_) | None => Status {
                 phase: Phase::Provisioning,
                 message: None,

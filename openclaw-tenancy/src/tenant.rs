@@ -81,7 +81,7 @@ pub struct Observed {
     pub failure: Option<Failure>,
     /// What keeps the reconciler from acting.
     pub hold: Option<Hold>,
-    /// Why no host has room, while none has.
+    /// What it waits for, while it waits: a host with room, or its image on its host.
     #[serde(default)]
     pub queued: Option<String>,
     /// The desired revision that was last made so.

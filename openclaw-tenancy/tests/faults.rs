@@ -21,7 +21,7 @@ use faulty::{IMAGE, LEASE_AND_MORE, SECOND, World};
 use openclaw_tenancy::TenancyError;
 use openclaw_tenancy::labels::Role;
 use openclaw_tenancy::memory::{Behavior, Fault, StartOutcome};
-use openclaw_tenancy::status::Phase;
+use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::tenant::{FailureReason, HoldReason, Power};
 
 #[test]
@@ -563,8 +563,15 @@ fn f30_an_instance_whose_image_is_being_pulled_is_on_its_way_and_not_failed() {
     for _ in 0..120 {
         world.rounds(1, SECOND);
         assert_eq!(world.phase(), Phase::Provisioning);
-        assert_eq!(world.rows()[0].observed.failure, None);
+        let row = world.rows().remove(0);
+        assert_eq!(row.observed.failure, None);
+        let told = status(&row, world.tenancy.deadlines());
+        let message = told.message.unwrap_or_default();
+        assert!(message.starts_with("the image is on its way"), "{message}");
+        assert_eq!(told.deadline, None, "of a pull's end nobody knows");
     }
     world.backend.add_image(&world.host, IMAGE);
     world.until_running();
+    let row = world.rows().remove(0);
+    assert_eq!(status(&row, world.tenancy.deadlines()).message, None);
 }

@@ -324,6 +324,42 @@ async fn an_instance_that_was_cut_off_from_its_network_is_replaced() {
     assert_eq!(world.backend.most_writers(), 1);
 }
 
+/// Nobody is led to it, since another's may be there next; it goes on once its address is its own again.
+#[tokio::test]
+async fn an_instance_with_another_address_than_it_was_given_is_held_and_not_routed() {
+    let world = World::new().await;
+    let tenant = running(&world).await;
+    let own =
+        openclaw_tenancy::container::instance_address(tenant.observed.location().unwrap().subnet);
+    let other = "10.99.0.2".parse().unwrap();
+    world.backend.readdress(&world.host, tenant.id, other);
+    let held = |tenants: &[Tenant]| matches!(phase(&world, tenants), Phase::Held { .. });
+    let tenants = world.until(700, SECOND, held).await;
+    assert_eq!(
+        phase(&world, &tenants),
+        Phase::Held {
+            reason: HoldReason::Conflict
+        }
+    );
+    let message = status(&tenants[0], world.tenancy.deadlines()).message;
+    assert!(
+        message
+            .unwrap()
+            .contains("another address than it was given")
+    );
+    assert_eq!(world.tenancy.route(&tenants[0]).upstream, None);
+
+    // Released and not put right, it is held again.
+    world.tenancy.release(tenant.id).await.unwrap();
+    let tenants = world.until(5, SECOND, held).await;
+    assert!(held(&tenants), "{tenants:?}");
+    world.backend.readdress(&world.host, tenant.id, own);
+    world.tenancy.release(tenant.id).await.unwrap();
+    let runs = |tenants: &[Tenant]| phase(&world, tenants) == Phase::Running;
+    let tenants = world.until(20, SECOND, runs).await;
+    assert!(world.tenancy.route(&tenants[0]).upstream.is_some());
+}
+
 /// It is said so and left alone; it is ready again once it goes on, and it can be deleted meanwhile.
 #[tokio::test]
 async fn a_paused_instance_is_said_so_and_left_alone_until_it_goes_on_or_goes() {

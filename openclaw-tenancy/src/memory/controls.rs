@@ -130,6 +130,11 @@ impl MemoryBackend {
         });
     }
 
+    /// Gives a tenant's running instance another address than it asked for.
+    pub fn readdress(&self, host: &HostId, tenant: TenantId, address: std::net::Ipv4Addr) {
+        self.instances(host, tenant, |container| container.address = Some(address));
+    }
+
     fn instances(&self, host: &HostId, tenant: TenantId, change: impl FnMut(&mut Container)) {
         self.with(host, |engine| {
             let all = engine.containers.values_mut();

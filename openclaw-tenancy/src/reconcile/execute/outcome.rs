@@ -5,7 +5,7 @@ use crate::backend::{BackendError, Signal};
 use crate::container::RunState;
 use crate::event::EventKind;
 use crate::reconcile::observe::Seen;
-use crate::status::CHILD_KILLED;
+use crate::status::{CHILD_KILLED, PULLING};
 use crate::tenant::{Certainty, Failure, FailureReason, Hold, HoldReason, Power};
 
 impl Pass<'_> {
@@ -125,7 +125,10 @@ impl Pass<'_> {
     pub(super) fn failed(&mut self, error: &BackendError) -> After {
         let reason = match error {
             // It makes progress elsewhere, and has a deadline of its own there.
-            BackendError::Pulling { .. } => return After::Rest(self.pace().watch * 4),
+            BackendError::Pulling { .. } => {
+                self.tenant.observed.queued = Some(PULLING.to_owned());
+                return After::Rest(self.pace().watch * 4);
+            }
             BackendError::GhostSuspected { .. } => {
                 let error = crate::error::chain(error);
                 tracing::warn!(tenant = %self.tenant.id, error, "step failed");

@@ -91,6 +91,7 @@ impl Pass<'_> {
             .await?;
         Ok(done.map(|prepared| {
             self.memory.prepared = true;
+            self.tenant.observed.queued = None;
             if self.tenant.desired.image.digest.is_none() {
                 self.pin.clone_from(&prepared.image.digest);
                 self.tenant.desired.image.digest = prepared.image.digest;
