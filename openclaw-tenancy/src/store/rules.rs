@@ -279,8 +279,9 @@ pub fn nth_subnet(pool: Ipv4Net, n: u32) -> Option<Ipv4Net> {
     Ipv4Net::new(network.into(), 29).ok()
 }
 
-/// Writes a new place into what was observed.
+/// Writes a new place into what was observed: nothing waits for a host any more.
 pub fn placed(observed: &mut Observed, location: Location) {
+    observed.queued = None;
     observed.generation = observed.generation.max(location.generation);
     observed.locations.push(location);
 }

@@ -90,7 +90,9 @@ pub(super) fn all(long: bool) -> Vec<Stage> {
                 .run(context)
         }),
         served("examples", examples),
-        served("main job (stand-in)", |_| up::check(Kind::StandIn)),
+        served("main job (stand-in)", |_| {
+            up::check_for_machines(Kind::StandIn)
+        }),
         served("main job (OpenClaw)", |_| up::check(Kind::Openclaw)),
         served("first run", |_| up::first_run()),
         alone("packages", packages),

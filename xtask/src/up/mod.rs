@@ -3,6 +3,7 @@
 mod browser;
 mod check;
 mod first_run;
+mod for_machines;
 mod server;
 mod websocket;
 
@@ -70,6 +71,11 @@ pub(crate) fn check(image: Kind) -> Result<()> {
         image: Some(image),
         data_dir: None,
     })
+}
+
+/// The check as a program runs it, for the tests.
+pub(crate) fn check_for_machines(image: Kind) -> Result<()> {
+    for_machines::perform(image)
 }
 
 /// The command itself as a newcomer runs it, for the tests: first, again, and interrupted.

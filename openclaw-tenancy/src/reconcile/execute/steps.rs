@@ -60,7 +60,6 @@ impl Pass<'_> {
                     location.certainty = Certainty::Known;
                     self.event(EventKind::Placed, &format!("on host {host}"));
                     let observed = &mut self.tenant.observed;
-                    observed.queued = None;
                     observed.begun_at = Some(self.context.clock.now());
                     rules::placed(observed, location);
                     return Ok(After::Again);

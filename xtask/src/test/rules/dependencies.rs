@@ -130,9 +130,10 @@ pub(crate) fn check() -> Result<()> {
     )?;
     let library = ["--no-default-features", "--features", "api,oidc,edge"];
     forbid(HTTP, &library, &[PORTAINER, POSTGRES, "bollard", "sqlx"])?;
-    forbid(HTTP, &["--all-features"], &banned)?;
-    // Examples build with what other packages only test with.
-    forbid("examples", &["--all-features", "--edges", "dev"], &banned)?;
+    let everything = everything()?;
+    let banned = banned.iter().filter(|name| everything.contains(**name));
+    violations
+        .extend(banned.map(|name| format!("{name} is banned, and something is built with it")));
     violations.extend(beyond(&direct));
     violations.extend(foreign_packages(&deny)?);
     verdict(&violations)
@@ -165,6 +166,20 @@ fn tree(package: &str, options: &[&str]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
+/// The names of everything that any package of the workspace is built, tested or compiled with, on any machine.
+fn everything() -> Result<BTreeSet<String>> {
+    let lines = run::output(
+        Command::new("cargo")
+            .args(["tree", "--workspace", "--all-features", "--target", "all"])
+            .args(["--edges", "normal,build,dev", "--prefix", "none"])
+            .args(["--format", "{p}"])
+            .current_dir(workspace()),
+    )?;
+    let names = names(&lines);
+    ensure!(!names.is_empty(), "cargo tree names nothing");
+    Ok(names)
+}
+
 /// The names in what `cargo tree` prints, the package itself left out.
 fn names(lines: &str) -> BTreeSet<String> {
     lines
@@ -176,7 +191,7 @@ fn names(lines: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Packages that do not come from the registry, or under a licence we have not looked at.
+/// Packages that do not come from the one registry, or under a licence we have not looked at.
 fn foreign_packages(deny: &Deny) -> Result<Vec<String>> {
     let metadata = run::output(
         Command::new("cargo")
@@ -184,16 +199,23 @@ fn foreign_packages(deny: &Deny) -> Result<Vec<String>> {
             .current_dir(workspace()),
     )?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is no JSON")?;
+    let packages = || metadata["packages"].as_array().into_iter().flatten();
+    // Cargo's own registry is where everything else comes from.
+    let registry = packages()
+        .find(|package| package["name"] == "serde")
+        .and_then(|package| package["source"].as_str())
+        .filter(|source| source.starts_with("registry+"))
+        .context("serde comes from no registry")?;
     let mut violations = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
+    for package in packages() {
         let name = package["name"].as_str().unwrap_or_default();
         // A package without a source is one of this workspace.
         let Some(source) = package["source"].as_str() else {
             continue;
         };
-        if !source.starts_with("registry+") {
+        if source != registry {
             violations.push(format!(
-                "{name} comes from {source}: use a published version"
+                "{name} comes from {source}, everything else from {registry}: use a version published there"
             ));
         }
         let licence = package["license"].as_str().unwrap_or_default();
@@ -208,7 +230,7 @@ fn foreign_packages(deny: &Deny) -> Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CORE, Deny, beyond, names, tree};
+    use super::{CORE, Deny, beyond, everything, names, tree};
 
     #[test]
     fn a_dependency_that_is_not_listed_is_told() {
@@ -228,9 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn what_examples_build_with_is_read() {
-        let built = tree("examples", &["--all-features", "--edges", "dev"]).unwrap();
-        for name in ["anyhow", "openclaw-tenancy-portainer", "bollard", "rustls"] {
+    fn what_anything_is_built_with_is_read() {
+        let built = everything().unwrap();
+        // By a library, by tests alone, and by a build script alone.
+        for name in ["bollard", "rcgen", "cc"] {
             assert!(built.contains(name), "{name} is not in {built:?}");
         }
     }

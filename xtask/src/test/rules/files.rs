@@ -60,6 +60,9 @@ pub(crate) fn check() -> Result<()> {
 /// docs.
 const WITHOUT_HTTP: [&str; 2] = ["openclaw-tenancy/src/", "openclaw-tenancy-postgres/src/"];
 
+/// Where every decision is deterministic: what has another order in each process decides nothing.
+const DETERMINISTIC: &str = "openclaw-tenancy/src/";
+
 /// The rules that one file breaks.
 fn of_text(path: &str, text: &str) -> Vec<String> {
     let mut violations = Vec::new();
@@ -94,6 +97,15 @@ fn of_text(path: &str, text: &str) -> Vec<String> {
             ));
         }
         let code = line.trim_start();
+        let unordered = ["HashMap", "HashSet"]
+            .iter()
+            .any(|name| code.contains(name));
+        if unordered && path.starts_with(DETERMINISTIC) && !code.starts_with("//") {
+            violations.push(format!(
+                "{path}:{}: has no order; use a BTreeMap or BTreeSet",
+                number + 1
+            ));
+        }
         for (pattern, advice) in forbidden {
             if code.contains(pattern) && !code.starts_with("//") {
                 violations.push(format!("{path}:{}: `{pattern}`: {advice}", number + 1));
@@ -131,6 +143,14 @@ mod tests {
 
     fn broken(path: &str, text: &str) -> usize {
         of_text(path, text).len()
+    }
+
+    #[test]
+    fn what_has_no_order_is_named_where_decisions_are_made() {
+        let text = "use std::collections::HashMap;\n";
+        assert_eq!(broken("openclaw-tenancy/src/quota.rs", text), 1);
+        assert_eq!(broken("openclaw-tenancy/tests/faults.rs", text), 0);
+        assert_eq!(broken("openclaw-tenancy-http/src/a.rs", text), 0);
     }
 
     #[test]
