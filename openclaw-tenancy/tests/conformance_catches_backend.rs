@@ -40,6 +40,7 @@ const BACKEND: &[(&str, Bug)] = &[
     ("list_shows_everything_of_ours", Bug::ListsNoNetworks),
     ("list_of_a_tenant_shows_only_its_own", Bug::ListsEverybodys),
     ("list_shows_only_ours", Bug::ListsForeign),
+    ("list_shows_no_copies", Bug::TakesCopies),
     ("inspect_of_what_is_not_there_is_none", Bug::AbsentIsAnError),
     ("inspect_of_what_is_foreign_is_none", Bug::ShowsForeign),
     ("inspect_shows_what_was_asked_for", Bug::ShowsNoLimits),
@@ -128,12 +129,15 @@ const BACKEND: &[(&str, Bug)] = &[
         "calls_to_what_is_foreign_change_nothing",
         Bug::TouchesForeign,
     ),
+    ("calls_to_a_copy_change_nothing", Bug::TakesCopies),
     ("calls_to_what_is_not_there_say_so", Bug::AbsentIsSuccess),
+    ("calls_end_when_the_host_says_nothing", Bug::WaitsForEver),
     (
         "put_files_writes_before_the_first_start",
         Bug::PutsOnlyWhileRunning,
     ),
     ("put_files_again_replaces", Bug::PutsOnce),
+    ("put_files_gives_content_owner_and_mode", Bug::PutsAsRoot),
     ("files_outlive_the_container", Bug::FilesDieWithTheContainer),
     ("logs_are_bounded", Bug::PrintsEverything),
 ];
@@ -207,13 +211,15 @@ const PROBE: &[(&str, ProbeBug)] = &[
 ];
 
 fn bench(bug: Bug) -> Box<dyn BackendFixture> {
-    Box::new(Bench::new(|inner, _| {
+    let mut bench = Bench::new(|inner, _| {
         Arc::new(Broken {
             inner,
             bug,
             count: Default::default(),
         })
-    }))
+    });
+    bench.heeds_names = bug != Bug::TakesCopies;
+    Box::new(bench)
 }
 
 fn people(bug: IdentityBug) -> Box<dyn IdentityFixture> {

@@ -16,6 +16,13 @@ pub(crate) const MAIN: &str = "trap 'exit 0' TERM; \
     if [ -e /home/node/.openclaw/eat ]; then x=$(head -c 300000000 /dev/zero | tr '\\0' x); fi; \
     sleep 1 & wait $!; done";
 
+/// Takes 200 MB.
+///
+/// The kernel chooses whom it kills, and at the edge of a limit that may be the main process; so this offers itself
+/// first.
+pub(crate) const GREEDY: &str = "echo 1000 > /proc/self/oom_score_adj; \
+    x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}";
+
 /// What ran inside a container, and what came of it.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -50,7 +57,8 @@ impl RealEngine {
         (status, serde_json::from_slice(&bytes).unwrap_or_default())
     }
 
-    async fn send(&self, method: &str, path: &str, body: Bytes) -> (u16, Bytes) {
+    /// The same with bytes both ways.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Bytes) -> (u16, Bytes) {
         let request = Request::builder()
             .method(method)
             .uri(format!("/v1.41{path}"))

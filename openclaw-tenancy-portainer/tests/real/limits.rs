@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::common::{plan, told};
-use crate::engine::RealEngine;
+use crate::engine::{GREEDY, RealEngine};
 use crate::{PATIENCE, until, with_tenant};
 
 #[tokio::test]
@@ -193,13 +193,6 @@ async fn a_process_inside_meets_the_memory_and_the_process_limit() {
     })
     .await;
 }
-
-/// Takes 200 MB.
-///
-/// The kernel chooses whom it kills, and at the edge of a limit that may be the main process; so this offers itself
-/// first.
-const GREEDY: &str = "echo 1000 > /proc/self/oom_score_adj; \
-    x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#x}";
 
 /// Starts processes until it cannot, or has 60, and says after each how many the kernel counts.
 ///

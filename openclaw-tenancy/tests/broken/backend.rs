@@ -70,6 +70,10 @@ pub(crate) enum Bug {
     TakesAnyOptions,
     UpdatesAllButMemory,
     TakesAKilledChildForTheEnd,
+    /// The engine in memory itself reads labels, so that the bench makes this one.
+    TakesCopies,
+    WaitsForEver,
+    PutsAsRoot,
 }
 
 #[derive(Debug)]
@@ -429,7 +433,12 @@ impl ContainerBackend for Broken {
         if self.bug == Bug::SignalsOnlyWhatRuns && !self.runs(host, container).await {
             return Err(absent());
         }
-        self.inner.signal(host, container, signal).await
+        match self.inner.signal(host, container, signal).await {
+            Err(BackendError::Unreachable { .. }) if self.bug == Bug::WaitsForEver => {
+                std::future::pending().await
+            }
+            sent => sent,
+        }
     }
 
     async fn update(
@@ -469,9 +478,10 @@ impl ContainerBackend for Broken {
         host: &HostId,
         container: &EngineId,
         directory: &str,
-        files: Vec<VolumeFile>,
+        mut files: Vec<VolumeFile>,
     ) -> Result<(), BackendError> {
         match self.bug {
+            Bug::PutsAsRoot => files.iter_mut().for_each(|file| file.owner = 0),
             Bug::PutsOnlyWhileRunning if !self.runs(host, container).await => return Ok(()),
             Bug::PutsOnce if self.next() > 0 => {
                 return Err(BackendError::Busy {

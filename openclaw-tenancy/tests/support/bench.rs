@@ -6,14 +6,18 @@ use async_trait::async_trait;
 use ipnet::Ipv4Net;
 use openclaw_tenancy::backend::ContainerBackend;
 use openclaw_tenancy::clock::{Clock, ManualClock, Timestamp};
-use openclaw_tenancy::conformance::backend::BackendFixture;
+use openclaw_tenancy::conformance::backend::{BackendFixture, FoundFile};
 use openclaw_tenancy::container::{EngineId, Image, ObjectRef, ObjectSpec};
 use openclaw_tenancy::id::{DeploymentId, HostId, TenantId};
 use openclaw_tenancy::labels::{LabelKeys, Role};
-use openclaw_tenancy::memory::MemoryBackend;
+use openclaw_tenancy::memory::{MemoryBackend, Reachable};
 use openclaw_tenancy::quantity::Bytes;
 
 const IMAGE: &str = "openclaw/openclaw:test";
+
+fn silent() -> HostId {
+    HostId::new("silent").unwrap()
+}
 
 #[derive(Debug)]
 pub(crate) struct Bench {
@@ -22,6 +26,9 @@ pub(crate) struct Bench {
     host: HostId,
     deployment: DeploymentId,
     keys: Arc<LabelKeys>,
+    /// Whether labels are read as for the name of what has them. The engine in memory reads them when a thing is put
+    /// there, so that what an adapter does wrong about it is done there too.
+    pub(crate) heeds_names: bool,
 }
 
 impl Bench {
@@ -35,13 +42,16 @@ impl Bench {
         let keys = Arc::new(LabelKeys::new(deployment.clone(), "k1", [1; 32]));
         let host = HostId::new("h1").unwrap();
         let engine = MemoryBackend::new(Arc::clone(&keys), Arc::clone(&clock))
-            .with_host(host.clone(), IMAGE);
+            .with_host(host.clone(), IMAGE)
+            .with_host(silent(), IMAGE);
+        engine.set_reachable(&silent(), Reachable::No);
         Self {
             tried: wrap(engine.clone(), clock),
             engine,
             host,
             deployment,
             keys,
+            heeds_names: true,
         }
     }
 
@@ -87,6 +97,19 @@ impl BackendFixture for Bench {
             .unwrap()
     }
 
+    async fn plant_copy(&self, name: &str, ours: &ObjectSpec) -> ObjectRef {
+        let labels = ours.labels();
+        let signed = if self.heeds_names {
+            self.keys.sign(&ours.name(&self.deployment), &labels)
+        } else {
+            self.keys.sign(name, &labels)
+        };
+        let planted = self
+            .engine
+            .add_foreign(&self.host, labels.role, name, &signed);
+        planted.unwrap()
+    }
+
     async fn plant_on(&self, volume: &str) -> ObjectRef {
         let planted = self.engine.add_foreign_on(&self.host, "stranger", volume);
         planted.unwrap()
@@ -121,6 +144,22 @@ impl BackendFixture for Bench {
         let tenant = self.tenant(container).await;
         self.engine.kill_child(&self.host, tenant);
         true
+    }
+
+    /// The engine in memory has no directories.
+    async fn found(&self, container: &EngineId, path: &str) -> Option<FoundFile> {
+        let tenant = self.tenant(container).await;
+        let file = self.engine.file(&self.host, tenant, path)?;
+        Some(FoundFile {
+            owner: file.owner,
+            group: file.owner,
+            mode: file.mode,
+            content: Some(file.content.0),
+        })
+    }
+
+    fn silent_host(&self) -> Option<HostId> {
+        Some(silent())
     }
 
     async fn finish(&self) {}

@@ -5,7 +5,7 @@ use super::create::{CUTS, cut};
 use super::given::{Given, LIMITS, has_ended, is_running, nobody};
 use super::look::plant_container;
 use crate::backend::{BackendError, Scope, Signal};
-use crate::container::{AppliedLimits, DATA_PATH, ObjectRef, instance_address};
+use crate::container::{AppliedLimits, DATA_PATH, EngineId, ObjectRef, instance_address};
 use crate::plan::Limits;
 use crate::quantity::{Bytes, MilliCpus};
 
@@ -40,7 +40,7 @@ pub async fn start_after_its_end_runs_it_anew(fixture: &(impl BackendFixture + ?
     assert_eq!(seen.seen.address, Some(instance_address(given.subnet)));
 }
 
-async fn end(given: &Given, id: &crate::container::EngineId) {
+async fn end(given: &Given, id: &EngineId) {
     let sent = given.backend.signal(&given.host, id, Signal::Kill).await;
     sent.expect("the engine answers");
     given.until(id, "its end", has_ended).await;
@@ -155,23 +155,30 @@ pub async fn update_refuses_less_memory_than_is_used(fixture: &(impl BackendFixt
 pub async fn calls_to_what_is_foreign_change_nothing(fixture: &(impl BackendFixture + ?Sized)) {
     let given = Given::new(fixture);
     let id = plant_container(fixture, &given).await;
-    let (backend, host) = (&given.backend, &given.host);
-    let answers = [
-        backend.start(host, &id).await,
-        backend.signal(host, &id, Signal::Terminate).await,
-        backend.signal(host, &id, Signal::Kill).await,
-        backend.update(host, &id, &LIMITS).await,
-        backend.put_files(host, &id, DATA_PATH, Vec::new()).await,
-        backend.path_exists(host, &id, DATA_PATH).await.map(drop),
-        backend.logs(host, &id, Bytes(100)).await.map(drop),
-    ];
-    for (call, answer) in answers.iter().enumerate() {
-        assert!(
-            matches!(answer, Err(BackendError::Foreign { .. })),
-            "call {call}: {answer:?}"
-        );
-    }
+    given.assert_foreign(&id).await;
     assert!(fixture.untouched(&ObjectRef::Container(id)).await);
+}
+
+impl Given {
+    /// Whether each call that acts on a container says that this one is foreign.
+    pub(super) async fn assert_foreign(&self, id: &EngineId) {
+        let (backend, host) = (&self.backend, &self.host);
+        let answers = [
+            backend.start(host, id).await,
+            backend.signal(host, id, Signal::Terminate).await,
+            backend.signal(host, id, Signal::Kill).await,
+            backend.update(host, id, &LIMITS).await,
+            backend.put_files(host, id, DATA_PATH, Vec::new()).await,
+            backend.path_exists(host, id, DATA_PATH).await.map(drop),
+            backend.logs(host, id, Bytes(100)).await.map(drop),
+        ];
+        for (call, answer) in answers.iter().enumerate() {
+            assert!(
+                matches!(answer, Err(BackendError::Foreign { .. })),
+                "call {call}: {answer:?}"
+            );
+        }
+    }
 }
 
 /// Calls that need a container say when there is none.

@@ -1,9 +1,9 @@
 //! Files in a container's volumes, and what it prints.
 
-use super::BackendFixture;
 use super::given::Given;
+use super::{BackendFixture, FoundFile};
 use crate::container::secret::Content;
-use crate::container::{CONFIG_PATH, DATA_PATH, EngineId, ObjectRef, VolumeFile};
+use crate::container::{CONFIG_PATH, DATA_PATH, EngineId, INSTANCE_UID, ObjectRef, VolumeFile};
 use crate::quantity::Bytes;
 
 fn file(path: &str, content: &str) -> VolumeFile {
@@ -61,6 +61,50 @@ pub async fn put_files_again_replaces(fixture: &(impl BackendFixture + ?Sized)) 
     given.start(&id).await;
     let files = vec![file("a/kit", "while it runs")];
     given.put(&id, CONFIG_PATH, files).await;
+}
+
+/// A file has the content, the owner and the mode that it was given, also in the place of an earlier one. Directories on
+/// the way are root's, and everybody's to read.
+pub async fn put_files_gives_content_owner_and_mode(fixture: &(impl BackendFixture + ?Sized)) {
+    let given = Given::new(fixture);
+    let id = given.created().await;
+    for directory in [DATA_PATH, CONFIG_PATH] {
+        for (content, owner, mode) in [("the first", INSTANCE_UID, 0o600), ("2", 0, 0o644)] {
+            let files = ["kit", "on/the/way"].map(|path| VolumeFile {
+                owner,
+                mode,
+                ..file(path, content)
+            });
+            given.put(&id, directory, files.to_vec()).await;
+            let wanted = FoundFile {
+                owner,
+                group: owner,
+                mode,
+                content: Some(content.as_bytes().to_vec()),
+            };
+            for VolumeFile { path, .. } in files {
+                let path = format!("{directory}/{path}");
+                let Some(found) = fixture.found(&id, &path).await else {
+                    println!("skipped: the fixture looks at no files");
+                    return;
+                };
+                assert_eq!(found, wanted, "{path}");
+            }
+        }
+        let wanted = FoundFile {
+            owner: 0,
+            group: 0,
+            mode: 0o755,
+            content: None,
+        };
+        for path in ["on", "on/the"] {
+            let path = format!("{directory}/{path}");
+            match fixture.found(&id, &path).await {
+                Some(found) => assert_eq!(found, wanted, "{path}"),
+                None => println!("skipped: the fixture looks at no directories"),
+            }
+        }
+    }
 }
 
 /// Files are the volumes', not the container's: the next generation has them.

@@ -1,11 +1,13 @@
 //! The rules of [`ContainerBackend`].
 
 mod act;
+mod copies;
 mod create;
 mod files;
 mod given;
 mod look;
 mod remove;
+mod silence;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,10 +16,12 @@ use async_trait::async_trait;
 use ipnet::Ipv4Net;
 
 pub use act::*;
+pub use copies::*;
 pub use create::*;
 pub use files::*;
 pub use look::*;
 pub use remove::*;
+pub use silence::*;
 
 use super::Rule;
 use crate::backend::ContainerBackend;
@@ -25,6 +29,19 @@ use crate::container::{EngineId, Image, ObjectRef, ObjectSpec};
 use crate::id::{DeploymentId, HostId};
 use crate::labels::Role;
 use crate::quantity::Bytes;
+
+/// A file or a directory in a container's volumes, as it was found beside the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Its user.
+    pub owner: u32,
+    /// Its group.
+    pub group: u32,
+    /// The permission bits.
+    pub mode: u32,
+    /// What is in it; a directory has none.
+    pub content: Option<Vec<u8>>,
+}
 
 /// A backend with one host to try the rules on, without anything of its deployment's there.
 ///
@@ -52,6 +69,10 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
     /// Makes a volume ([`Role::Data`]), a network or a container of this name beside the backend, without
     /// labels of the deployment's.
     async fn plant(&self, role: Role, name: &str) -> ObjectRef;
+
+    /// Makes what `ours` is of this name beside the backend, as [`plant`](Self::plant) does, with the labels to the
+    /// letter that the backend gives `ours`: its MAC too.
+    async fn plant_copy(&self, name: &str, ours: &ObjectSpec) -> ObjectRef;
 
     /// Makes a container beside the backend, as [`plant`](Self::plant) does, with this volume of ours mounted.
     async fn plant_on(&self, volume: &str) -> ObjectRef;
@@ -82,6 +103,17 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// What stands at a path in a container's volumes, whether or not the container ever ran: looked at beside the
+    /// backend. `None` where the fixture cannot look.
+    async fn found(&self, _container: &EngineId, _path: &str) -> Option<FoundFile> {
+        None
+    }
+
+    /// Another host of the backend's, which takes connections and never says anything.
+    fn silent_host(&self) -> Option<HostId> {
+        None
+    }
+
     /// Cleans up after a rule that held.
     async fn finish(&self);
 }
@@ -105,6 +137,7 @@ macro_rules! conformance_backend {
             list_shows_everything_of_ours
             list_of_a_tenant_shows_only_its_own
             list_shows_only_ours
+            list_shows_no_copies
             inspect_of_what_is_not_there_is_none
             inspect_of_what_is_foreign_is_none
             inspect_shows_what_was_asked_for
@@ -142,9 +175,12 @@ macro_rules! conformance_backend {
             update_refuses_less_memory_than_is_used
             inspect_tells_of_a_child_killed_for_memory
             calls_to_what_is_foreign_change_nothing
+            calls_to_a_copy_change_nothing
             calls_to_what_is_not_there_say_so
+            calls_end_when_the_host_says_nothing
             put_files_writes_before_the_first_start
             put_files_again_replaces
+            put_files_gives_content_owner_and_mode
             files_outlive_the_container
             logs_are_bounded
         }

@@ -77,6 +77,13 @@ impl World {
         ))
     }
 
+    /// What stands at a path in a container or in its volumes: owner, mode and content, of which a directory has none.
+    #[must_use]
+    pub fn found(&self, id: &str, path: &str) -> Option<(u64, u32, Option<Vec<u8>>)> {
+        let entry = self.entry(id, &self.place(id, path)?)?;
+        Some((entry.owner, entry.mode, entry.content.clone()))
+    }
+
     fn place(&self, id: &str, path: &str) -> Option<Place> {
         let container = self.container(id)?;
         let path = clean(path);
