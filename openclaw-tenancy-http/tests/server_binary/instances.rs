@@ -164,19 +164,21 @@ impl Visitor {
     }
 }
 
-fn location(answer: &Response) -> String {
+/// Where an answer sends a browser.
+pub(crate) fn location(answer: &Response) -> String {
     let to = answer.headers().get(LOCATION);
     let to = to.unwrap_or_else(|| panic!("no redirect: {answer:?}"));
     to.to_str().unwrap().to_owned()
 }
 
 /// Path and query of an address.
-fn path(url: &str) -> String {
+pub(crate) fn path(url: &str) -> String {
     let url: url::Url = url.parse().unwrap();
     url[url::Position::BeforePath..].to_owned()
 }
 
-fn cookie(answer: &Response, name: &str) -> String {
+/// The pair, name and value, that an answer sets for a cookie.
+pub(crate) fn cookie(answer: &Response, name: &str) -> String {
     let mut set = answer.headers().get_all(SET_COOKIE).iter();
     set.find_map(|line| {
         let pair = line.to_str().unwrap().split(';').next()?;

@@ -1,5 +1,6 @@
 //! The life of the real server: first start, work, SIGTERM, and the start after.
 
+use crate::instances::{cookie, location};
 use crate::server::{Server, client, send};
 use crate::support::{PATIENCE, run, text};
 use serde_json::json;
@@ -183,12 +184,18 @@ async fn without_local_accounts_a_link_introduces_the_first_administrator() {
         .expect("it leads to the claim");
     assert_eq!(origin.replace("//localhost:", "//127.0.0.1:"), server.api);
     let code = code.to_owned();
-    let answer = client()
-        .get(format!("{}/claim?code={code}", server.api))
-        .send()
-        .await
-        .unwrap();
-    assert_ne!(answer.status(), 404, "the link leads somewhere");
+    // It is looked at without a provider; what it makes of whoever signs in is in `provider.rs`.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none());
+    let opened = client
+        .build()
+        .unwrap()
+        .get(format!("{}/claim?code={code}", server.api));
+    let opened = opened.send().await.unwrap();
+    assert_eq!(opened.status(), 303, "{opened:?}");
+    assert_eq!(location(&opened), "/login");
+    cookie(&opened, "__Host-oct-claim");
     let (exit, log) = server.stop().await;
     assert_eq!(exit, Some(0), "{log}");
     assert!(!log.contains(&code), "the code stands in the log");

@@ -17,6 +17,7 @@ mod instances;
 mod life;
 mod operator;
 mod postgres_killed;
+mod provider;
 mod quarantine;
 mod readme;
 mod ready_and_killed;

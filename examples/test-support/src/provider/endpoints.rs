@@ -20,9 +20,7 @@ use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 use super::bend::{Endpoint, Fault, Signature};
-use super::{
-    CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, Request, SUBJECT, Shared, TokenRequest, keys, lock,
-};
+use super::{CLIENT_ID, CLIENT_SECRET, Request, SUBJECT, Shared, TokenRequest, keys, lock};
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -147,9 +145,10 @@ async fn authorize(State(shared): State<Arc<Shared>>, request: HttpRequest) -> R
         .into_owned()
         .collect();
     let value = |name: &str| query.get(name).cloned().unwrap_or_default();
+    let redirect_uri = lock(&shared.redirect_uri).clone();
     for (name, wanted) in [
         ("client_id", CLIENT_ID),
-        ("redirect_uri", REDIRECT_URI),
+        ("redirect_uri", &redirect_uri),
         ("response_type", "code"),
         ("code_challenge_method", "S256"),
     ] {
@@ -175,7 +174,7 @@ async fn authorize(State(shared): State<Arc<Shared>>, request: HttpRequest) -> R
         ("iss".to_owned(), shared.issuer.clone()),
     ];
     (lock(&shared.bends).redirect)(&mut pairs);
-    match Url::parse(REDIRECT_URI) {
+    match Url::parse(&redirect_uri) {
         Ok(mut back) => {
             back.query_pairs_mut().extend_pairs(pairs);
             Redirect::to(back.as_str()).into_response()

@@ -33,7 +33,7 @@ use tls::TlsListener;
 pub const CLIENT_ID: &str = "tenancy & co:1";
 /// Its secret: with what form encoding changes, so that a client that forgets it fails.
 pub const CLIENT_SECRET: &str = "s3cret+/=: &%ü";
-/// Where the provider sends browsers back to.
+/// Where the provider sends browsers back to, unless it is told otherwise ([`Provider::send_back_to`]).
 pub const REDIRECT_URI: &str = "http://app.localhost:3000/auth/callback/provider";
 /// Who signs in.
 pub const SUBJECT: &str = "248289761001";
@@ -49,6 +49,7 @@ pub struct Provider {
 /// The state behind the endpoints.
 struct Shared {
     issuer: String,
+    redirect_uri: Mutex<String>,
     now: AtomicI64,
     bends: Mutex<Bends>,
     keys: Mutex<Keys>,
@@ -109,6 +110,7 @@ impl Provider {
     {
         let shared = Arc::new(Shared {
             issuer: issuer.to_owned(),
+            redirect_uri: Mutex::new(REDIRECT_URI.to_owned()),
             now: AtomicI64::new(now),
             bends: Mutex::default(),
             keys: Mutex::new(Keys {
@@ -154,6 +156,11 @@ impl Provider {
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.shared.issuer
+    }
+
+    /// Knows the client by another redirect address from now on: that of a server whose port was not known before.
+    pub fn send_back_to(&self, redirect_uri: &str) {
+        redirect_uri.clone_into(&mut lock(&self.shared.redirect_uri));
     }
 
     /// Changes how the provider behaves from now on.
