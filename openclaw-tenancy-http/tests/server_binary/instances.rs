@@ -109,6 +109,8 @@ pub(crate) struct Visitor {
     edge: String,
     host: String,
     cookie: String,
+    /// Every secret that signing in gave the browser.
+    pub(crate) secrets: Vec<String>,
 }
 
 impl Visitor {
@@ -135,6 +137,7 @@ impl Visitor {
             edge: server.edge.clone(),
             host: host.to_owned(),
             cookie: String::new(),
+            secrets: Vec::new(),
         };
         let to_console = visitor.open("/").await;
         visitor.cookie = cookie(&to_console, "__Host-oct-pre");
@@ -143,11 +146,18 @@ impl Visitor {
         let handed = visitor
             .client
             .get(console)
-            .header(COOKIE, session)
+            .header(COOKIE, &session)
             .header(ACCEPT, "text/html");
         let back = location(&handed.send().await.unwrap());
         let in_at_last = visitor.open(&path(&back)).await;
-        visitor.cookie = cookie(&in_at_last, "__Host-oct-instance");
+        let instance = cookie(&in_at_last, "__Host-oct-instance");
+        let pre = std::mem::replace(&mut visitor.cookie, instance.clone());
+        let (_, code) = back.split_once("code=").expect("a code");
+        let code = code.split('&').next().unwrap().to_owned();
+        let values = [session, pre, instance]
+            .into_iter()
+            .map(|pair| pair.split_once('=').unwrap().1.to_owned());
+        visitor.secrets = values.chain([code]).collect();
         visitor
     }
 

@@ -6,6 +6,7 @@
 )]
 
 mod accounts;
+mod at_rest;
 mod behind;
 mod canaries;
 mod commands;
