@@ -1,4 +1,5 @@
-//! F7: started and never ready, a crash loop, a configuration that is refused, a child killed for memory.
+//! F7: started and never ready, a crash loop, a configuration that is refused, a child or the instance itself killed for
+//! memory.
 
 use std::time::Duration;
 
@@ -158,6 +159,46 @@ async fn f07_a_child_killed_for_memory_is_told_while_the_instance_runs_on() {
 
         // It is about what runs now: the next start has nothing to tell.
         assert_eq!(instance.restarted().await.message, None);
+        server.stop().await;
+    })
+    .await;
+}
+
+/// The process that the instance is, while it runs and when it has just come up: it fails with its reason, is started
+/// again, and runs as soon as it fits.
+#[tokio::test]
+async fn f07_the_instance_itself_killed_for_memory_fails_as_out_of_memory_and_is_started_again() {
+    with_world(|world| async move {
+        let server = world.server(brisk()).await;
+        let instance = Instance::running(&world, &server.tenancy).await;
+        instance
+            .at_next_starts(2, "STAND_IN_ALLOCATE_MIB=200")
+            .await;
+        instance.last_knob("allocate?mib=200").await;
+        for attempt in 1..=3 {
+            let failed = instance
+                .until(|status| failure(&status.phase).is_some_and(|(_, n)| n >= attempt))
+                .await;
+            assert_eq!(
+                failure(&failed.phase).unwrap(),
+                (FailureReason::OutOfMemory, attempt)
+            );
+            let told = serde_json::to_value(&failed.phase).unwrap();
+            assert_eq!(
+                (&told["name"], &told["reason"]),
+                (&"failed".into(), &"out_of_memory".into()),
+                "{told}"
+            );
+            let message = failed.message.expect("why");
+            assert!(message.contains("killed"), "{message}");
+            assert!(message.contains("a larger plan helps"), "{message}");
+            assert!(failed.deadline.is_some(), "when it is tried again");
+        }
+        instance
+            .until(|status| status.phase == Phase::Running)
+            .await;
+        let starts = instance.starts().await;
+        assert_eq!(starts.len(), 4, "the first, two that were killed, the last");
         server.stop().await;
     })
     .await;

@@ -63,6 +63,18 @@ impl Instance {
 
     /// Turns a knob of the stand-in, and waits for its answer.
     pub(crate) async fn knob(&self, knob: &str) -> serde_json::Value {
+        let answer = self.turn(knob).await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.json().await.unwrap()
+    }
+
+    /// Turns a knob that it does not outlive.
+    pub(crate) async fn last_knob(&self, knob: &str) {
+        let answer = self.turn(knob).await;
+        assert!(answer.is_err(), "it lives on: {answer:?}");
+    }
+
+    async fn turn(&self, knob: &str) -> reqwest::Result<reqwest::Response> {
         let view = self.tenancy.mine(self.account).await.unwrap();
         let upstream = self.tenancy.route(&view.tenant).upstream;
         let Upstream::Direct(address) = upstream.expect("it runs");
@@ -74,9 +86,7 @@ impl Instance {
             // This machine is a trusted proxy of the instance, which has to say for whom it asks.
             .header("x-forwarded-for", "192.0.2.1")
             .send();
-        let answer = asked.await.unwrap();
-        assert!(answer.status().is_success(), "{answer:?}");
-        answer.json().await.unwrap()
+        asked.await
     }
 
     pub(crate) async fn restart(&self) {
