@@ -1,11 +1,16 @@
 //! The hand-over of a signed-in browser to its own instance's host name.
 
+use std::time::Duration;
+
 use http::{Method, header};
 use openclaw_tenancy::access::{AccessStore as _, GrantKind, SecretHash};
 use openclaw_tenancy::clock::Clock as _;
+use openclaw_tenancy_http::access::csrf;
+use openclaw_tenancy_http::access::session::SessionUse;
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::support::{App, ORIGIN, PASSWORD, request};
+use crate::support::{App, Browser, ORIGIN, PASSWORD, request};
 
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -123,4 +128,54 @@ async fn a_bearer_hands_nobody_over() {
         answer.header("location").starts_with("/login?"),
         "{answer:?}"
     );
+}
+
+/// Whoever administers the deployment, with an instance of their own or without, by their account or by the session's
+/// rights.
+#[tokio::test]
+async fn a11_idor_an_administrator_is_handed_over_to_no_instance_of_anothers() {
+    let app = App::new().await;
+    let ada = app.account("ada").await;
+    let made = app
+        .program(&ada)
+        .await
+        .post("/api/tenants", r#"{"name":"ada-lab"}"#)
+        .await;
+    assert_eq!(made.status, 202, "{}", made.body);
+    let (root, boss) = (app.administrator("root").await, app.account("boss").await);
+    let own = app
+        .program(&root)
+        .await
+        .post("/api/tenants", r#"{"name":"root-lab"}"#)
+        .await;
+    assert_eq!(own.status, 202, "{}", own.body);
+    let granted = app
+        .state
+        .sessions()
+        .begin(
+            boss.id,
+            root.rights.clone(),
+            SessionUse::Browser,
+            Duration::from_secs(3600),
+        )
+        .await
+        .unwrap();
+    let granted = Browser {
+        cookie: format!("__Host-oct-session={}", granted.secret.expose_secret()),
+        csrf: csrf::token(&granted.secret),
+    };
+    for (account, browser) in [(&root, app.browser(&root).await), (&boss, granted)] {
+        let hosts = app.send(browser.open("/api/hosts")).await;
+        assert_eq!(hosts.status, 200, "they do administer: {}", hosts.body);
+        let ask = async |slug: &str| {
+            let answer = app.send(browser.open(&path(slug))).await;
+            assert_eq!(answer.status, 404, "{answer:?}");
+            assert_eq!(answer.header("location"), "", "{answer:?}");
+            answer.body.replace(answer.header("x-request-id"), "ID")
+        };
+        // Byte for byte what a name is answered that never existed.
+        assert_eq!(ask("ada-lab").await, ask("no-such-lab").await);
+        let codes = app.access.revoke_grants(GrantKind::HandOver, account.id);
+        assert_eq!(codes.await.unwrap(), 0, "no code was written");
+    }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod a10_cookie_theft;
+mod a11_administrators;
 mod a14_host_confusion;
 mod a15_cookies_and_hand_over;
 mod a16_cookie_tossing;

@@ -8,7 +8,7 @@ mod world;
 pub(crate) use client::{Answer, Connection, get};
 pub(crate) use outage::Outage;
 pub(crate) use upstream::Instance;
-pub(crate) use world::{Tenant, World};
+pub(crate) use world::{Tenant, World, secret};
 
 use std::time::Duration;
 
