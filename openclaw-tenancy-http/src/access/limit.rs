@@ -33,8 +33,12 @@ impl Rate {
     /// Takes one from a bucket that is full again at `full_at`, or says how long until there is one.
     fn take(self, full_at: &mut Timestamp, now: Timestamp) -> Result<(), Duration> {
         let latest = now.plus(self.period.saturating_mul(self.burst.max(1)));
-        // A clock set back must not lock a key out for as long as it was set back.
-        let next = (*full_at).clamp(now, latest).plus(self.period);
+        // Later than that it is only where the clock was set back since, nobody knows when. Then it is full: else whoever
+        // comes next would be refused for what they did before, for as long as the clock was set back.
+        if *full_at > latest {
+            *full_at = now;
+        }
+        let next = (*full_at).max(now).plus(self.period);
         if next > latest {
             return Err(next.since(latest));
         }
@@ -181,10 +185,10 @@ mod tests {
         let rate = Rate::new(1, Duration::from_secs(10));
         let mut full_at = Timestamp::from_seconds(1_700_003_600);
         let now = Timestamp::from_seconds(1_700_000_000);
-        assert_eq!(rate.take(&mut full_at, now), Err(Duration::from_secs(10)));
-        assert!(
-            rate.take(&mut full_at, now.plus(Duration::from_secs(3610)))
-                .is_ok()
-        );
+        for (later, taken) in [(0, Ok(())), (9, Err(1)), (10, Ok(())), (11, Err(9))] {
+            let now = now.plus(Duration::from_secs(later));
+            let taken = taken.map_err(Duration::from_secs);
+            assert_eq!(rate.take(&mut full_at, now), taken, "{later} s");
+        }
     }
 }

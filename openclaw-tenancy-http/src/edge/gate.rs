@@ -149,14 +149,20 @@ impl Gate {
     fn known_good(&self, session: &Session) -> Option<bool> {
         let now = self.clock.now();
         if now >= session.expires_at {
+            // A clock that comes back finds it no more.
+            self.known.invalidate(&session.secret);
             return Some(false);
         }
         if self.signed_out.since(session.account, &session.sign_outs) {
             return None;
         }
         let age = session.age(now);
-        let left_alone = now.as_millis() < self.left_alone_until.load(Ordering::Relaxed);
-        if age < FRESH || (left_alone && age < GRACE) {
+        let until = Timestamp::from_millis(self.left_alone_until.load(Ordering::Relaxed));
+        let left = until.since(now);
+        // More is left where the clock was set back meanwhile.
+        let left_alone = !left.is_zero() && left <= LEFT_ALONE;
+        let fresh = age.is_some_and(|age| age < FRESH);
+        if fresh || (left_alone && age.unwrap_or_default() < GRACE) {
             Some(true)
         } else {
             None
@@ -167,7 +173,9 @@ impl Gate {
     fn passes_meanwhile(&self, session: &Session) -> bool {
         let now = self.clock.now();
         let signed_out = self.signed_out.since(session.account, &session.sign_outs);
-        now < session.expires_at && session.age(now) < GRACE && !signed_out
+        session.confirmed_by(now);
+        let age = session.age(now).unwrap_or_default();
+        now < session.expires_at && age < GRACE && !signed_out
     }
 
     async fn look_up(
@@ -230,11 +238,18 @@ impl Session {
         })
     }
 
-    /// How long ago the store confirmed it.
-    fn age(&self, now: Timestamp) -> Duration {
-        now.since(Timestamp::from_millis(
-            self.checked_at.load(Ordering::Relaxed),
-        ))
+    /// How long ago the store confirmed it; `None` where the clock was set back since. Taken for a moment ago it would
+    /// count as fresh until the clock has caught up, and a sign-out elsewhere would not be heard of.
+    fn age(&self, now: Timestamp) -> Option<Duration> {
+        let checked_at = Timestamp::from_millis(self.checked_at.load(Ordering::Relaxed));
+        (checked_at <= now).then(|| now.since(checked_at))
+    }
+
+    /// The store does not answer: where the clock was set back since it confirmed this, the time that is left without it
+    /// counts from now.
+    fn confirmed_by(&self, now: Timestamp) {
+        self.checked_at
+            .fetch_min(now.as_millis(), Ordering::Relaxed);
     }
 
     /// Whether it is its owner's, with this making of this instance. A later making than ours is one that this
@@ -254,11 +269,9 @@ mod tests {
 
     use super::*;
 
-    /// A machine under load may take longer to hear of the store's failure than the store would be left alone.
-    #[tokio::test]
-    async fn f16_store_down_a_known_session_passes_however_long_asking_took() {
-        let clock = ManualClock::new(Timestamp::from_seconds(1_800_000_000));
-        let session = Arc::new(Session {
+    /// A session that the store confirmed just now.
+    fn session(clock: &ManualClock) -> Arc<Session> {
+        Arc::new(Session {
             secret: SecretHash::of("secret"),
             account: AccountId::generate(&SystemClock, &SystemEntropy),
             audience: Audience {
@@ -269,23 +282,59 @@ mod tests {
             checked_at: AtomicI64::new(clock.now().as_millis()),
             sign_outs: AtomicU64::new(0),
             asking: Mutex::new(()),
-        });
+        })
+    }
+
+    fn gate(access: MockAccessStore, clock: &ManualClock) -> Gate {
+        let rate = Rate::new(1, Duration::from_secs(1));
+        Gate::new(Arc::new(access), Arc::new(clock.clone()), rate)
+    }
+
+    fn outage() -> StoreError {
+        StoreError::Unavailable {
+            what: "an outage",
+            source: None,
+        }
+    }
+
+    /// A machine under load may take longer to hear of the store's failure than the store would be left alone.
+    #[tokio::test]
+    async fn f16_store_down_a_known_session_passes_however_long_asking_took() {
+        let clock = ManualClock::new(Timestamp::from_seconds(1_800_000_000));
+        let session = session(&clock);
         let mut access = MockAccessStore::new();
         let slow = clock.clone();
         access.expect_grant().returning(move |_, _, _| {
             slow.advance(LEFT_ALONE * 3);
-            Err(StoreError::Unavailable {
-                what: "an outage",
-                source: None,
-            })
+            Err(outage())
         });
-        let rate = Rate::new(1, Duration::from_secs(1));
-        let gate = Gate::new(Arc::new(access), Arc::new(clock.clone()), rate);
+        let gate = gate(access, &clock);
         for _ in 0..3 {
             clock.advance(LEFT_ALONE);
             assert!(gate.still_good(&session).await);
         }
         clock.advance(GRACE);
         assert!(!gate.still_good(&session).await, "not for ever");
+    }
+
+    /// Neither for as long as the clock was set back, nor longer than without a jump once it does not answer again.
+    #[tokio::test]
+    async fn f25_a_clock_set_back_leaves_a_store_alone_no_longer() {
+        let clock = ManualClock::new(Timestamp::from_seconds(1_800_000_000));
+        let session = session(&clock);
+        let mut access = MockAccessStore::new();
+        let mut asked = 0;
+        access.expect_grant().returning(move |_, _, _| {
+            asked += 1;
+            // Down twice, and then it has heard of a sign-out.
+            if asked <= 2 { Err(outage()) } else { Ok(None) }
+        });
+        let gate = gate(access, &clock);
+        clock.advance(FRESH);
+        assert!(gate.still_good(&session).await, "down");
+        clock.set_back(GRACE);
+        assert!(gate.still_good(&session).await, "down still");
+        clock.advance(LEFT_ALONE);
+        assert!(!gate.still_good(&session).await, "asked again");
     }
 }

@@ -31,7 +31,7 @@ use super::gate::Audience;
 use super::host::Label;
 use super::routes::Site;
 use super::{Inner, OWN_PATHS};
-use crate::identity::{return_path, secret};
+use crate::identity::{once, return_path, secret};
 
 /// How long the browser has for signing in at the console.
 const PRE_LASTS: Duration = Duration::from_secs(600);
@@ -170,7 +170,10 @@ impl Inner {
             }
         }
         let taken = self.access.take_grant(GrantKind::HandOver, hash, now).await;
-        taken.map_err(unavailable)?.ok_or(Notice::HandOverRefused)
+        let taken = taken.map_err(unavailable)?;
+        taken
+            .filter(|grant| once::is_dated(grant, now))
+            .ok_or(Notice::HandOverRefused)
     }
 
     /// When the console's session ends that the hand-over came from. One that has ended hands nothing over.

@@ -14,6 +14,7 @@ pub mod jwks;
 pub mod jwt;
 pub mod local;
 pub mod oidc;
+pub(crate) mod once;
 pub mod return_path;
 pub mod secret;
 pub(crate) mod sign_out;

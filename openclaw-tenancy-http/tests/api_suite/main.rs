@@ -17,6 +17,8 @@ mod bad_input;
 mod bodies;
 mod edge_authorize;
 mod every_bad_input;
+#[cfg(feature = "edge")]
+mod f25_clock;
 mod forgotten_hosts;
 mod idempotency;
 mod log_levels;

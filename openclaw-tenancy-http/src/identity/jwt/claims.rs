@@ -9,7 +9,7 @@ use openclaw_tenancy::clock::Timestamp;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
-use super::{Algorithm, JwtError};
+use super::{Algorithm, JwtError, OwnTokens};
 
 /// How far a provider's clock may be from ours.
 pub const LEEWAY: Duration = Duration::from_secs(60);
@@ -84,6 +84,15 @@ impl Profile<'_> {
             Self::Own { .. } => Duration::ZERO,
         }
     }
+
+    /// How far ahead of now it may have been issued. Our own clock dates our own tokens, and may have been set back
+    /// since: that ends none of them (safety row F25).
+    const fn issue_leeway(self) -> Duration {
+        match self {
+            Self::IdToken { .. } | Self::AccessToken => LEEWAY,
+            Self::Own { .. } => OwnTokens::LONGEST,
+        }
+    }
 }
 
 /// The claims of a token that was verified whole.
@@ -146,7 +155,7 @@ pub(super) fn check(
         return Err(JwtError::Expired);
     }
     let issued_at = date(&all, "iat")?.ok_or(JwtError::IssuedAt)?;
-    if issued_at > now.plus(LEEWAY) {
+    if issued_at > now.plus(expect.profile.issue_leeway()) {
         return Err(JwtError::IssuedAt);
     }
     if date(&all, "nbf")?.is_some_and(|from| from > now.plus(LEEWAY)) {

@@ -37,7 +37,7 @@ pub use login::LOGIN_LIFETIME;
 use super::cached::Cached;
 use super::fetch::Fetcher;
 use super::jwt::{Expect, Profile, UnverifiedToken};
-use super::secret;
+use super::{once, secret};
 use callback::Callback;
 use config::refused;
 use discovery::Metadata;
@@ -139,6 +139,7 @@ impl OidcProvider {
             .take_grant(GrantKind::LoginState, hash, now)
             .await
             .map_err(store_failed)?
+            .filter(|grant| once::is_dated(grant, now))
             .ok_or_else(unknown)?;
         let login: LoginState = serde_json::from_str(&grant.data)
             .map_err(|_| refused("the sign-in was begun by another version of this server"))?;
