@@ -24,6 +24,8 @@ mod load;
 mod of_server;
 #[path = "kill/people.rs"]
 mod people;
+#[path = "kill/place.rs"]
+mod place;
 #[path = "kill/processes.rs"]
 mod processes;
 #[path = "kill/server.rs"]
@@ -44,6 +46,7 @@ use crate::given::given;
 use crate::holdings::{WHOLE, count_by_tenant, no_twins, processes_on, under_way};
 use crate::load::{Load, Settled};
 use crate::people::People;
+use crate::place::{Place, configure};
 use crate::server::{Server, free_port, last_words};
 
 /// A killed server serves again within a second; five times that is a failure on any machine (F15).
@@ -56,31 +59,11 @@ const CONVERGED: Duration = Duration::from_secs(120);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Where servers of a test live.
-struct Place {
-    engine: String,
-    image: String,
-    store: Option<String>,
-    subnets: &'static str,
-}
-
 /// How often a server is killed, and what has to come to an end meanwhile.
 struct Run {
     kills: usize,
     /// Where other servers may live, what a killed one had in hand waits for its lease, and that run is shorter.
     deletes: u64,
-}
-
-impl Place {
-    /// On the engine of the environment, with a file for a database; `None` where the test may be skipped.
-    fn given(subnets: &'static str) -> Option<Self> {
-        Some(Self {
-            engine: given("docker", "TENANCY_TEST_DOCKER_HOST")?,
-            image: given("docker", "TENANCY_TEST_STAND_IN_IMAGE")?,
-            store: None,
-            subnets,
-        })
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,10 +194,13 @@ async fn kill_and_look(run: Run, scene: Scene<'_>, mut server: Server) {
     let mut dice = Dice::of_this_run();
     until_usable(people).await;
     let load = Load::start(people, &mut dice);
+    load.until_deletes(CONVERGED).await;
     let mut ready = Vec::new();
     let mut cut = Vec::new();
+    let mut deleting = Vec::new();
     for kill in 1..=kills {
         tokio::time::sleep(dice.within(NEXT_KILL)).await;
+        deleting.push(load.deleting());
         server.kill().await;
         cut.push(under_way(docker).await);
         server = Server::start(data).await;
@@ -224,6 +210,7 @@ async fn kill_and_look(run: Run, scene: Scene<'_>, mut server: Server) {
             load.check();
         }
     }
+    load.assert_busy(kills);
     let last = Instant::now();
     let begun = under_way(docker).await;
     let settled = load.finish(CONVERGED).await;
@@ -233,9 +220,23 @@ async fn kill_and_look(run: Run, scene: Scene<'_>, mut server: Server) {
         last.elapsed()
     );
     println!("{}; under way at the kills: {cut:?}", settled.figures);
-    let hits = cut.iter().filter(|tenants| **tenants > 0).count();
-    assert!(hits * 5 >= kills, "hardly a kill hit anything: {cut:?}");
-    settled.figures.assert_busy(kills, deletes);
+    println!("deletes under way at the kills: {deleting:?}");
+    for (what, hits) in [
+        (
+            "anything",
+            cut.iter().filter(|tenants| **tenants > 0).count(),
+        ),
+        (
+            "a delete",
+            deleting.iter().filter(|deletes| **deletes > 0).count(),
+        ),
+    ] {
+        assert!(
+            hits * 5 >= kills,
+            "hardly a kill hit {what}: {cut:?}, {deleting:?}"
+        );
+    }
+    settled.figures.assert_deleted(deletes);
     ready.sort_unstable();
     println!(
         "{} kills, ready again after {:.2?} (median), {:.2?} (longest)",
@@ -323,47 +324,6 @@ async fn until_left(docker: &Docker, live: &BTreeMap<String, String>) {
         );
         tokio::time::sleep(LOOK).await;
     }
-}
-
-fn configure(data: &Path, place: &Place, port: u16, people: &People) {
-    let edge = free_port();
-    let Place {
-        engine,
-        image,
-        store,
-        subnets,
-    } = place;
-    let store = store
-        .as_ref()
-        .map(|url| format!("[store]\nurl = \"{url}\"\n"))
-        .unwrap_or_default();
-    let identity = people.section();
-    let config = format!(
-        r#"
-[server]
-listen = "127.0.0.1:{port}"
-[edge]
-listen = "127.0.0.1:{edge}"
-[metrics]
-enabled = false
-{store}
-[[hosts]]
-id = "local"
-address = "{engine}"
-[image]
-reference = "{image}"
-floor = "16 MiB"
-[reconcile]
-# Other tests on this engine have pools of their own.
-subnet_pool = "{subnets}"
-cpu_percent = 4000
-[plans.free]
-cpu = 0.1
-memory = "32 MiB"
-swap = "32 MiB"
-{identity}"#
-    );
-    std::fs::write(data.join("config.toml"), config).unwrap();
 }
 
 async fn sql(url: &str, statement: &str) {
