@@ -211,7 +211,7 @@ async fn an_instance_that_crashes_is_logged_and_so_is_that_it_runs_again() {
         ("OPENCLAW_TENANCY__HOSTS__0__ADDRESS", &*engine),
         ("OPENCLAW_TENANCY__IMAGE__REFERENCE", &*image),
         ("OPENCLAW_TENANCY__IMAGE__FLOOR", "16 MiB"),
-        ("OPENCLAW_TENANCY__RECONCILE__SUBNET_POOL", "10.231.1.0/24"),
+        ("OPENCLAW_TENANCY__RECONCILE__SUBNET_POOL", "10.231.6.0/24"),
     ];
     let server = Server::start(dir.path(), &environment).await;
     let token = token(dir.path(), &environment).await;
