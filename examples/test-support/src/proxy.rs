@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -40,6 +40,13 @@ pub struct Proxy {
     accepting: JoinHandle<()>,
 }
 
+/// Where everything is passed to.
+#[derive(Debug)]
+enum Upstream {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
 #[derive(Debug, Clone)]
 struct Control {
     mode: Mode,
@@ -62,6 +69,18 @@ impl Proxy {
     /// # Errors
     /// No loopback port can be had.
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
+        Self::before(Upstream::Tcp(upstream)).await
+    }
+
+    /// Listens, and passes everything to the Unix socket at `upstream`.
+    ///
+    /// # Errors
+    /// No loopback port can be had.
+    pub async fn start_before_socket(upstream: &Path) -> io::Result<Self> {
+        Self::before(Upstream::Unix(upstream.to_owned())).await
+    }
+
+    async fn before(upstream: Upstream) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (control, watched) = watch::channel(Control {
@@ -152,10 +171,11 @@ impl Drop for Proxy {
 
 async fn accept(
     listener: TcpListener,
-    upstream: SocketAddr,
+    upstream: Upstream,
     (change, control): (watch::Sender<Control>, watch::Receiver<Control>),
     counts: Arc<Counts>,
 ) {
+    let upstream = Arc::new(upstream);
     // Dropped with this task, and every connection with it.
     let mut connections = JoinSet::new();
     loop {
@@ -172,9 +192,19 @@ async fn accept(
             last: Arc::default(),
             awaited: Arc::default(),
         };
+        let upstream = Arc::clone(&upstream);
         connections.spawn(async move {
-            if let Ok(server) = TcpStream::connect(upstream).await {
-                connection.run(client, server).await;
+            match &*upstream {
+                Upstream::Tcp(address) => {
+                    if let Ok(server) = TcpStream::connect(address).await {
+                        connection.run(client, server.into_split()).await;
+                    }
+                }
+                Upstream::Unix(path) => {
+                    if let Ok(server) = UnixStream::connect(path).await {
+                        connection.run(client, server.into_split()).await;
+                    }
+                }
             }
         });
     }
@@ -201,9 +231,12 @@ enum Direction {
 }
 
 impl Connection {
-    async fn run(self, client: TcpStream, server: TcpStream) {
+    async fn run(
+        self,
+        client: TcpStream,
+        (from_server, to_server): (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    ) {
         let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
         let requests = self
             .clone()
             .pump(from_client, to_server, Direction::Request);
@@ -218,7 +251,12 @@ impl Connection {
         }
     }
 
-    async fn pump(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction) {
+    async fn pump(
+        mut self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+        direction: Direction,
+    ) {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let read = tokio::select! {
