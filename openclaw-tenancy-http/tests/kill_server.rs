@@ -18,6 +18,8 @@ mod docker;
 mod given;
 #[path = "kill/holdings.rs"]
 mod holdings;
+#[path = "kill/left.rs"]
+mod left;
 #[path = "kill/load.rs"]
 mod load;
 #[path = "kill/of_server.rs"]
@@ -31,7 +33,7 @@ mod processes;
 #[path = "kill/server.rs"]
 mod server;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,9 +43,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::dice::Dice;
-use crate::docker::{Docker, Kind};
+use crate::docker::Docker;
 use crate::given::given;
-use crate::holdings::{WHOLE, count_by_tenant, no_twins, processes_on, under_way};
+use crate::holdings::{no_twins, under_way};
+use crate::left::{only_these_run, until_left};
 use crate::load::{Load, Settled};
 use crate::people::People;
 use crate::place::{Place, configure};
@@ -130,7 +133,7 @@ async fn f02_killed_right_after_the_row_it_is_resumed() {
         let (status, made) = create().await;
         assert_eq!(status, 202, "{made}");
         server.kill().await;
-        let made_by_then = under_way(docker).await;
+        let made_by_then = under_way(docker).await.len();
         println!("{made_by_then} of one instance was on the engine at the kill");
         server = Server::start(data).await;
         let (_, again) = create().await;
@@ -146,8 +149,8 @@ async fn f02_killed_right_after_the_row_it_is_resumed() {
             assert!(Instant::now() < end, "{found}");
             tokio::time::sleep(LOOK).await;
         }
-        let owner = field(&made, "id").to_owned();
-        until_left(docker, &BTreeMap::from([("somebody".to_owned(), owner)])).await;
+        let tenants = BTreeSet::from([field(&made, "id")]);
+        until_left(docker, &tenants, CONVERGED).await;
         server.kill().await;
     })
     .await;
@@ -202,7 +205,7 @@ async fn kill_and_look(run: Run, scene: Scene<'_>, mut server: Server) {
         tokio::time::sleep(dice.within(NEXT_KILL)).await;
         deleting.push(load.deleting());
         server.kill().await;
-        cut.push(under_way(docker).await);
+        cut.push(under_way(docker).await.len());
         server = Server::start(data).await;
         ready.push(server.ready_after);
         if kill % 10 == 0 {
@@ -212,7 +215,7 @@ async fn kill_and_look(run: Run, scene: Scene<'_>, mut server: Server) {
     }
     load.assert_busy(kills);
     let last = Instant::now();
-    let begun = under_way(docker).await;
+    let begun = under_way(docker).await.len();
     let settled = load.finish(CONVERGED).await;
     converge(docker, &settled).await;
     println!(
@@ -246,7 +249,7 @@ async fn kill_and_look(run: Run, scene: Scene<'_>, mut server: Server) {
     );
     assert!(ready[ready.len() - 1] <= READY_LIMIT, "{ready:?}");
     settled.delete_all(CONVERGED).await;
-    until_left(docker, &BTreeMap::new()).await;
+    until_left(docker, &BTreeSet::new(), CONVERGED).await;
     server.kill().await;
 }
 
@@ -278,52 +281,9 @@ async fn converge(docker: &Docker, settled: &Settled) {
         tokio::time::sleep(LOOK).await;
     }
     let live = settled.live();
-    until_left(docker, &live).await;
-    let listed = docker.list(Kind::Container, "{{.State}} {{.ID}}").await;
-    let running: BTreeSet<&str> = listed
-        .iter()
-        .filter_map(|line| line.strip_prefix("running "))
-        .collect();
-    assert_eq!(running.len(), live.len(), "what is said to run runs");
-    // And nothing else does, by the kernel's own account.
-    let volumes = docker.list(Kind::Volume, "{{.Name}}").await;
-    let seen = processes_on(&volumes);
-    let containers: BTreeSet<&str> = seen.iter().map(|found| &*found.container).collect();
-    assert_eq!(containers, running, "{seen:?}");
-    for container in running {
-        let inspect = ["inspect", "--format", "{{.State.Pid}}", container];
-        let first = docker.run(&inspect).await;
-        let is_seen = seen
-            .iter()
-            .any(|found| found.container == container && found.pid.to_string() == first.trim());
-        assert!(is_seen, "process {first} of {container}: {seen:?}");
-    }
-}
-
-/// Waits until the engine holds exactly one container, one network and two volumes of each live instance,
-/// beside the host's marker.
-async fn until_left(docker: &Docker, live: &BTreeMap<String, String>) {
-    let wanted: BTreeSet<&str> = live.values().map(String::as_str).collect();
-    let end = Instant::now() + CONVERGED;
-    loop {
-        let mut wrong = Vec::new();
-        for (kind, each) in WHOLE {
-            let found = count_by_tenant(docker, kind).await;
-            let right = found.keys().map(String::as_str).collect::<BTreeSet<_>>() == wanted
-                && found.values().all(|count| *count == each);
-            if !right {
-                wrong.push(format!("{kind:?}: {found:?}"));
-            }
-        }
-        if wrong.is_empty() {
-            return;
-        }
-        assert!(
-            Instant::now() < end,
-            "the engine holds {wrong:?}, wanted {wanted:?}"
-        );
-        tokio::time::sleep(LOOK).await;
-    }
+    let tenants = live.values().map(String::as_str).collect();
+    until_left(docker, &tenants, CONVERGED).await;
+    only_these_run(docker, live.len()).await;
 }
 
 async fn sql(url: &str, statement: &str) {

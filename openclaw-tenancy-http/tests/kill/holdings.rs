@@ -32,24 +32,22 @@ async fn running_tenants(docker: &Docker) -> Vec<String> {
     running.map(str::to_owned).collect()
 }
 
-/// How many tenants have something on the engine, and not all of an instance that runs: what was being made or removed.
-pub(crate) async fn under_way(docker: &Docker) -> usize {
+/// The tenants that have something on the engine, and not all of an instance that runs: what was being made or removed.
+pub(crate) async fn under_way(docker: &Docker) -> BTreeSet<String> {
     let mut held = Vec::new();
     for (kind, each) in WHOLE {
         held.push((count_by_tenant(docker, kind).await, each));
     }
     let running = running_tenants(docker).await;
-    let tenants: BTreeSet<&String> = held.iter().flat_map(|(found, _)| found.keys()).collect();
     let is_whole = |tenant: &String| {
         running.contains(tenant)
             && held
                 .iter()
                 .all(|(found, each)| found.get(tenant) == Some(each))
     };
-    tenants
-        .into_iter()
-        .filter(|tenant| !is_whole(tenant))
-        .count()
+    let tenants: BTreeSet<&String> = held.iter().flat_map(|(found, _)| found.keys()).collect();
+    let parts = tenants.into_iter().filter(|tenant| !is_whole(tenant));
+    parts.cloned().collect()
 }
 
 /// The live processes with one of these volumes, whichever engine knows of them.

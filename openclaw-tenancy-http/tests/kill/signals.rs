@@ -4,7 +4,9 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 /// A stop takes effect when each thread has seen it.
 const STOP: Duration = Duration::from_secs(60);
@@ -45,7 +47,7 @@ impl Signals {
         let end = Instant::now() + STOP;
         while !self.pids.iter().all(|pid| is_stopped(*pid)) {
             assert!(Instant::now() < end, "not stopped: {:?}", self.pids);
-            tokio::time::sleep(LOOK).await;
+            sleep(LOOK).await;
         }
     }
 
