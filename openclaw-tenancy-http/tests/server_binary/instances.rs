@@ -14,7 +14,7 @@ use crate::support::{PATIENCE, text};
 
 /// An engine with the stand-in's image.
 pub(crate) struct Engine {
-    address: String,
+    pub(crate) address: String,
     image: String,
 }
 

@@ -14,18 +14,31 @@ mod cookie_tossing;
 mod database;
 mod deleted_and_made;
 mod disk;
+#[path = "../kill/docker.rs"]
+mod docker;
+#[path = "../kill/holdings.rs"]
+mod holdings;
 mod instances;
+#[path = "../kill/left.rs"]
+mod left;
 mod life;
+#[path = "../kill/of_server.rs"]
+mod of_server;
 mod operator;
 mod postgres_killed;
 mod provider;
+#[path = "../kill/processes.rs"]
+mod processes;
 mod quarantine;
 mod readme;
 mod ready_and_killed;
 mod renamed_host;
+mod replicas;
 mod server;
 mod services;
 mod sign_out;
+#[path = "../kill/signals.rs"]
+mod signals;
 mod slow_store;
 mod support;
 mod wire;
