@@ -26,9 +26,9 @@ mod life;
 mod of_server;
 mod operator;
 mod postgres_killed;
-mod provider;
 #[path = "../kill/processes.rs"]
 mod processes;
+mod provider;
 mod quarantine;
 mod readme;
 mod ready_and_killed;

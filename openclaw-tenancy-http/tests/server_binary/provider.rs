@@ -1,8 +1,8 @@
 //! Signing in at a provider with the real binary, and what its configuration and its printed link make of who comes.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use openclaw_tenancy::clock::{Clock as _, SystemClock};
 use reqwest::header::{ACCEPT, COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -28,8 +28,7 @@ impl Company {
     async fn start(data: &Path, of_provider: &str) -> Self {
         // So that there is a crypto provider.
         drop(client());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let provider = Provider::start(i64::try_from(now.as_secs()).unwrap()).await;
+        let provider = Provider::start(SystemClock.now().0 / 1000).await;
         let issuer = provider.issuer();
         let config = format!(
             r#"
