@@ -14,8 +14,6 @@
 mod creates;
 #[path = "kill/dice.rs"]
 mod dice;
-#[path = "kill/engine.rs"]
-mod engine;
 #[path = "kill/given.rs"]
 mod given;
 #[path = "kill/in_flight.rs"]
@@ -42,11 +40,11 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use futures::FutureExt as _;
+use test_support::private_engine::{Ground, PrivateEngine, may_run_an_engine};
 use test_support::proxy::Proxy;
 use tokio::sync::Mutex;
 
 use crate::dice::Dice;
-use crate::engine::{PrivateEngine, may_run_an_engine};
 use crate::given::given;
 use crate::in_flight::KILL_WITHIN;
 use crate::people::People;
@@ -90,9 +88,10 @@ async fn run(live_restore: bool, during: During) {
     }
     let _turn = TURN.lock().await;
     let mut dice = Dice::of_this_run();
-    let mut engine = PrivateEngine::new(free_port(), live_restore);
+    let port = free_port();
+    let mut engine = private_engine(port, live_restore);
     // Whatever becomes of it, no engine and no process stays behind.
-    let outcome = AssertUnwindSafe(work(&mut engine, &mut dice, &shared, &image, during))
+    let outcome = AssertUnwindSafe(work(&mut engine, port, &mut dice, &shared, &image, during))
         .catch_unwind()
         .await;
     engine.remove().await;
@@ -102,8 +101,25 @@ async fn run(live_restore: bool, during: During) {
     }
 }
 
+/// One that listens on a port too, for a proxy in between.
+fn private_engine(port: u16, live_restore: bool) -> PrivateEngine {
+    // Networks of a run that was killed may still be there.
+    let third = u8::try_from(std::process::id() % 250).unwrap() + u8::from(live_restore);
+    let ground = Ground {
+        bridge: "octkill0",
+        address: "10.235.255.1/29",
+        networks: [10, 234, third],
+    };
+    let restore = if live_restore { "--live-restore" } else { "" };
+    PrivateEngine::new(
+        ground,
+        format!("-H tcp://127.0.0.1:{port} --tls=false {restore}"),
+    )
+}
+
 async fn work(
     engine: &mut PrivateEngine,
+    port: u16,
     dice: &mut Dice,
     shared: &str,
     image: &str,
@@ -112,11 +128,11 @@ async fn work(
     let data = tempfile::tempdir().unwrap();
     engine.start().await;
     engine.load(shared, image);
-    let upstream = ([127, 0, 0, 1], engine.port).into();
+    let upstream = ([127, 0, 0, 1], port).into();
     let proxy = Proxy::start(upstream).await.unwrap();
     let api = free_port();
     let people = People::start(api).await;
-    configure(data.path(), api, &proxy, engine.subnet, image, &people);
+    configure(data.path(), api, &proxy, &engine.pool(), image, &people);
     let server = Server::start(data.path()).await;
     println!("server ready after {:.2?}", server.ready_after);
     let mut world = World {
@@ -157,7 +173,7 @@ fn said(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("a panic without words")
 }
 
-fn configure(data: &Path, api: u16, proxy: &Proxy, subnet: u8, image: &str, people: &People) {
+fn configure(data: &Path, api: u16, proxy: &Proxy, pool: &str, image: &str, people: &People) {
     let (edge, engine, identity) = (free_port(), proxy.address(), people.section());
     let config = format!(
         r#"
@@ -175,7 +191,7 @@ reference = "{image}"
 floor = "16 MiB"
 [reconcile]
 # Other tests on this machine have pools of their own.
-subnet_pool = "10.234.{subnet}.0/24"
+subnet_pool = "{pool}"
 cpu_percent = 4000
 {identity}"#
     );

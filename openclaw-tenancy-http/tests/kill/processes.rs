@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use test_support::processes::all;
+
 /// Where an instance has its data volume.
 const DATA_MOUNT: &str = "/home/node";
 
@@ -40,13 +42,6 @@ pub(crate) fn on_volumes(folder: &str) -> Vec<OnVolume> {
         })
     };
     all().filter_map(on_volume).collect()
-}
-
-/// All that there are.
-pub(crate) fn all() -> impl Iterator<Item = u32> {
-    fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 /// The container's id in a text: 64 hexadecimal digits, whichever driver made a control group.

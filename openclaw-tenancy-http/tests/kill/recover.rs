@@ -86,7 +86,9 @@ impl World<'_> {
             let tenant = id.replace('-', "");
             let told = field(&answer["status"], "message");
             let container = processes::container_id(told).expect("the hold names the container");
-            let shims = pids::naming(container).into_iter().map(|(_, pid)| pid);
+            let shims = test_support::processes::naming(container)
+                .into_iter()
+                .map(|(_, pid)| pid);
             let on_volume = self.processes().into_iter();
             let on_volume = on_volume
                 .filter(|process| process.volume.contains(&tenant))

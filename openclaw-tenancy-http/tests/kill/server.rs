@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+pub(crate) use test_support::ports::free_port;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -82,19 +82,4 @@ fn tail(log: &Path) -> String {
         lines.into_iter().partition(|line| line.contains(" INFO "));
     let last = |lines: Vec<&str>| lines[lines.len().saturating_sub(60)..].join("\n");
     format!("{}\n\n{}", last(wrong), last(calm))
-}
-
-/// A port that nobody uses, for what has to be known before anybody listens. It lies below those that a system
-/// gives to outgoing connections, and no two calls answer the same.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 1000).unwrap() * 10;
-    loop {
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(next < 10_000, "every port is in use");
-        let port = 20_000 + (first + next) % 10_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use test_support::private_engine::PrivateEngine;
 use test_support::proxy::Proxy;
 
-use crate::engine::PrivateEngine;
 use crate::people::Person;
 
 /// Instances, and so calls that can be in flight.
