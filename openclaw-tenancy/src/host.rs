@@ -64,7 +64,7 @@ pub enum HostState {
     Unreachable {
         /// Since when.
         since: Timestamp,
-        /// Why, in words for an operator.
+        /// Why, in words for an operator, the cause included. Not for tenants: an engine's own words may be in it.
         reason: String,
     },
     /// It answers, but it is not the host it was: nothing on it is touched until it is the one again, or an operator

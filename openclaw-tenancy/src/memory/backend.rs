@@ -176,7 +176,7 @@ fn unreachable(host: &HostId) -> BackendError {
     BackendError::Unreachable {
         host: host.clone(),
         what: "connect",
-        source: None,
+        source: Some("the engine in memory is out of reach".into()),
     }
 }
 

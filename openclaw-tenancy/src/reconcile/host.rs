@@ -43,15 +43,13 @@ pub async fn pass(context: &Context, claim: &Claim<Host>) -> Result<(), StoreErr
                 HostState::Unreachable { since, .. } => *since,
                 HostState::New | HostState::Ready | HostState::Quarantined { .. } => now,
             };
+            let reason = crate::error::chain(&error);
             if !matches!(host.state, HostState::Unreachable { .. }) {
-                tracing::warn!(host = %host.id, error = %crate::error::chain(&error), "host does not answer");
+                tracing::warn!(host = %host.id, error = reason, "host does not answer");
             }
             // A quarantine outlives an outage: an operator ends it.
             if !matches!(host.state, HostState::Quarantined { .. }) {
-                settlement.state = HostState::Unreachable {
-                    since,
-                    reason: error.to_string(),
-                };
+                settlement.state = HostState::Unreachable { since, reason };
             }
         }
     }

@@ -75,8 +75,9 @@ impl Fleet {
                 (HostState::New | HostState::Ready, _) => {
                     fleet.closed.push(closed("not looked at yet".to_owned()));
                 }
-                (HostState::Unreachable { reason, .. }, _) => {
-                    fleet.closed.push(closed(format!("unreachable: {reason}")));
+                // Why is an operator's to read, at the host: what is told here, whoever waits for room reads.
+                (HostState::Unreachable { .. }, _) => {
+                    fleet.closed.push(closed("unreachable".to_owned()));
                 }
                 (HostState::Quarantined { reason, .. }, _) => {
                     fleet.closed.push(closed(format!("quarantined: {reason}")));

@@ -9,6 +9,7 @@ use openclaw_tenancy::container::ObjectSpec;
 use openclaw_tenancy::host::{HostFacts, HostState};
 use openclaw_tenancy::id::{DeploymentId, HostId};
 use openclaw_tenancy::instance::OriginTemplate;
+use openclaw_tenancy::memory::Reachable;
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError};
@@ -114,6 +115,32 @@ async fn swap_is_measured_again_while_the_host_runs() {
     later(pace).await;
     assert_eq!(swap().await, Some(Bytes(0)));
     ask("bob").await.unwrap_err();
+}
+
+/// Why a host does not answer stands at the host, the cause included. Whoever waits for room is told no engine's words.
+#[tokio::test]
+async fn f21_why_a_host_does_not_answer_is_told_to_its_operator() {
+    let world = World::new().await;
+    world.hosts_pass().await;
+    world.backend.set_reachable(&world.host, Reachable::No);
+    world.clock.advance(SECOND * 30);
+    world.hosts_pass().await;
+    let host = world.tenancy.hosts().await.unwrap().remove(0);
+    let HostState::Unreachable { reason, .. } = &host.state else {
+        panic!("{host:?}");
+    };
+    let expected =
+        "the engine of host h1 did not answer: connect: the engine in memory is out of reach";
+    assert_eq!(reason, expected);
+
+    let ada = world.account("ada").await;
+    let request = CreateRequest::default();
+    world.tenancy.create(&ada, request, None).await.unwrap();
+    world.pass().await;
+    let tenants = world.tenancy.store().list(None, 1).await.unwrap().tenants;
+    let message = status(&tenants[0], world.tenancy.deadlines()).message;
+    let expected = "no host has room: host h1: the host takes no new instances: unreachable";
+    assert_eq!(message.as_deref(), Some(expected));
 }
 
 /// Two ids for one engine, or a clone: the newcomer takes no part, and what is there is not touched.
