@@ -72,7 +72,8 @@
 //!
 //! The tests in `tests/scripted` need nothing. Those in `tests/real` want `TENANCY_TEST_DOCKER_HOST`
 //! (`unix:///var/run/docker.sock`) and `TENANCY_TEST_IMAGE`, an image there with a shell;
-//! `TENANCY_TEST_REQUIRE=docker` makes a missing one a failure.
+//! `TENANCY_TEST_REQUIRE=docker` makes a missing one a failure. Mutual TLS is tested on an engine that root starts
+//! beside it, with `TENANCY_TEST_STAND_IN_IMAGE`, an image of the stand-in instance there.
 //!
 //! [`ContainerBackend`]: openclaw_tenancy::backend::ContainerBackend
 //! [`NeverStarts`]: openclaw_tenancy::backend::BackendError::NeverStarts

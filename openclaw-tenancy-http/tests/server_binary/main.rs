@@ -41,4 +41,5 @@ mod sign_out;
 mod signals;
 mod slow_store;
 mod support;
+mod tls_host;
 mod wire;

@@ -28,7 +28,7 @@ impl Company {
     async fn start(data: &Path, of_provider: &str) -> Self {
         // So that there is a crypto provider.
         drop(client());
-        let provider = Provider::start(SystemClock.now().0 / 1000).await;
+        let provider = Provider::start(SystemClock.now().as_seconds()).await;
         let issuer = provider.issuer();
         let config = format!(
             r#"

@@ -22,4 +22,4 @@ pub use self::backend::{ConfigError, DockerBackend, DockerBackendBuilder};
 pub(crate) use self::config::bracketed;
 pub use self::config::{Endpoint, EndpointError, Plaintext};
 pub use self::proxy::Proxy;
-pub use crate::engine::TlsError;
+pub use crate::engine::{TlsError, TlsRefusal};

@@ -28,8 +28,8 @@ use openclaw_tenancy::labels::LabelKeys;
 
 use self::error::{Failure, Overdue, unreachable};
 use self::image::Pulls;
-pub use self::transport::TlsError;
 pub(crate) use self::transport::Transport;
+pub use self::transport::{TlsError, TlsRefusal};
 
 /// One Docker Engine, in the core's nouns. Each public method is one of `ContainerBackend`'s.
 #[derive(Debug)]

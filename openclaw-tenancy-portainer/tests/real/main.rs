@@ -18,6 +18,7 @@ mod files;
 mod foreign;
 mod lifecycle;
 mod limits;
+mod mutual_tls;
 mod plans;
 
 use std::future::Future;

@@ -205,6 +205,35 @@ async fn a31_mutual_tls_is_verified_both_ways() {
     );
 }
 
+/// What no engine with its right certificate shows; `tests/real` has the rest of it.
+#[tokio::test]
+async fn a31_an_engine_out_of_date_and_one_without_tls_are_told_from_others() {
+    let pki = TestPki::generate().unwrap();
+    let expired = pki.expired_engine(&["engine.test"]).unwrap();
+    let expired = ScriptedEngine::listening(EngineVersion::V28_5, Listen::Tls(0, expired))
+        .await
+        .unwrap();
+    let without = ScriptedEngine::listening(EngineVersion::V28_5, Listen::Tcp(0))
+        .await
+        .unwrap();
+    for (engine, words) in [
+        (
+            &expired,
+            "the engine's certificate is out of date; renew it there",
+        ),
+        (&without, "speaks no TLS; start the engine with --tlsverify"),
+    ] {
+        let refused = tls_backend(engine, &pki, &pki).host(&host()).await;
+        let refused = refused.unwrap_err();
+        let text = told(&refused);
+        assert!(
+            matches!(refused, BackendError::Unreachable { .. }),
+            "{text}"
+        );
+        assert!(text.contains(words), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a31_plain_http_to_a_tls_port_is_no_engine() {
     let pki = TestPki::generate().unwrap();

@@ -1,6 +1,6 @@
 //! Certificates for an engine behind mutual TLS.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{
@@ -30,17 +30,23 @@ impl std::fmt::Debug for TestPki {
 }
 
 impl TestPki {
-    /// A new CA, its certificate in `ca.pem`.
+    /// A new CA, its certificate in `ca.pem`. All of them have the same name, as one that is made anew has.
     ///
     /// # Errors
     /// When keys or files cannot be made.
     pub fn generate() -> Result<Self, PkiError> {
+        Self::named("test CA")
+    }
+
+    /// A new CA of this name.
+    ///
+    /// # Errors
+    /// When keys or files cannot be made.
+    pub fn named(name: &str) -> Result<Self, PkiError> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "test CA");
+        params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let directory = tempfile::tempdir()?;
         std::fs::write(directory.path().join("ca.pem"), issuer.pem())?;
@@ -58,7 +64,18 @@ impl TestPki {
     /// # Errors
     /// When keys or files cannot be made.
     pub fn client(&self) -> Result<(PathBuf, PathBuf), PkiError> {
-        self.issue("client", &[], ExtendedKeyUsagePurpose::ClientAuth)
+        let params = params("client", &[], ExtendedKeyUsagePurpose::ClientAuth)?;
+        self.sign("client", &params)
+    }
+
+    /// A client certificate of long ago and its key.
+    ///
+    /// # Errors
+    /// When keys or files cannot be made.
+    pub fn expired_client(&self) -> Result<(PathBuf, PathBuf), PkiError> {
+        let mut params = params("client", &[], ExtendedKeyUsagePurpose::ClientAuth)?;
+        params.not_after = long_ago();
+        self.sign("expired-client", &params)
     }
 
     /// A server certificate for `names` and its key.
@@ -66,7 +83,8 @@ impl TestPki {
     /// # Errors
     /// When keys or files cannot be made.
     pub fn server(&self, names: &[&str]) -> Result<(PathBuf, PathBuf), PkiError> {
-        self.issue("server", names, ExtendedKeyUsagePurpose::ServerAuth)
+        let params = params("server", names, ExtendedKeyUsagePurpose::ServerAuth)?;
+        self.sign("server", &params)
     }
 
     /// What an engine with `--tlsverify` listens with: it serves `names` and wants our client certificates.
@@ -74,7 +92,20 @@ impl TestPki {
     /// # Errors
     /// When keys or files cannot be made.
     pub fn engine(&self, names: &[&str]) -> Result<Arc<ServerConfig>, PkiError> {
-        let (cert, key) = self.server(names)?;
+        self.listening(self.server(names)?)
+    }
+
+    /// The same with a certificate of long ago.
+    ///
+    /// # Errors
+    /// When keys or files cannot be made.
+    pub fn expired_engine(&self, names: &[&str]) -> Result<Arc<ServerConfig>, PkiError> {
+        let mut params = params("server", names, ExtendedKeyUsagePurpose::ServerAuth)?;
+        params.not_after = long_ago();
+        self.listening(self.sign("expired-server", &params)?)
+    }
+
+    fn listening(&self, (cert, key): (PathBuf, PathBuf)) -> Result<Arc<ServerConfig>, PkiError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone())?;
@@ -90,23 +121,28 @@ impl TestPki {
         Ok(Arc::new(config))
     }
 
-    fn issue(
-        &self,
-        role: &str,
-        names: &[&str],
-        usage: ExtendedKeyUsagePurpose,
-    ) -> Result<(PathBuf, PathBuf), PkiError> {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, role);
-        params.extended_key_usages = vec![usage];
+    fn sign(&self, file: &str, params: &CertificateParams) -> Result<(PathBuf, PathBuf), PkiError> {
         let key = KeyPair::generate()?;
         let cert = params.signed_by(&key, &self.issuer)?;
-        let file = |kind: &str| -> PathBuf {
-            Path::new(self.directory.path()).join(format!("{role}-{kind}.pem"))
-        };
-        std::fs::write(file("cert"), cert.pem())?;
-        std::fs::write(file("key"), key.serialize_pem())?;
-        Ok((file("cert"), file("key")))
+        let path = |kind: &str| self.directory.path().join(format!("{file}-{kind}.pem"));
+        std::fs::write(path("cert"), cert.pem())?;
+        std::fs::write(path("key"), key.serialize_pem())?;
+        Ok((path("cert"), path("key")))
     }
+}
+
+fn params(
+    name: &str,
+    names: &[&str],
+    usage: ExtendedKeyUsagePurpose,
+) -> Result<CertificateParams, PkiError> {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.extended_key_usages = vec![usage];
+    Ok(params)
+}
+
+fn long_ago() -> time::OffsetDateTime {
+    rcgen::date_time_ymd(2001, 1, 1)
 }

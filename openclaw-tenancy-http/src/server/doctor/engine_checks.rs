@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use openclaw_tenancy::clock::{Clock, Timestamp};
+use openclaw_tenancy_portainer::docker::TlsRefusal;
 
 use super::Check;
 use super::pool_checks::overlap_check;
@@ -40,14 +41,7 @@ async fn host_checks(
 ) -> Vec<Check> {
     let config = &loaded.config;
     let subject = format!("engine {}", host.id);
-    let unreachable = |error: &anyhow::Error| {
-        let text = format!("{error:#}");
-        Check::fail(
-            &subject,
-            format!("{} does not answer: {text}", host.address),
-            reach_fix(host, &text),
-        )
-    };
+    let unreachable = |error: &anyhow::Error| unreachable_check(&subject, host, error);
     let endpoint = match host.endpoint(at) {
         Ok(endpoint) => endpoint,
         Err(problem) => return vec![Check::fail(&subject, problem.what, problem.fix)],
@@ -88,6 +82,19 @@ async fn host_checks(
     checks
 }
 
+fn unreachable_check(subject: &str, host: &HostSection, error: &anyhow::Error) -> Check {
+    let text = format!("{error:#}");
+    let (found, fix) = match TlsRefusal::find(error.as_ref()) {
+        Some(refusal) => (format!("{refusal}: {text}"), refusal.fix().to_owned()),
+        None => (text.clone(), reach_fix(host, &text)),
+    };
+    Check::fail(
+        subject,
+        format!("{} does not answer: {found}", host.address),
+        fix,
+    )
+}
+
 /// Containers of other deployments: another server's, or one's own whose database was lost.
 fn strangers_check(subject: &str, loaded: &Loaded, found: &BTreeSet<String>) -> Option<Check> {
     let ours = own_deployment(loaded);
@@ -123,6 +130,10 @@ fn reach_fix(host: &HostSection, error: &str) -> String {
     } else if unix {
         "install and start Docker Engine (`apt install docker.io`, `systemctl start docker`), or \
          correct hosts.address"
+            .to_owned()
+    } else if error.contains("400 Bad Request") {
+        // What an engine with TLS answers to plain HTTP.
+        "if the engine runs with --tlsverify, write tls:// and set ca_file, cert_file and key_file"
             .to_owned()
     } else if host.address.starts_with("tls://") {
         "see that the engine runs with --tlsverify and that ca_file, cert_file and key_file fit it"

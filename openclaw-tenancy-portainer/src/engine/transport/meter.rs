@@ -6,12 +6,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::refusal::TlsRefusal;
 
 /// What a status line and its headers may take, before the kind of answer is known.
 const HEAD: u64 = 1 << 20;
@@ -67,6 +69,17 @@ impl Budget {
     }
 }
 
+/// Why the other side ended a connection; found in what an error tells of its connection. An engine that refuses our
+/// certificate may have said so before there was a request to fail by it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ended(Arc<OnceLock<TlsRefusal>>);
+
+impl Ended {
+    pub(super) fn refusal(&self) -> Option<TlsRefusal> {
+        self.0.get().copied()
+    }
+}
+
 /// What the dialler may return: a socket, or a TLS session on one.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -76,6 +89,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 pub(super) struct Metered {
     inner: Box<dyn Duplex>,
     budget: Budget,
+    ended: Ended,
 }
 
 impl std::fmt::Debug for Metered {
@@ -91,6 +105,7 @@ impl Metered {
         Self {
             inner: Box::new(inner),
             budget: Budget::new(),
+            ended: Ended::default(),
         }
     }
 }
@@ -102,7 +117,11 @@ impl AsyncRead for Metered {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        std::task::ready!(Pin::new(&mut *self.inner).poll_read(cx, buf))?;
+        let read = std::task::ready!(Pin::new(&mut *self.inner).poll_read(cx, buf));
+        if let Some(refusal) = read.as_ref().err().and_then(|e| TlsRefusal::find(e)) {
+            self.ended.0.get_or_init(|| refusal);
+        }
+        read?;
         let taken = buf.filled().len() - before;
         Poll::Ready(self.budget.spend(taken as u64))
     }
@@ -140,7 +159,9 @@ impl AsyncWrite for Metered {
 
 impl Connection for Metered {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.budget.clone())
+        Connected::new()
+            .extra(self.budget.clone())
+            .extra(self.ended.clone())
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod dial;
 mod meter;
+mod refusal;
 mod rewrite;
 mod tls;
 mod version;
@@ -18,14 +19,15 @@ use bollard::Docker;
 use bytes::Bytes;
 use futures::Stream;
 use http::uri::Authority;
-use http::{Request, Response};
-use http_body_util::{Either, Full, StreamBody};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Either, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use self::dial::Connector;
-use self::meter::{Allowance, Budget};
+use self::meter::{Allowance, Budget, Ended};
+pub use self::refusal::TlsRefusal;
 use self::rewrite::{Rewrite, RewriteError};
 pub use self::tls::TlsError;
 pub(crate) use self::version::ApiVersion;
@@ -54,8 +56,12 @@ pub(crate) enum WireError {
     #[error("no connection to the engine")]
     Connect(#[source] BoxError),
     /// TLS refused one side; nothing was processed.
-    #[error("TLS was refused")]
-    Trust(#[source] BoxError),
+    #[error("TLS was refused: {refusal}; {}", .refusal.fix())]
+    Trust {
+        refusal: TlsRefusal,
+        #[source]
+        source: BoxError,
+    },
     /// The connection ended after something was sent: the effect is unknown.
     #[error("the connection broke before the answer was whole")]
     Broken(#[source] BoxError),
@@ -126,14 +132,20 @@ impl Transport {
             .map_err(|e| WireError::Unfit(e.to_string()))?;
         self.rewrite.apply(&mut request, None)?;
         let answer = self.exchange(request, Allowance::Object).await?;
-        if !answer.status().is_success() {
+        let (head, body) = answer.into_parts();
+        let status = head.status;
+        if status == StatusCode::BAD_REQUEST && speaks_of_https(body).await {
+            return Err(WireError::Unfit(
+                "it wants TLS and not plain HTTP; configure it as `tls`, with its CA and a client certificate".into(),
+            ));
+        }
+        if !status.is_success() {
             return Err(WireError::Unfit(format!(
-                "it refuses a ping with {}: is this a Docker Engine? Correct its address, or start the engine there",
-                answer.status()
+                "it refuses a ping with {status}: is this a Docker Engine? Correct its address, or start the engine there"
             )));
         }
-        let offered = answer
-            .headers()
+        let offered = head
+            .headers
             .get("api-version")
             .and_then(|v| v.to_str().ok()?.parse::<ApiVersion>().ok())
             .ok_or_else(|| {
@@ -217,37 +229,28 @@ fn authority(endpoint: &Endpoint) -> Authority {
     named.unwrap_or_else(|| Authority::from_static("engine"))
 }
 
-/// Sorts a client error by what it says about the effect.
-fn sort(error: hyper_util::client::legacy::Error) -> WireError {
-    let refused = chain(&error)
-        .any(|e| matches!(e.downcast_ref::<rustls::Error>(), Some(e) if is_refusal(e)));
-    match (refused, error.is_connect()) {
-        (true, _) => WireError::Trust(error.into()),
-        (false, true) => WireError::Connect(error.into()),
-        (false, false) => WireError::Broken(error.into()),
-    }
+/// Web servers answer plain HTTP on a port for TLS, an engine among them, in plain HTTP and in a sentence of their own.
+async fn speaks_of_https(body: Incoming) -> bool {
+    const SENTENCE: usize = 4096;
+    let read = Limited::new(body, SENTENCE).collect().await;
+    read.is_ok_and(|said| String::from_utf8_lossy(&said.to_bytes()).contains("HTTPS"))
 }
 
-/// In TLS 1.3 the engine judges our certificate after our side is done, so its alert may arrive with the answer;
-/// it comes before any request is read.
-fn is_refusal(error: &rustls::Error) -> bool {
-    use rustls::AlertDescription as Alert;
-    matches!(
-        error,
-        rustls::Error::InvalidCertificate(_)
-            | rustls::Error::AlertReceived(
-                Alert::CertificateRequired
-                    | Alert::BadCertificate
-                    | Alert::UnsupportedCertificate
-                    | Alert::CertificateRevoked
-                    | Alert::CertificateExpired
-                    | Alert::CertificateUnknown
-                    | Alert::UnknownCA
-                    | Alert::AccessDenied
-                    | Alert::DecryptError
-                    | Alert::HandshakeFailure
-            )
-    )
+/// Sorts a client error by what it says about the effect.
+fn sort(error: hyper_util::client::legacy::Error) -> WireError {
+    let refusal = TlsRefusal::find(&error).or_else(|| {
+        let mut known = http::Extensions::new();
+        error.connect_info()?.get_extras(&mut known);
+        known.get::<Ended>()?.refusal()
+    });
+    match (refusal, error.is_connect()) {
+        (Some(refusal), _) => WireError::Trust {
+            refusal,
+            source: error.into(),
+        },
+        (None, true) => WireError::Connect(error.into()),
+        (None, false) => WireError::Broken(error.into()),
+    }
 }
 
 /// An error and what is beneath it. `std::io::Error` hides a wrapped error from `source`, so it is asked by itself.
@@ -260,4 +263,78 @@ pub(crate) fn chain<'a>(
             .map(|inner| inner as &(dyn std::error::Error + 'static)),
         None => e.source(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::task::{Context, Poll};
+
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+    use crate::engine::transport::meter::Metered;
+
+    /// A session whose other side refuses our certificate when it has been read from so often in vain.
+    struct Refuses(u32);
+
+    impl AsyncRead for Refuses {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let Some(left) = self.0.checked_sub(1) else {
+                let alert = rustls::AlertDescription::BadCertificate;
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    rustls::Error::AlertReceived(alert),
+                )));
+            };
+            self.0 = left;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Refuses {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// The word may come before the connection is ready, or after the request is on its way.
+    #[tokio::test]
+    async fn a_refused_certificate_is_told_whenever_the_word_of_it_comes() {
+        for reads in 0..8 {
+            let dial = tower::service_fn(move |_: http::Uri| async move {
+                Ok::<_, io::Error>(TokioIo::new(Metered::new(Refuses(reads))))
+            });
+            let connector = Connector::new(dial);
+            let transport =
+                Transport::over(connector, Rewrite::direct(Authority::from_static("engine")));
+            let refused = transport.negotiate().await.unwrap_err();
+            let told = matches!(
+                refused,
+                WireError::Trust {
+                    refusal: TlsRefusal::Client,
+                    ..
+                }
+            );
+            assert!(told, "after {reads}: {refused:?}");
+        }
+    }
 }
