@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use ipnet::Ipv4Net;
-use openclaw_tenancy::backend::{BackendError, ContainerBackend as _, Scope, Signal};
+use openclaw_tenancy::backend::{BackendError, Scope, Signal};
 use openclaw_tenancy::container::secret::Content;
 use openclaw_tenancy::container::{
     DATA_PATH, EngineId, Image, Inventory, RunState, VolumeFile, VolumeRole,
@@ -233,7 +233,7 @@ impl TlsEngine {
         t.start(&id).await.unwrap();
         let seen = t.backend.inspect(&t.host, &id).await.unwrap().unwrap();
         assert!(matches!(seen.state, RunState::Running { .. }), "{seen:?}");
-        assert_eq!(self.engine.running(), [id.0.clone()]);
+        assert_eq!(self.engine.running(), std::slice::from_ref(&id.0));
         // Without the file it ends at once.
         until_said(&t, &id, "http server listening").await;
 
