@@ -1,6 +1,7 @@
 //! Many at once, in memory: a thousand tenants are asked for, run, and are gone again, each once.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, and the time it took is printed"
 )]
@@ -40,7 +41,7 @@ fn engines() -> MemoryBackend {
     let keys = Arc::new(LabelKeys::new(deployment(), "k1", [1; 32]));
     let mut backend = MemoryBackend::new(keys, Arc::new(SystemClock));
     for n in 0..HOSTS {
-        let host = HostId::new(&format!("h{n}")).unwrap();
+        let host = HostId::new(format!("h{n}")).unwrap();
         backend = backend.with_host(host.clone(), IMAGE);
         backend.set_facts(&host, |facts| {
             facts.cpu = MilliCpus(32_000);
@@ -70,7 +71,11 @@ async fn account(access: &MemoryAccess, n: usize) -> Account {
 }
 
 /// Every tenant, once they are as `so` says.
-async fn until(store: &MemoryStore, what: &str, so: impl Fn(&[Tenant]) -> bool) -> Vec<Tenant> {
+async fn until(
+    store: &MemoryStore,
+    what: &str,
+    so: impl Fn(&[Tenant]) -> bool + Sync,
+) -> Vec<Tenant> {
     let look = async {
         loop {
             let limit = u32::try_from(TENANTS).unwrap() + 1;
@@ -147,7 +152,7 @@ async fn a_thousand_tenants_come_and_go_each_once() {
     println!("gone {:.2?} after they were to go", began.elapsed());
     assert!(backend.processes().is_empty());
     for n in 0..HOSTS {
-        let host = HostId::new(&format!("h{n}")).unwrap();
+        let host = HostId::new(format!("h{n}")).unwrap();
         let left = backend.names(&host);
         assert_eq!(left.len(), 1, "the host's marker alone: {left:?}");
     }

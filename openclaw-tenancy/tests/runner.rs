@@ -216,7 +216,7 @@ async fn hosts_that_are_silent_keep_no_tenant_waiting() {
     world.faults.trace();
     for n in 0..100 {
         world.faults.next("backend.host", Some(Fault::HangBefore));
-        let host = HostId::new(&format!("silent-{n}")).unwrap();
+        let host = HostId::new(format!("silent-{n}")).unwrap();
         let put = world.tenancy.store().put_host(host, BTreeMap::new());
         put.await.unwrap();
     }
