@@ -23,9 +23,7 @@
 //!
 //! - A transaction that the database gives up for a conflict (40001, 40P01) is tried again as a whole, a
 //!   bounded number of times; so is one whose connection broke before its commit was sent.
-//! - Where the answer to a commit is lost, the server is asked what became of the transaction, by its id: the
-//!   call answers as if nothing had happened, or is made again. Only where nobody can be asked within the
-//!   deadline is the outcome open, and the call answers
+//! - Where the answer to a commit is lost, the outcome is not known and the call answers
 //!   [`StoreError::Unavailable`](openclaw_tenancy::store::StoreError::Unavailable). Every call can then be
 //!   made again: a create is found by its idempotency key, a settle is fenced.
 //! - Every call ends within the deadline of the pool's options.

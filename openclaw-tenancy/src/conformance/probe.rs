@@ -37,6 +37,11 @@ pub trait ProbeFixture: fmt::Debug + Send + Sync + 'static {
     /// memory has no answers to misread.
     async fn put(&self, there: There) -> Option<Upstream>;
 
+    /// How long a probe is waited for: five times its limit, since machines are busy.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(25)
+    }
+
     /// Cleans up after a rule that held.
     async fn finish(&self);
 }
@@ -83,16 +88,13 @@ macro_rules! conformance_probe {
     };
 }
 
-/// Five times the limit, since machines are busy.
-const PATIENCE: Duration = Duration::from_secs(25);
-
 /// Whether the probe says `expected` of what is put there.
 async fn says(fixture: &(impl ProbeFixture + ?Sized), there: There, expected: Readiness) {
     let Some(upstream) = fixture.put(there).await else {
         println!("skipped: {there:?} cannot be");
         return;
     };
-    let asked = tokio::time::timeout(PATIENCE, fixture.probe().probe(&upstream)).await;
+    let asked = tokio::time::timeout(fixture.patience(), fixture.probe().probe(&upstream)).await;
     assert_eq!(asked.ok(), Some(expected), "of {there:?}");
 }
 

@@ -306,7 +306,7 @@ impl Tenancy {
     ///
     /// # Errors
     /// [`TenancyError::HostConfigured`] while the backend has it; [`TenancyError::Store`] with
-    /// [`StoreError::HostInUse`](crate::store::StoreError::HostInUse) while an instance has its place there;
+    /// [`StoreError::HostInUse`] while an instance has its place there;
     /// [`TenancyError::Backend`] when the backend cannot say which hosts it has.
     ///
     /// # Idempotency

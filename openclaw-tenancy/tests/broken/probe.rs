@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use openclaw_tenancy::conformance::probe::{ProbeFixture, There};
@@ -66,6 +67,11 @@ impl ProbeFixture for Broken {
     async fn put(&self, there: There) -> Option<Upstream> {
         self.there.lock().unwrap().0 = there;
         Some(Upstream::Direct(([127, 0, 0, 1], 1).into()))
+    }
+
+    /// Nothing in memory takes time.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(1)
     }
 
     async fn finish(&self) {}

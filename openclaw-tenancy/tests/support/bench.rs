@@ -1,6 +1,7 @@
 //! An engine in memory for the conformance kit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::Ipv4Net;
@@ -160,6 +161,11 @@ impl BackendFixture for Bench {
 
     fn silent_host(&self) -> Option<HostId> {
         Some(silent())
+    }
+
+    /// Nothing in memory takes time.
+    fn lease(&self) -> Duration {
+        Duration::from_secs(1)
     }
 
     async fn finish(&self) {}

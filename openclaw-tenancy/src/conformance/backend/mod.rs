@@ -11,6 +11,7 @@ mod silence;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::Ipv4Net;
@@ -29,6 +30,7 @@ use crate::container::{EngineId, Image, ObjectRef, ObjectSpec};
 use crate::id::{DeploymentId, HostId};
 use crate::labels::Role;
 use crate::quantity::Bytes;
+use crate::reconcile::Pace;
 
 /// A file or a directory in a container's volumes, as it was found beside the backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +114,11 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
     /// Another host of the backend's, which takes connections and never says anything.
     fn silent_host(&self) -> Option<HostId> {
         None
+    }
+
+    /// The lease of the claims under which calls are made: each ends before it does.
+    fn lease(&self) -> Duration {
+        Pace::default().lease
     }
 
     /// Cleans up after a rule that held.

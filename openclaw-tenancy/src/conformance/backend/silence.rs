@@ -8,7 +8,6 @@ use super::given::{Given, LIMITS, nobody};
 use crate::backend::{BackendError, Scope, Signal};
 use crate::container::{DATA_PATH, EngineId, ObjectRef, ObjectSpec, VolumeRole};
 use crate::quantity::Bytes;
-use crate::reconcile::Pace;
 
 type Call<'a> = BoxFuture<'a, Result<(), BackendError>>;
 
@@ -22,7 +21,7 @@ pub async fn calls_end_when_the_host_says_nothing(fixture: &(impl BackendFixture
         host,
         ..Given::new(fixture)
     };
-    let lease = Pace::default().lease;
+    let lease = fixture.lease();
     let (nobody, specs, objects) = (nobody(), specs(&given), objects(&given));
     // All at once: most take all the time they have.
     let ended = calls(&given, &nobody, &specs, &objects)
