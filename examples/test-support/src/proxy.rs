@@ -23,10 +23,6 @@ pub enum Mode {
     Delay(Duration),
     /// A request that contains this is passed on; when its reply comes, the connection is cut instead.
     LoseReplyTo(&'static str),
-    /// As [`LoseReplyTo`](Self::LoseReplyTo), and from that reply on it is as in [`Gone`](Self::Gone).
-    GoAt(&'static str),
-    /// Every connection is cut, and each new one as soon as it is made.
-    Gone,
     /// A request that contains this is held, with everything after it, until the mode changes.
     HoldRequest(&'static str),
 }
@@ -88,12 +84,7 @@ impl Proxy {
             generation: 0,
         });
         let counts = Arc::new(Counts::default());
-        let accepting = tokio::spawn(accept(
-            listener,
-            upstream,
-            (control.clone(), watched),
-            Arc::clone(&counts),
-        ));
+        let accepting = tokio::spawn(accept(listener, upstream, watched, Arc::clone(&counts)));
         Ok(Self {
             address,
             control,
@@ -172,7 +163,7 @@ impl Drop for Proxy {
 async fn accept(
     listener: TcpListener,
     upstream: Upstream,
-    (change, control): (watch::Sender<Control>, watch::Receiver<Control>),
+    control: watch::Receiver<Control>,
     counts: Arc<Counts>,
 ) {
     let upstream = Arc::new(upstream);
@@ -186,10 +177,8 @@ async fn accept(
         let connection = Connection {
             generation: control.borrow().generation,
             control: control.clone(),
-            change: change.clone(),
             counts: Arc::clone(&counts),
             doomed: Arc::default(),
-            last: Arc::default(),
             awaited: Arc::default(),
         };
         let upstream = Arc::clone(&upstream);
@@ -217,9 +206,6 @@ struct Connection {
     counts: Arc<Counts>,
     /// The next reply is to be lost.
     doomed: Arc<AtomicBool>,
-    /// Who loses that reply ends everything with it.
-    last: Arc<AtomicBool>,
-    change: watch::Sender<Control>,
     /// A request that was held has been passed on, and no answer has come.
     awaited: Arc<AtomicBool>,
 }
@@ -287,9 +273,6 @@ impl Connection {
     async fn may_pass(&mut self, bytes: &[u8], direction: Direction) -> bool {
         if direction == Direction::Reply && self.doomed.load(Ordering::SeqCst) {
             self.counts.lost.fetch_add(1, Ordering::SeqCst);
-            if self.last.load(Ordering::SeqCst) {
-                self.change.send_modify(|control| control.mode = Mode::Gone);
-            }
             return false;
         }
         if direction == Direction::Reply && self.awaited.swap(false, Ordering::SeqCst) {
@@ -306,12 +289,6 @@ impl Connection {
                     self.doomed.store(true, Ordering::SeqCst);
                     return true;
                 }
-                (Mode::GoAt(needle), Direction::Request) if contains(bytes, needle) => {
-                    self.last.store(true, Ordering::SeqCst);
-                    self.doomed.store(true, Ordering::SeqCst);
-                    return true;
-                }
-                (Mode::Gone, _) => return false,
                 (Mode::Delay(by), Direction::Reply) => {
                     tokio::time::sleep(by).await;
                     return true;
@@ -323,14 +300,7 @@ impl Connection {
                         self.counts.held.fetch_add(1, Ordering::SeqCst);
                     }
                 }
-                (
-                    Mode::Pass
-                    | Mode::Delay(_)
-                    | Mode::LoseReplyTo(_)
-                    | Mode::GoAt(_)
-                    | Mode::HoldRequest(_),
-                    _,
-                ) => {
+                (Mode::Pass | Mode::Delay(_) | Mode::LoseReplyTo(_) | Mode::HoldRequest(_), _) => {
                     if is_counted {
                         self.counts.released.fetch_add(1, Ordering::SeqCst);
                         self.awaited.store(true, Ordering::SeqCst);
@@ -404,22 +374,6 @@ mod tests {
         assert_eq!(say(&mut client, "COMMIT").await, None);
         assert_eq!(client.read(&mut [0]).await.unwrap_or(0), 0, "it is closed");
         assert_eq!(proxy.lost(), 1);
-    }
-
-    #[tokio::test]
-    async fn who_goes_at_a_reply_is_gone_for_everybody() {
-        let (proxy, mut client) = echo().await;
-        let mut other = TcpStream::connect(proxy.address()).await.unwrap();
-        proxy.set(Mode::GoAt("COMMIT"));
-        assert_eq!(say(&mut other, "one").await.as_deref(), Some("one"));
-        assert_eq!(say(&mut client, "COMMIT").await, None);
-        until(|| proxy.lost() == 1).await;
-        assert_eq!(say(&mut other, "two").await, None);
-        let mut late = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(say(&mut late, "three").await, None);
-        proxy.set(Mode::Pass);
-        let mut again = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(say(&mut again, "four").await.as_deref(), Some("four"));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use openclaw_tenancy::TenancyError;
 use openclaw_tenancy::host::{Host, HostFacts, HostState, Reserved, StorageQuota};
 use openclaw_tenancy::id::HostId;
 use openclaw_tenancy::quantity::Bytes;
@@ -76,7 +77,8 @@ pub(super) async fn cordon(
     PathText(id): PathText,
     NoFields: NoFields,
 ) -> Result<StatusCode, Problem> {
-    set(&state, &caller, &id, Cordon::Closed, "host.cordon").await
+    let close = async |id| state.tenancy().cordon(id, Cordon::Closed).await;
+    act(&caller, &id, "host.cordon", close).await
 }
 
 /// `POST /api/hosts/{id}/uncordon`: new instances on it again.
@@ -86,7 +88,8 @@ pub(super) async fn uncordon(
     PathText(id): PathText,
     NoFields: NoFields,
 ) -> Result<StatusCode, Problem> {
-    set(&state, &caller, &id, Cordon::Open, "host.uncordon").await
+    let open = async |id| state.tenancy().cordon(id, Cordon::Open).await;
+    act(&caller, &id, "host.uncordon", open).await
 }
 
 /// `POST /api/hosts/{id}/release`: ends a quarantine, after somebody has looked at the machine. Its next look follows
@@ -97,10 +100,8 @@ pub(super) async fn release(
     PathText(id): PathText,
     NoFields: NoFields,
 ) -> Result<StatusCode, Problem> {
-    let id = host_id(&id)?;
-    state.tenancy().release_host(id.clone()).await?;
-    audit::done("host.release", caller.account.id, id.as_str());
-    Ok(StatusCode::NO_CONTENT)
+    let release = async |id| state.tenancy().release_host(id).await;
+    act(&caller, &id, "host.release", release).await
 }
 
 /// `DELETE /api/hosts/{id}`: forgets a host that has left the configuration and holds no instance. Nothing on it is
@@ -111,26 +112,19 @@ pub(super) async fn remove(
     PathText(id): PathText,
     NoFields: NoFields,
 ) -> Result<StatusCode, Problem> {
-    let id = host_id(&id)?;
-    state.tenancy().remove_host(id.clone()).await?;
-    audit::done("host.remove", caller.account.id, id.as_str());
-    Ok(StatusCode::NO_CONTENT)
+    let remove = async |id| state.tenancy().remove_host(id).await;
+    act(&caller, &id, "host.remove", remove).await
 }
 
-/// What is no id is the id of nothing.
-fn host_id(id: &str) -> Result<HostId, Problem> {
-    HostId::new(id).map_err(|_| Kind::NotFound(Missing::Host).into())
-}
-
-async fn set(
-    state: &ApiState,
+/// Does something to a host, with its line in the audit log. What is no id is the id of nothing.
+async fn act(
     caller: &Caller,
     id: &str,
-    cordon: Cordon,
     action: &'static str,
+    call: impl AsyncFnOnce(HostId) -> Result<(), TenancyError>,
 ) -> Result<StatusCode, Problem> {
-    let id = host_id(id)?;
-    state.tenancy().cordon(id.clone(), cordon).await?;
+    let id = HostId::new(id).map_err(|_| Kind::NotFound(Missing::Host))?;
+    call(id.clone()).await?;
     audit::done(action, caller.account.id, id.as_str());
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,16 +1,11 @@
 //! The hand-over of a signed-in browser to its own instance's host name.
 
-use std::time::Duration;
-
 use http::{Method, header};
 use openclaw_tenancy::access::{AccessStore as _, GrantKind, SecretHash};
 use openclaw_tenancy::clock::Clock as _;
-use openclaw_tenancy_http::access::csrf;
-use openclaw_tenancy_http::access::session::SessionUse;
-use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::support::{App, Browser, ORIGIN, PASSWORD, request};
+use crate::support::{App, ORIGIN, PASSWORD, request};
 
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
@@ -149,21 +144,7 @@ async fn a11_idor_an_administrator_is_handed_over_to_no_instance_of_anothers() {
         .post("/api/tenants", r#"{"name":"root-lab"}"#)
         .await;
     assert_eq!(own.status, 202, "{}", own.body);
-    let granted = app
-        .state
-        .sessions()
-        .begin(
-            boss.id,
-            root.rights.clone(),
-            SessionUse::Browser,
-            Duration::from_secs(3600),
-        )
-        .await
-        .unwrap();
-    let granted = Browser {
-        cookie: format!("__Host-oct-session={}", granted.secret.expose_secret()),
-        csrf: csrf::token(&granted.secret),
-    };
+    let granted = app.browser_with(&boss, root.rights.clone()).await;
     for (account, browser) in [(&root, app.browser(&root).await), (&boss, granted)] {
         let hosts = app.send(browser.open("/api/hosts")).await;
         assert_eq!(hosts.status, 200, "they do administer: {}", hosts.body);

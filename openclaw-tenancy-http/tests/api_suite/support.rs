@@ -226,12 +226,17 @@ impl App {
 
     /// A browser of this account's, with a session.
     pub(crate) async fn browser(&self, account: &Account) -> Browser {
+        self.browser_with(account, Rights::default()).await
+    }
+
+    /// The same, with rights that the session brings.
+    pub(crate) async fn browser_with(&self, account: &Account, rights: Rights) -> Browser {
         let session = self
             .state
             .sessions()
             .begin(
                 account.id,
-                Rights::default(),
+                rights,
                 SessionUse::Browser,
                 Duration::from_secs(3600),
             )

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::instances::{Engine, phase};
 use crate::server::Server;
-use crate::services::token;
+use crate::services::{token, until};
 use crate::support::{PATIENCE, doctor};
 
 /// Waits until the server shows these hosts, each with its state.
@@ -74,12 +74,7 @@ async fn a_host_of_another_name_now_is_forgotten_once_it_is_empty() {
     phase(&server, &bearer, "running").await;
     let (status, _) = server.delete("/api/tenants/me", &bearer).await;
     assert_eq!(status, 202);
-    let gone = async {
-        while server.get("/api/tenants/me", &bearer).await.0 != 404 {
-            sleep(Duration::from_millis(100)).await;
-        }
-    };
-    timeout(PATIENCE, gone).await.expect("it is deleted");
+    until(&server, &bearer, |status, _| status == 404).await;
     server.stop().await;
 
     // Empty now: the name goes, and the engine is known by the other one.

@@ -1,6 +1,7 @@
 //! Hosts, and claims on them.
 
 use openclaw_tenancy::host::{Host, HostState};
+use openclaw_tenancy::id::HostId;
 use openclaw_tenancy::store::{Claim, Cordon, StoreError, rules};
 use sqlx::{FromRow as _, PgConnection, Row};
 
@@ -47,17 +48,22 @@ impl Run<PgConnection> for SetCordon {
     }
 }
 
+/// A host's row, locked until the transaction ends.
+async fn to_change(id: &HostId, on: &mut PgConnection) -> Result<HostRow, Failure> {
+    let row = sqlx::query_as(concat!(
+        "SELECT ",
+        host_columns!(),
+        " FROM hosts h WHERE h.id = $1 FOR UPDATE"
+    ))
+    .bind(id.as_str())
+    .fetch_optional(on)
+    .await?;
+    Ok(row.ok_or(StoreError::NotFound { what: "host" })?)
+}
+
 impl Run<PgConnection> for ReleaseHost {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
-        let row: Option<HostRow> = sqlx::query_as(concat!(
-            "SELECT ",
-            host_columns!(),
-            " FROM hosts h WHERE h.id = $1 FOR UPDATE"
-        ))
-        .bind(self.id.as_str())
-        .fetch_optional(&mut *on)
-        .await?;
-        let mut row = row.ok_or(StoreError::NotFound { what: "host" })?;
+        let mut row = to_change(&self.id, on).await?;
         if rules::release_host(&mut row.host) {
             sqlx::query(
                 "UPDATE hosts SET state = $2::json, facts = NULL, marker = NULL, \
@@ -75,16 +81,7 @@ impl Run<PgConnection> for ReleaseHost {
 
 impl Run<PgConnection> for RemoveHost {
     async fn run(&self, on: &mut PgConnection) -> Result<(), Failure> {
-        let row: Option<HostRow> = sqlx::query_as(concat!(
-            "SELECT ",
-            host_columns!(),
-            " FROM hosts h WHERE h.id = $1 FOR UPDATE"
-        ))
-        .bind(self.id.as_str())
-        .fetch_optional(&mut *on)
-        .await?;
-        let row = row.ok_or(StoreError::NotFound { what: "host" })?;
-        rules::may_forget(&row.host)?;
+        rules::may_forget(&to_change(&self.id, on).await?.host)?;
         // A claim of before stays behind the fence when the host is made known again.
         sqlx::query(
             "INSERT INTO gone_hosts (id, fence) SELECT id, fence FROM hosts WHERE id = $1 \

@@ -164,7 +164,9 @@ async fn remember_swap(context: &Context, host: &Host, facts: &mut HostFacts) {
     let known = host.facts.as_ref().filter(|known| known.swap.is_some());
     let lately = known.filter(|known| {
         let at = known.swap_measured_at.unwrap_or_default();
-        known.swap_limit == facts.swap_limit && now.since(at) < context.pace.swap
+        // A clock that was set back is no reason to keep it for that much longer.
+        let young = at <= now && now.since(at) < context.pace.swap;
+        young && known.swap_limit == facts.swap_limit
     });
     if let Some(known) = lately {
         facts.swap = known.swap;

@@ -248,6 +248,18 @@ mod tests {
     use super::super::Outcome;
     use super::*;
 
+    #[test]
+    fn what_an_engine_with_tls_answers_to_plain_http_is_told_with_tls() {
+        let host = HostSection {
+            address: "tcp://127.0.0.1:2376".to_owned(),
+            ..HostSection::default()
+        };
+        let fix = reach_fix(&host, "the engine answered 400 Bad Request");
+        assert!(fix.contains("write tls://"), "{fix}");
+        let fix = reach_fix(&host, "connection refused");
+        assert!(!fix.contains("tls://"), "{fix}");
+    }
+
     fn info() -> Info {
         Info {
             ncpu: 2,

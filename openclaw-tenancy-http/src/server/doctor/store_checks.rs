@@ -101,11 +101,9 @@ async fn look(database: &Database, name: &str, loaded: &Loaded) -> Vec<Check> {
     };
     let mut checks = vec![writes_check(name, hosts.len(), &*access).await];
     checks.extend(hosts.iter().filter_map(quarantine_check));
-    let configured: Vec<_> = loaded.config.hosts.iter().map(|host| &host.id).collect();
-    let left = hosts
-        .iter()
-        .filter(|host| !configured.iter().any(|id| *id == host.id.as_str()));
-    checks.extend(left.map(left_check));
+    let configured = &loaded.config.hosts;
+    let has_left = |host: &&Host| !configured.iter().any(|h| h.id == host.id.as_str());
+    checks.extend(hosts.iter().filter(has_left).map(left_check));
     checks.push(if pending.is_empty() {
         Check::ok("migrations", "the tables are up to date")
     } else {

@@ -1,6 +1,5 @@
 //! Hosts that left the configuration.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,7 @@ use super::given::{
     claim_all, host_id, host_settlement, made, now_of, place_on, placed, ready_host, settle,
     settlement,
 };
-use super::host::{claim_hosts, put, settle_host};
-use crate::host::{Host, HostState, Reserved};
+use super::host::{claim_hosts, never_seen, put, settle_host};
 use crate::store::{Cordon, HostSettlement, StoreError};
 
 /// An empty host is gone, and known again as one never seen when it is put again.
@@ -29,7 +27,7 @@ pub async fn remove_host_forgets_an_empty_host(fixture: &dyn StoreFixture) {
     let left = replica.hosts().await.expect("listed");
     let left: Vec<_> = left.into_iter().map(|host| host.id).collect();
     assert_eq!(left, [host_id("h2")]);
-    for gone in [host.clone(), host_id("nowhere")] {
+    for gone in [host, host_id("nowhere")] {
         let again = replica.remove_host(gone).await;
         let unknown = matches!(again, Err(StoreError::NotFound { .. }));
         assert!(unknown, "{again:?}");
@@ -38,17 +36,8 @@ pub async fn remove_host_forgets_an_empty_host(fixture: &dyn StoreFixture) {
 
     put(&*replica, "h1", "nvme").await;
     let claims = claim_hosts(&*store, "w1").await;
-    let expected = Host {
-        id: host,
-        labels: BTreeMap::from([("disk".to_owned(), "nvme".to_owned())]),
-        cordoned: false,
-        state: HostState::New,
-        facts: None,
-        marker: None,
-        reserved: Reserved::default(),
-    };
     let found: Vec<_> = claims.into_iter().map(|claim| claim.item).collect();
-    assert_eq!(found, [expected]);
+    assert_eq!(found, [never_seen("h1", "nvme")]);
 }
 
 /// A host on which a tenant has its place stays as it is, until the tenant has left it.
@@ -117,9 +106,10 @@ pub async fn concurrent_remove_and_place_lose_no_host(fixture: &dyn StoreFixture
         let (id, fence) = (claims[pair].item.id, claims[pair].fence);
         let request = place_on(&hosts[pair], 1000);
         async move {
-            match removes {
-                true => store.remove_host(request.host).await,
-                false => store.place(id, fence, request).await.map(|_| ()),
+            if removes {
+                store.remove_host(request.host).await
+            } else {
+                store.place(id, fence, request).await.map(drop)
             }
         }
     })

@@ -17,15 +17,7 @@ use crate::store::{Claim, Cordon, HostSettlement, StoreError, TenantStore, rules
 pub async fn put_host_makes_a_host_known_and_due(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
-    let expected = Host {
-        id: host_id("h1"),
-        labels: BTreeMap::from([("disk".to_owned(), "ssd".to_owned())]),
-        cordoned: false,
-        state: HostState::New,
-        facts: None,
-        marker: None,
-        reserved: Reserved::default(),
-    };
+    let expected = never_seen("h1", "ssd");
     let hosts = fixture.replica().hosts().await.expect("listed");
     assert_eq!(hosts, std::slice::from_ref(&expected));
     let claims = claim_hosts(&*store, "w1").await;
@@ -353,6 +345,19 @@ pub async fn tenants_on_lists_those_with_a_place_there(fixture: &dyn StoreFixtur
     assert_eq!(listed, on_first);
     let none = store.tenants_on(host_id("nowhere")).await;
     assert_eq!(none.expect("an answer"), []);
+}
+
+/// What a host is that was [put](put) and that nobody has looked at.
+pub(super) fn never_seen(name: &str, disk: &str) -> Host {
+    Host {
+        id: host_id(name),
+        labels: BTreeMap::from([("disk".to_owned(), disk.to_owned())]),
+        cordoned: false,
+        state: HostState::New,
+        facts: None,
+        marker: None,
+        reserved: Reserved::default(),
+    }
 }
 
 pub(super) async fn put(store: &dyn TenantStore, name: &str, disk: &str) {

@@ -150,33 +150,25 @@ fn beyond(direct: &BTreeSet<String>) -> Vec<String> {
 
 /// The names of everything that a package builds with, itself left out. `options` are of `cargo tree`.
 fn tree(package: &str, options: &[&str]) -> Result<BTreeSet<String>> {
+    tree_of(&[&["--package", package, "--edges", "normal"], options].concat())
+}
+
+/// The names of everything that any package of the workspace is built or tested with, on any machine.
+fn everything() -> Result<BTreeSet<String>> {
+    let every_kind = ["--edges", "normal,build,dev", "--target", "all"];
+    tree_of(&[&["--workspace", "--all-features"], &every_kind[..]].concat())
+}
+
+fn tree_of(options: &[&str]) -> Result<BTreeSet<String>> {
     let lines = run::output(
         Command::new("cargo")
-            .args(["tree", "--package", package, "--prefix", "none"])
-            .args(["--edges", "normal", "--format", "{p}"])
+            .args(["tree", "--prefix", "none", "--format", "{p}"])
             .args(options)
             .current_dir(workspace()),
     )?;
     let names = names(&lines);
     // A tree that was not read would break no rule.
-    ensure!(
-        !names.is_empty(),
-        "cargo tree names nothing that {package} builds with"
-    );
-    Ok(names)
-}
-
-/// The names of everything that any package of the workspace is built, tested or compiled with, on any machine.
-fn everything() -> Result<BTreeSet<String>> {
-    let lines = run::output(
-        Command::new("cargo")
-            .args(["tree", "--workspace", "--all-features", "--target", "all"])
-            .args(["--edges", "normal,build,dev", "--prefix", "none"])
-            .args(["--format", "{p}"])
-            .current_dir(workspace()),
-    )?;
-    let names = names(&lines);
-    ensure!(!names.is_empty(), "cargo tree names nothing");
+    ensure!(!names.is_empty(), "cargo tree {options:?} names nothing");
     Ok(names)
 }
 
