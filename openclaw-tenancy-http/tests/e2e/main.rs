@@ -1,5 +1,5 @@
 //! The main job with nothing imitated: a person, a browser, an identity provider of somebody else's making, the
-//! real server, a real engine and the real OpenClaw; then once more on a phone, with the smallest plan.
+//! real server, a real engine and the real OpenClaw; and beside it once more on a phone, with the smallest plan.
 //!
 //! The environment names the parts; `cargo xtask test` provides them. Where one is missing the test is skipped,
 //! unless `TENANCY_TEST_REQUIRE` is `all`. Pictures of every step go to `TENANCY_TEST_PICTURES`.
@@ -13,6 +13,7 @@
 
 mod browser;
 mod contract;
+mod deployment;
 #[path = "../kill/docker.rs"]
 mod docker;
 #[path = "../kill/given.rs"]
@@ -32,13 +33,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use test_support::provider::strict::{self, CLIENT_ID, CLIENT_SECRET, PASSWORD, StrictProvider};
+use test_support::provider::strict::PASSWORD;
 
 use crate::browser::{Browser, Screen};
+use crate::deployment::{Parts, on_a_deployment};
 use crate::docker::{Docker, Kind};
-use crate::given::given;
 use crate::model::ModelServer;
-use crate::server::{Server, free_port, last_words};
 
 /// A page of ours or the provider's.
 const PAGE: Duration = Duration::from_secs(30);
@@ -50,87 +50,36 @@ const OPENCLAW: Duration = Duration::from_secs(120);
 /// Where a message is typed on OpenClaw's page.
 const COMPOSER: &str = r#"textarea[aria-label="Chat composer"]"#;
 
-/// The parts that are not ours.
-struct Parts {
-    engine: String,
-    image: String,
-    oidc_provider: PathBuf,
-    driver: String,
-    chromium: String,
-}
-
-impl Parts {
-    fn given() -> Option<Self> {
-        Some(Self {
-            engine: given("docker", "TENANCY_TEST_DOCKER_HOST")?,
-            image: given("docker", "TENANCY_TEST_IMAGE")?,
-            oidc_provider: given("oidc-provider", strict::DIR_VARIABLE)?.into(),
-            driver: given("chromium", "TENANCY_TEST_CHROMEDRIVER")?,
-            chromium: given("chromium", "TENANCY_TEST_CHROMIUM")?,
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_person_signs_in_creates_opens_chats_and_deletes() {
     let Some(parts) = Parts::given() else { return };
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (api, edge) = (free_port(), free_port());
-    let public_url = format!("http://localhost:{api}");
-    let callback = format!("{public_url}/api/auth/callback/company");
-    let provider = StrictProvider::start(&parts.oidc_provider, &callback).await;
     let model = ModelServer::start(reachable_from_instances()).await;
-    let data = tempfile::tempdir().unwrap();
-    let configure = |overlay: &str| {
-        configure(data.path(), &parts, (api, edge), &provider, overlay);
-    };
-    configure(&overlay::before(model.address));
-    let started = Server::start(data.path()).await;
-    println!("server ready after {:.2?}", started.ready_after);
-    let mut server = Some(started);
-    let docker = Docker::of_server(&parts.engine, data.path());
-    // Whatever becomes of it, neither a browser nor an instance stays behind.
-    let outcome = AssertUnwindSafe(async {
-        let desk = at(&parts, Screen::Desk, "main-job").await;
+    let overlay = overlay::before(model.address);
+    on_a_deployment(parts, "10.232.0.0/24", &overlay, async |deployment| {
+        let desk = deployment.browser(Screen::Desk, "main-job").await;
         watched(desk, async |browser| {
-            journey(browser, &public_url, &model).await;
+            journey(browser, &deployment.public_url, &model).await;
             // The operator's change: another file, and the server started anew.
-            configure(&overlay::after(model.address));
-            server.take().unwrap().kill().await;
-            server = Some(Server::start(data.path()).await);
-            overlay::reaches(browser, &model, &docker).await;
-            ending(browser, &docker).await;
+            deployment.restart(&overlay::after(model.address)).await;
+            overlay::reaches(browser, &model, &deployment.docker).await;
+            ending(browser, &deployment.docker).await;
         })
         .await;
-        let phone = at(&parts, Screen::Phone, "phone").await;
-        watched(phone, async |browser| {
-            phone::journey(browser, &public_url, &docker).await
-        })
-        .await;
-        nothing_left(&docker).await;
     })
-    .catch_unwind()
     .await;
-    if outcome.is_err() {
-        println!("the server's last lines:\n{}", last_words(data.path()));
-    }
-    if let Some(server) = server {
-        server.kill().await;
-    }
-    docker.clear().await;
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
-    }
 }
 
-async fn at(parts: &Parts, screen: Screen, pictures_in: &str) -> Browser {
-    Browser::start(
-        &parts.driver,
-        &parts.chromium,
-        screen,
-        pictures().join(pictures_in),
-    )
-    .await
+#[tokio::test]
+async fn a_person_with_a_phone_and_the_smallest_plan_gets_an_instance() {
+    let Some(parts) = Parts::given() else { return };
+    on_a_deployment(parts, "10.232.1.0/24", "", async |deployment| {
+        let phone = deployment.browser(Screen::Phone, "phone").await;
+        watched(phone, async |browser| {
+            phone::journey(browser, &deployment.public_url, &deployment.docker).await
+        })
+        .await;
+    })
+    .await;
 }
 
 /// Ends the browser after `journey`, with a picture of where that failed.
@@ -262,46 +211,6 @@ async fn nothing_left(docker: &Docker) {
     assert_eq!(docker.list(Kind::Network, "{{.Name}}").await, [""; 0]);
     let role = r#"{{.Label "io.openclaw-tenancy.role"}}"#;
     assert_eq!(docker.list(Kind::Volume, role).await, ["host-marker"]);
-}
-
-fn configure(
-    data: &Path,
-    parts: &Parts,
-    (api, edge): (u16, u16),
-    provider: &StrictProvider,
-    overlay: &str,
-) {
-    let Parts { engine, image, .. } = parts;
-    let issuer = provider.issuer();
-    let config = format!(
-        r#"
-[server]
-listen = "127.0.0.1:{api}"
-[edge]
-listen = "127.0.0.1:{edge}"
-[metrics]
-enabled = false
-[[hosts]]
-id = "local"
-address = "{engine}"
-[image]
-reference = "{image}"
-[reconcile]
-# Other tests on this engine have pools of their own.
-subnet_pool = "10.232.0.0/24"
-# A change of the overlay is waited for.
-resync = "5s"
-[[identity.oidc]]
-id = "company"
-label = "Company account"
-issuer = "{issuer}"
-client_id = "{CLIENT_ID}"
-client_secret = "{CLIENT_SECRET}"
-plain_http_loopback = true
-{overlay}
-"#
-    );
-    std::fs::write(data.join("config.toml"), config).unwrap();
 }
 
 /// This machine's own address, as instances reach it over their bridge's gateway: the one it would send from.

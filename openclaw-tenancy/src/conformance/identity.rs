@@ -56,15 +56,7 @@ macro_rules! conformance_identity {
         }
     };
     (@test [$fixture:expr] $($rule:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $rule() {
-                if let Some(fixture) = $fixture.await {
-                    $crate::conformance::identity::$rule(&fixture).await;
-                    $crate::conformance::identity::IdentityFixture::finish(&fixture).await;
-                }
-            }
-        )*
+        $crate::conformance_tests! { identity IdentityFixture [$fixture] $($rule)* }
     };
     (@table [] $($rule:ident)*) => {
         &[$($crate::conformance::Rule {
@@ -84,7 +76,7 @@ fn browser(n: u8) -> SecretString {
 }
 
 /// The token of one of them, or a word that there is none.
-async fn token(fixture: &(impl IdentityFixture + ?Sized), who: &Subject) -> Option<SecretString> {
+async fn token(fixture: &dyn IdentityFixture, who: &Subject) -> Option<SecretString> {
     let token = fixture.token(who).await;
     if token.is_none() {
         println!("skipped: the provider has no bearer tokens");
@@ -94,7 +86,7 @@ async fn token(fixture: &(impl IdentityFixture + ?Sized), who: &Subject) -> Opti
 
 /// A browser that has signed in as `who` and comes back, or a word that there is no sign-in.
 async fn came_back(
-    fixture: &(impl IdentityFixture + ?Sized),
+    fixture: &dyn IdentityFixture,
     who: &Subject,
     browser: &SecretString,
 ) -> Option<LoginAnswer> {
@@ -112,7 +104,7 @@ async fn came_back(
     Some(fixture.answer(who, step, browser).await)
 }
 
-async fn assert_refused(fixture: &(impl IdentityFixture + ?Sized), answer: LoginAnswer) {
+async fn assert_refused(fixture: &dyn IdentityFixture, answer: LoginAnswer) {
     let finished = fixture.provider().finish(answer).await;
     assert!(
         matches!(finished, Err(IdentityError::Refused { .. })),
@@ -121,7 +113,7 @@ async fn assert_refused(fixture: &(impl IdentityFixture + ?Sized), answer: Login
 }
 
 /// Each token gives its own bearer, of the provider's issuer.
-pub async fn verify_gives_the_bearer(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn verify_gives_the_bearer(fixture: &dyn IdentityFixture) {
     for who in fixture.people() {
         assert_eq!(who.issuer, fixture.provider().issuer());
         let Some(token) = token(fixture, &who).await else {
@@ -133,7 +125,7 @@ pub async fn verify_gives_the_bearer(fixture: &(impl IdentityFixture + ?Sized)) 
 }
 
 /// Verifying uses nothing up.
-pub async fn verify_again_gives_the_same(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn verify_again_gives_the_same(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(token) = token(fixture, &who).await else {
         return;
@@ -145,7 +137,7 @@ pub async fn verify_again_gives_the_same(fixture: &(impl IdentityFixture + ?Size
     }
 }
 
-async fn assert_no_token(fixture: &(impl IdentityFixture + ?Sized), text: &str) {
+async fn assert_no_token(fixture: &dyn IdentityFixture, text: &str) {
     let token = SecretString::from(text.to_owned());
     let answer = fixture.provider().verify(&token).await;
     assert!(
@@ -158,7 +150,7 @@ async fn assert_no_token(fixture: &(impl IdentityFixture + ?Sized), text: &str) 
 }
 
 /// Text of any other kind is refused.
-pub async fn verify_refuses_what_is_no_token(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn verify_refuses_what_is_no_token(fixture: &dyn IdentityFixture) {
     let long = "a".repeat(70_000);
     for text in [
         "", " ", ".", "..", "a.b.c", "null", "Bearer x", "\0", "租户", &long,
@@ -168,7 +160,7 @@ pub async fn verify_refuses_what_is_no_token(fixture: &(impl IdentityFixture + ?
 }
 
 /// One character more, less or other anywhere makes it no token.
-pub async fn verify_refuses_a_changed_token(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn verify_refuses_a_changed_token(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(token) = token(fixture, &who).await else {
         return;
@@ -199,7 +191,7 @@ pub async fn verify_refuses_a_changed_token(fixture: &(impl IdentityFixture + ?S
 }
 
 /// Each sign-in gives the one who signed in, of the provider's issuer.
-pub async fn finish_gives_who_signed_in(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn finish_gives_who_signed_in(fixture: &dyn IdentityFixture) {
     for who in fixture.people() {
         let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
             return;
@@ -210,7 +202,7 @@ pub async fn finish_gives_who_signed_in(fixture: &(impl IdentityFixture + ?Sized
 }
 
 /// A sign-in by callback ends where its own beginning said; one by password says nothing.
-pub async fn finish_returns_to_where_it_began(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn finish_returns_to_where_it_began(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;
@@ -227,7 +219,7 @@ pub async fn finish_returns_to_where_it_began(fixture: &(impl IdentityFixture + 
 }
 
 /// One's name with the other's password, or one's state with the other's code, is nobody.
-pub async fn finish_refuses_anothers_secret(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn finish_refuses_anothers_secret(fixture: &dyn IdentityFixture) {
     let [one, other] = fixture.people();
     let Some(first) = came_back(fixture, &one, &browser(1)).await else {
         return;
@@ -251,7 +243,7 @@ pub async fn finish_refuses_anothers_secret(fixture: &(impl IdentityFixture + ?S
 }
 
 /// A wrong password, an unknown name and an empty or doubled callback are refused.
-pub async fn finish_refuses_a_changed_answer(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn finish_refuses_a_changed_answer(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;
@@ -285,7 +277,7 @@ pub async fn finish_refuses_a_changed_answer(fixture: &(impl IdentityFixture + ?
 }
 
 /// A callback that another browser brings is refused.
-pub async fn finish_refuses_another_browser(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn finish_refuses_another_browser(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;
@@ -300,7 +292,7 @@ pub async fn finish_refuses_another_browser(fixture: &(impl IdentityFixture + ?S
 }
 
 /// The second time a callback is refused.
-pub async fn finish_takes_a_callback_once(fixture: &(impl IdentityFixture + ?Sized)) {
+pub async fn finish_takes_a_callback_once(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;

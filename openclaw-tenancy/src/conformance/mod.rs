@@ -64,3 +64,58 @@ pub struct Rule<F: ?Sized + 'static> {
     /// Panics when the implementation behind the fixture does not keep the rule.
     pub check: for<'a> fn(&'a F) -> futures::future::BoxFuture<'a, ()>,
 }
+
+/// What the end of a rule that held does with its fixture.
+type Finish<F> = for<'a> fn(&'a F) -> futures::future::BoxFuture<'a, ()>;
+
+/// Holds the implementation behind a fixture to the rule of this name; without a fixture there is nothing to hold.
+///
+/// # Panics
+/// When the implementation does not keep the rule.
+#[doc(hidden)]
+pub async fn hold<F: ?Sized + Sync>(
+    rules: &[Rule<F>],
+    name: &str,
+    fixture: Option<Box<F>>,
+    finish: Finish<F>,
+) {
+    let rule = rules.iter().find(|rule| rule.name == name);
+    let rule = rule.expect("the table is made of the same list as the tests");
+    if let Some(fixture) = fixture {
+        (rule.check)(&fixture).await;
+        finish(&fixture).await;
+    }
+}
+
+/// Expands to one `#[tokio::test]` for each rule of a port: the end of its macro.
+///
+/// The rules are reached by their table, so that they are compiled with the kit and not once more for each fixture.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($port:ident $of:ident [$fixture:expr] $($rule:ident)*) => {
+        type KitFixture = ::std::boxed::Box<dyn $crate::conformance::$port::$of>;
+
+        fn fixture_for_one_rule() -> ::std::pin::Pin<
+            ::std::boxed::Box<dyn ::std::future::Future<Output = ::std::option::Option<KitFixture>>>,
+        > {
+            ::std::boxed::Box::pin(async {
+                let fixture = $fixture.await?;
+                ::std::option::Option::Some(::std::boxed::Box::new(fixture) as KitFixture)
+            })
+        }
+
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $rule() {
+                $crate::conformance::hold(
+                    $crate::conformance::$port::RULES,
+                    stringify!($rule),
+                    fixture_for_one_rule().await,
+                    |fixture| $crate::conformance::$port::$of::finish(fixture),
+                )
+                .await;
+            }
+        )*
+    };
+}

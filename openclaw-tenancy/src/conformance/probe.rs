@@ -67,15 +67,7 @@ macro_rules! conformance_probe {
         }
     };
     (@test [$fixture:expr] $($rule:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $rule() {
-                if let Some(fixture) = $fixture.await {
-                    $crate::conformance::probe::$rule(&fixture).await;
-                    $crate::conformance::probe::ProbeFixture::finish(&fixture).await;
-                }
-            }
-        )*
+        $crate::conformance_tests! { probe ProbeFixture [$fixture] $($rule)* }
     };
     (@table [] $($rule:ident)*) => {
         &[$($crate::conformance::Rule {
@@ -89,7 +81,7 @@ macro_rules! conformance_probe {
 }
 
 /// Whether the probe says `expected` of what is put there.
-async fn says(fixture: &(impl ProbeFixture + ?Sized), there: There, expected: Readiness) {
+async fn says(fixture: &dyn ProbeFixture, there: There, expected: Readiness) {
     let Some(upstream) = fixture.put(there).await else {
         println!("skipped: {there:?} cannot be");
         return;
@@ -99,37 +91,37 @@ async fn says(fixture: &(impl ProbeFixture + ?Sized), there: There, expected: Re
 }
 
 /// One that serves is told.
-pub async fn probe_tells_one_that_has_started(fixture: &(impl ProbeFixture + ?Sized)) {
+pub async fn probe_tells_one_that_has_started(fixture: &dyn ProbeFixture) {
     says(fixture, There::Started, Readiness::Started).await;
 }
 
 /// One that starts is not ready, though it answers.
-pub async fn probe_waits_for_one_that_starts(fixture: &(impl ProbeFixture + ?Sized)) {
+pub async fn probe_waits_for_one_that_starts(fixture: &dyn ProbeFixture) {
     says(fixture, There::Starting, Readiness::Starting).await;
 }
 
 /// One that waits for a repair is told from one that starts: waiting does not help it.
-pub async fn probe_tells_one_that_needs_repair(fixture: &(impl ProbeFixture + ?Sized)) {
+pub async fn probe_tells_one_that_needs_repair(fixture: &dyn ProbeFixture) {
     says(fixture, There::NeedsRepair, Readiness::NeedsRepair).await;
 }
 
 /// Success alone says nothing: any path of an instance may answer so.
-pub async fn probe_decides_by_what_is_said(fixture: &(impl ProbeFixture + ?Sized)) {
+pub async fn probe_decides_by_what_is_said(fixture: &dyn ProbeFixture) {
     says(fixture, There::AnswersAnything, Readiness::Starting).await;
 }
 
 /// Where nobody is yet, somebody may come.
-pub async fn probe_takes_nobody_for_starting(fixture: &(impl ProbeFixture + ?Sized)) {
+pub async fn probe_takes_nobody_for_starting(fixture: &dyn ProbeFixture) {
     says(fixture, There::Nobody, Readiness::Starting).await;
 }
 
 /// Who never answers keeps nobody waiting.
-pub async fn probe_takes_silence_for_starting_and_ends(fixture: &(impl ProbeFixture + ?Sized)) {
+pub async fn probe_takes_silence_for_starting_and_ends(fixture: &dyn ProbeFixture) {
     says(fixture, There::Silent, Readiness::Starting).await;
 }
 
 /// What it said before is no answer to what is there now.
-pub async fn probe_asks_anew_each_time(fixture: &(impl ProbeFixture + ?Sized)) {
+pub async fn probe_asks_anew_each_time(fixture: &dyn ProbeFixture) {
     for (there, expected) in [
         (There::Starting, Readiness::Starting),
         (There::Started, Readiness::Started),

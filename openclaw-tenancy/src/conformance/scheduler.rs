@@ -101,16 +101,12 @@ fn fleet(hosts: &[Host]) -> Fleet {
     Fleet::new(hosts, &Overcommit::default())
 }
 
-fn chosen(scheduler: &(impl HostScheduler + ?Sized), request: &Request, hosts: &[Host]) -> HostId {
+fn chosen(scheduler: &dyn HostScheduler, request: &Request, hosts: &[Host]) -> HostId {
     let placed = scheduler.place(request, &fleet(hosts));
     placed.expect("a host has room").host
 }
 
-fn refused(
-    scheduler: &(impl HostScheduler + ?Sized),
-    request: &Request,
-    hosts: &[Host],
-) -> Refusal {
+fn refused(scheduler: &dyn HostScheduler, request: &Request, hosts: &[Host]) -> Refusal {
     let placed = scheduler.place(request, &fleet(hosts));
     placed.expect_err("no host has room")
 }
@@ -127,7 +123,7 @@ fn unequal() -> Vec<Host> {
 }
 
 /// The same question has the same answer, also when the hosts are told in another order.
-pub fn place_is_deterministic(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn place_is_deterministic(scheduler: &dyn HostScheduler) {
     let mut hosts = unequal();
     let first = chosen(scheduler, &request(1024), &hosts);
     for _ in 0..6 {
@@ -139,7 +135,7 @@ pub fn place_is_deterministic(scheduler: &(impl HostScheduler + ?Sized)) {
 }
 
 /// Filling a fleet to the end gives every instance room, and ends in a refusal.
-pub fn place_never_chooses_a_host_without_room(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn place_never_chooses_a_host_without_room(scheduler: &dyn HostScheduler) {
     let mut hosts = unequal();
     // Sizes that leave remainders, so that what is full for one is not for another.
     for size in [1024, 1536, 3072, 700].into_iter().cycle().take(200) {
@@ -159,7 +155,7 @@ pub fn place_never_chooses_a_host_without_room(scheduler: &(impl HostScheduler +
 }
 
 /// One host with room among many without is found.
-pub fn place_finds_the_only_room(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn place_finds_the_only_room(scheduler: &dyn HostScheduler) {
     for open in 0..5 {
         let mut hosts: Vec<_> = (0..5).map(|n| host(&format!("h{n}"))).collect();
         for (n, host) in hosts.iter_mut().enumerate() {
@@ -175,7 +171,7 @@ pub fn place_finds_the_only_room(scheduler: &(impl HostScheduler + ?Sized)) {
 }
 
 /// Cordoned, unreachable, quarantined and unknown hosts are not chosen.
-pub fn place_leaves_hosts_that_take_nothing(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn place_leaves_hosts_that_take_nothing(scheduler: &dyn HostScheduler) {
     let mut hosts = closed();
     hosts.push(host("z-open"));
     assert_eq!(chosen(scheduler, &request(1024), &hosts), id("z-open"));
@@ -208,7 +204,7 @@ fn closed() -> Vec<Host> {
 }
 
 /// Among equal hosts the one with the least id is chosen.
-pub fn place_breaks_ties_by_the_least_id(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn place_breaks_ties_by_the_least_id(scheduler: &dyn HostScheduler) {
     for names in [["b", "a", "c"], ["c", "b", "a"], ["a", "c", "b"]] {
         let hosts = names.map(host);
         assert_eq!(chosen(scheduler, &request(1024), &hosts), id("a"));
@@ -216,7 +212,7 @@ pub fn place_breaks_ties_by_the_least_id(scheduler: &(impl HostScheduler + ?Size
 }
 
 /// Only a host with every label that is asked for is chosen.
-pub fn place_keeps_to_the_labels(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn place_keeps_to_the_labels(scheduler: &dyn HostScheduler) {
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let mut hosts = vec![host("h1"), host("h2"), host("h3")];
     hosts[1].labels = BTreeMap::from([label("disk", "ssd")]);
@@ -236,7 +232,7 @@ pub fn place_keeps_to_the_labels(scheduler: &(impl HostScheduler + ?Sized)) {
 }
 
 /// The answer carries the capacity the choice was made by, which the store checks again.
-pub fn place_gives_the_capacity_it_chose_by(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn place_gives_the_capacity_it_chose_by(scheduler: &dyn HostScheduler) {
     let overcommit = Overcommit {
         cpu_percent: 250,
         memory_percent: 80,
@@ -253,7 +249,7 @@ pub fn place_gives_the_capacity_it_chose_by(scheduler: &(impl HostScheduler + ?S
 }
 
 /// A refusal says of each host what it lacks, in the order of their ids.
-pub fn refusal_names_each_host(scheduler: &(impl HostScheduler + ?Sized)) {
+pub fn refusal_names_each_host(scheduler: &dyn HostScheduler) {
     let mut hosts = closed();
     let mut full = host("a-full");
     full.reserved.memory = Bytes::gib(8);
@@ -280,9 +276,7 @@ pub fn refusal_names_each_host(scheduler: &(impl HostScheduler + ?Sized)) {
 }
 
 /// Waiting helps where a host is full or closed, and does not where it is too small.
-pub fn refusal_is_hopeless_only_where_no_empty_host_would_do(
-    scheduler: &(impl HostScheduler + ?Sized),
-) {
+pub fn refusal_is_hopeless_only_where_no_empty_host_would_do(scheduler: &dyn HostScheduler) {
     let too_much = request(9 * 1024);
     assert!(refused(scheduler, &too_much, &[host("h1"), host("h2")]).hopeless);
     let mut full = host("h1");

@@ -94,11 +94,26 @@ fn names(name: &str, full: &'static str) -> bool {
     name == alone(full) || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
+/// Looks at what stands before a call.
+type Look = Arc<dyn Fn(&'static str) + Send + Sync>;
+
 /// Decides what becomes of calls. Cheap to clone; clones count together.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Faults {
     clock: Arc<dyn Clock>,
     plan: Arc<Mutex<Plan>>,
+    look: Option<Look>,
+}
+
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { clock, plan, .. } = self;
+        formatter
+            .debug_struct("Faults")
+            .field("clock", clock)
+            .field("plan", plan)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -117,7 +132,18 @@ impl Faults {
         Self {
             clock,
             plan: Arc::default(),
+            look: None,
         }
+    }
+
+    /// `look` is called with the full name of each call of this and of its clones to come, before anything becomes of the
+    /// call: what the calls before it did stands then, and nothing of this one.
+    ///
+    /// It must not call a port that is wrapped with these faults.
+    #[must_use]
+    pub fn with_look(mut self, look: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+        self.look = Some(Arc::new(look));
+        self
     }
 
     /// The call of this number, counted from 0 over every wrapped port, meets `fault`.
@@ -212,6 +238,9 @@ impl Faults {
         call: impl Future<Output = Result<T, E>> + Send,
         error: impl FnOnce() -> E + Send,
     ) -> Result<T, E> {
+        if let Some(look) = &self.look {
+            look(method);
+        }
         match self.decide(method) {
             None => call.await,
             Some(Fault::Fail) => Err(error()),

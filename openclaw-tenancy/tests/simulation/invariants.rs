@@ -12,7 +12,8 @@ use openclaw_tenancy::store::TenantStore as _;
 use openclaw_tenancy::tenant::{Certainty, Hold, HoldReason, Location, Power, Tenant};
 
 use crate::machine::{Stood, moved, queued, waiting};
-use crate::world::{Foreign, World, now};
+use crate::scene::{Foreign, Scene};
+use crate::world::now;
 
 /// Names of ours begin so.
 const OURS: &str = "oct-d1-";
@@ -32,44 +33,105 @@ pub(crate) struct Memory {
     stood: BTreeMap<TenantId, Stood>,
 }
 
-fn rows(world: &World) -> Vec<Tenant> {
-    now(world.store.list(None, 100)).unwrap().tenants
+fn rows(scene: &Scene) -> Vec<Tenant> {
+    now(scene.store.list(None, 100)).unwrap().tenants
+}
+
+/// What may have changed since the last look: an invariant of something else cannot have been broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Anything,
+    Engines,
+    Tenants,
+    Hosts,
+}
+
+impl Changed {
+    /// What a call that was made may have changed.
+    pub(crate) fn by(call: &str) -> Self {
+        match call.split_once('.') {
+            Some(("backend", _)) => Self::Engines,
+            Some(("store", "cordon" | "put_host" | "remove_host" | "settle_host")) => Self::Hosts,
+            Some(("store", _)) => Self::Tenants,
+            _ => Self::Anything,
+        }
+    }
+
+    fn is(self, one: Self) -> bool {
+        self == Self::Anything || self == one
+    }
 }
 
 /// Checks everything that must hold at every instant.
-pub(crate) fn check(world: &World, memory: &mut Memory) -> Result<(), String> {
-    let processes = world.backend.processes();
-    let waiting = world.store.look(|rows, hosts| {
-        stand(world, &processes, hosts, rows, memory)?;
+///
+/// The first violation that was found since this was last asked is answered.
+pub(crate) fn check(scene: &Scene) -> Result<(), String> {
+    if let Some(found) = scene.found.take() {
+        return Err(found);
+    }
+    scene.since.set(None);
+    check_what(scene, Changed::Anything)
+}
+
+/// The same, as far as what has changed goes.
+pub(crate) fn check_what(scene: &Scene, changed: Changed) -> Result<(), String> {
+    let memory = &mut *scene.memory.borrow_mut();
+    let processes = scene.backend.processes();
+    let waiting = scene.store.look(|rows, hosts| {
+        stand(scene, changed, &processes, hosts, rows, memory)?;
+        let rows = if changed.is(Changed::Tenants) {
+            rows
+        } else {
+            &[]
+        };
         Ok::<_, String>(waiting(rows))
     })?;
-    queued(world, &waiting)
+    queued(scene, &waiting)
 }
 
 /// The same, of what the store has at this instant.
 fn stand(
-    world: &World,
+    scene: &Scene,
+    changed: Changed,
     processes: &[Process],
     hosts: &[&Host],
     rows: &[&Tenant],
     memory: &mut Memory,
 ) -> Result<(), String> {
+    let [engines, tenants, of_hosts] =
+        [Changed::Engines, Changed::Tenants, Changed::Hosts].map(|one| changed.is(one));
     // A request that was delayed deletes what the account has when it takes effect.
     let deleting = rows
         .iter()
         .filter(|row| row.desired.power == Power::Deleted);
     memory.deleted.extend(deleting.map(|row| row.id));
-    one_writer(world, processes)?;
-    data_is_kept(world, processes, memory)?;
-    capacity(world, hosts, rows)?;
-    routes(world, rows)?;
-    limits_fit(world, hosts)?;
-    foreign_untouched(world)?;
-    nothing_orphaned(world, processes, rows, memory)?;
-    for row in rows {
-        let stands = moved(world, memory.stood.get(&row.id), row)?;
-        memory.stood.insert(row.id, stands);
+    if engines {
+        one_writer(scene, processes)?;
+        data_is_kept(scene, processes, memory)?;
+        foreign_untouched(scene)?;
     }
+    if engines || of_hosts {
+        limits_fit(scene, hosts)?;
+    }
+    if tenants || of_hosts {
+        capacity(scene, hosts, rows)?;
+    }
+    if engines || tenants {
+        routes(scene, rows)?;
+        nothing_orphaned(scene, processes, rows, memory)?;
+    }
+    if tenants {
+        for row in rows {
+            let stands = moved(scene, memory.stood.get(&row.id), row)?;
+            memory.stood.insert(row.id, stands);
+        }
+        acknowledged_is_there(rows, memory)?;
+    }
+    Ok(())
+}
+
+/// I3, I4: what was answered is there.
+fn acknowledged_is_there(rows: &[&Tenant], memory: &Memory) -> Result<(), String> {
     for tenant in &memory.acknowledged {
         let there = rows.iter().any(|row| row.id == *tenant);
         if !there && !memory.deleted.contains(tenant) {
@@ -80,8 +142,8 @@ fn stand(
 }
 
 /// I1: one live process per tenant, one writer per volume, whatever the engines say.
-fn one_writer(world: &World, processes: &[Process]) -> Result<(), String> {
-    if world.backend.most_writers() > 1 {
+fn one_writer(scene: &Scene, processes: &[Process]) -> Result<(), String> {
+    if scene.backend.most_writers() > 1 {
         return Err("I1: two processes wrote to one volume".to_owned());
     }
     let mut live = BTreeMap::new();
@@ -96,13 +158,13 @@ fn one_writer(world: &World, processes: &[Process]) -> Result<(), String> {
 }
 
 /// I6: a data volume that was written to goes only after a deletion was asked for.
-fn data_is_kept(world: &World, processes: &[Process], memory: &mut Memory) -> Result<(), String> {
+fn data_is_kept(scene: &Scene, processes: &[Process], memory: &mut Memory) -> Result<(), String> {
     let Memory {
         written, deleted, ..
     } = memory;
-    for host in &world.hosts {
+    for host in &scene.hosts {
         let written = written.entry(host.clone()).or_default();
-        world.backend.look_at_names(host, |names| {
+        scene.backend.look_at_names(host, |names| {
             for (volume, tenant) in &*written {
                 if !names.contains(&volume.as_str()) && !deleted.contains(tenant) {
                     return Err(format!("I6: data volume {volume} of {tenant} is gone"));
@@ -127,8 +189,8 @@ fn data_is_kept(world: &World, processes: &[Process], memory: &mut Memory) -> Re
 }
 
 /// I7: what is reserved on a host fits it, and subnets are distinct.
-fn capacity(world: &World, hosts: &[&Host], rows: &[&Tenant]) -> Result<(), String> {
-    let overcommit = &world.tenancy.context().blueprint.overcommit;
+fn capacity(scene: &Scene, hosts: &[&Host], rows: &[&Tenant]) -> Result<(), String> {
+    let overcommit = &scene.tenancy.context().blueprint.overcommit;
     for host in hosts {
         let Some(facts) = &host.facts else { continue };
         let capacity = overcommit.capacity(facts);
@@ -165,15 +227,15 @@ fn capacity(world: &World, hosts: &[&Host], rows: &[&Tenant]) -> Result<(), Stri
 /// I7, as the engines say it: what their containers may use, all together, fits each host.
 ///
 /// A container that a late call left is in no row, and counts on its host until it is removed.
-fn limits_fit(world: &World, hosts: &[&Host]) -> Result<(), String> {
-    if world.late || !world.paused.is_empty() {
+fn limits_fit(scene: &Scene, hosts: &[&Host]) -> Result<(), String> {
+    if scene.late.get() || scene.asleep.get() > 0 {
         return Ok(());
     }
-    let overcommit = &world.tenancy.context().blueprint.overcommit;
+    let overcommit = &scene.tenancy.context().blueprint.overcommit;
     for host in hosts {
         let Some(facts) = &host.facts else { continue };
         let most = overcommit.capacity(facts);
-        let limits = world.backend.limits(&host.id);
+        let limits = scene.backend.limits(&host.id);
         let sum = |of: fn(&AppliedLimits) -> u64| limits.iter().map(of).sum::<u64>();
         let sums = [sum(|l| l.cpu.0), sum(|l| l.memory.0), sum(|l| l.swap.0)];
         let most = [most.cpu.0, most.memory.0, most.swap.0];
@@ -188,19 +250,19 @@ fn limits_fit(world: &World, hosts: &[&Host]) -> Result<(), String> {
 }
 
 /// I9: a route leads to the current generation of the right tenant, or to nothing.
-fn routes(world: &World, rows: &[&Tenant]) -> Result<(), String> {
+fn routes(scene: &Scene, rows: &[&Tenant]) -> Result<(), String> {
     for row in rows {
-        let route = world.route(row);
+        let route = scene.route(row);
         let (Some(Upstream::Direct(at)), Some(location)) =
             (route.upstream, row.observed.location())
         else {
             continue;
         };
-        for host in &world.hosts {
+        for host in &scene.hosts {
             if *host != location.host {
                 continue;
             }
-            if let Some((tenant, generation)) = world.backend.occupant(host, at.ip())
+            if let Some((tenant, generation)) = scene.backend.occupant(host, at.ip())
                 && ((tenant, generation) != (row.id, location.generation)
                     || generation != route.generation)
             {
@@ -215,9 +277,9 @@ fn routes(world: &World, rows: &[&Tenant]) -> Result<(), String> {
 }
 
 /// I13: what is not ours is as it was, on every host.
-fn foreign_untouched(world: &World) -> Result<(), String> {
-    for Foreign { host, name, object } in &world.foreign {
-        if !world.backend.is_as_added(host, object) {
+fn foreign_untouched(scene: &Scene) -> Result<(), String> {
+    for Foreign { host, name, object } in &*scene.foreign.borrow() {
+        if !scene.backend.is_as_added(host, object) {
             return Err(format!(
                 "I13: the foreign {name} on {host} is not as it was"
             ));
@@ -228,12 +290,12 @@ fn foreign_untouched(world: &World) -> Result<(), String> {
 
 /// I2: every object of ours has a row.
 fn nothing_orphaned(
-    world: &World,
+    scene: &Scene,
     processes: &[Process],
     rows: &[&Tenant],
     memory: &mut Memory,
 ) -> Result<(), String> {
-    if !world.paused.is_empty() {
+    if scene.asleep.get() > 0 {
         // A call of a paused process may land late; what it makes is reported by the host's next list.
         return Ok(());
     }
@@ -251,15 +313,15 @@ fn nothing_orphaned(
             return Err(format!("I2: nothing accounts for {process:?}"));
         }
     }
-    if world.late {
+    if scene.late.get() {
         // The one call that was under way when its process was stopped may land after its claim has passed on.
         // It starts nothing (above), and what it made is in the host's next list.
         return Ok(());
     }
-    for host in &world.hosts {
-        world.backend.look_at_names(host, |names| {
+    for host in &scene.hosts {
+        scene.backend.look_at_names(host, |names| {
             for name in names {
-                if !has_row(name, &known) && is_of_a_tenant(world, host, name) {
+                if !has_row(name, &known) && is_of_a_tenant(scene, host, name) {
                     let late = memory.deleted.iter().any(|id| name.contains(&id.simple()));
                     return Err(format!("I2: {name} on {host} has no row (deleted: {late})"));
                 }
@@ -279,13 +341,13 @@ fn has_row(name: &str, known: &[impl AsRef<str>]) -> bool {
 }
 
 /// I14: when faults have stopped, every tenant has converged or is in a named hold.
-pub(crate) fn converged(world: &World) -> Result<(), String> {
-    let rows = rows(world);
-    late_networks_are_gone(world, &rows)?;
-    leftovers_are_told(world, &rows)?;
+pub(crate) fn converged(scene: &Scene) -> Result<(), String> {
+    let rows = rows(scene);
+    late_networks_are_gone(scene, &rows)?;
+    leftovers_are_told(scene, &rows)?;
     for row in rows {
         if let Some(hold) = &row.observed.hold {
-            conflict_is_one(world, &row, hold)?;
+            conflict_is_one(scene, &row, hold)?;
             continue;
         }
         let running = row.observed.location().is_some_and(|location| {
@@ -294,7 +356,7 @@ pub(crate) fn converged(world: &World) -> Result<(), String> {
                 .as_ref()
                 .is_some_and(|c| c.ready_at.is_some())
         });
-        let live = world
+        let live = scene
             .backend
             .processes()
             .iter()
@@ -323,13 +385,13 @@ pub(crate) fn converged(world: &World) -> Result<(), String> {
 }
 
 /// I14: what is held for a conflict meets something foreign, which its message names.
-fn conflict_is_one(world: &World, row: &Tenant, hold: &Hold) -> Result<(), String> {
+fn conflict_is_one(scene: &Scene, row: &Tenant, hold: &Hold) -> Result<(), String> {
     let location = row.observed.location();
     let meets = |foreign: &Foreign| {
         location.is_some_and(|location| location.host == foreign.host)
             && hold.message.contains(&foreign.name)
     };
-    if hold.reason == HoldReason::Conflict && !world.foreign.iter().any(meets) {
+    if hold.reason == HoldReason::Conflict && !scene.foreign.borrow().iter().any(meets) {
         return Err(format!(
             "I14: {} is held for a conflict that is none: {}",
             row.id, hold.message
@@ -339,14 +401,14 @@ fn conflict_is_one(world: &World, row: &Tenant, hold: &Hold) -> Result<(), Strin
 }
 
 /// I2: how many objects of ours are in no row is written with each host.
-fn leftovers_are_told(world: &World, rows: &[Tenant]) -> Result<(), String> {
-    for host in now(world.store.hosts()).unwrap() {
+fn leftovers_are_told(scene: &Scene, rows: &[Tenant]) -> Result<(), String> {
+    for host in now(scene.store.hosts()).unwrap() {
         let has_row = |tenant: &Option<TenantId>| {
             let mut here = rows.iter().filter(|row| Some(row.id) == *tenant);
             tenant.is_none()
                 || here.any(|row| row.observed.locations.iter().any(|l| l.host == host.id))
         };
-        let found = now(world.backend.list(&host.id, Scope::All)).unwrap();
+        let found = now(scene.backend.list(&host.id, Scope::All)).unwrap();
         let containers = found.containers.iter().map(|c| &c.labels.tenant);
         let volumes = found.volumes.iter().map(|v| &v.labels.tenant);
         let left = containers.chain(volumes).filter(|tenant| !has_row(tenant));
@@ -363,12 +425,12 @@ fn leftovers_are_told(world: &World, rows: &[Tenant]) -> Result<(), String> {
 }
 
 /// I10: what a late call made that holds a subnet is undone at the next list.
-fn late_networks_are_gone(world: &World, rows: &[Tenant]) -> Result<(), String> {
+fn late_networks_are_gone(scene: &Scene, rows: &[Tenant]) -> Result<(), String> {
     let known: Vec<String> = rows.iter().map(|row| row.id.simple()).collect();
-    for host in &world.hosts {
-        let names = world.backend.names(host);
+    for host in &scene.hosts {
+        let names = scene.backend.names(host);
         let late = names.iter().find(|name| {
-            is_of_a_tenant(world, host, name)
+            is_of_a_tenant(scene, host, name)
                 && name.ends_with("-network")
                 && !has_row(name, &known)
         });
@@ -379,9 +441,9 @@ fn late_networks_are_gone(world: &World, rows: &[Tenant]) -> Result<(), String> 
     Ok(())
 }
 
-fn is_of_a_tenant(world: &World, host: &HostId, name: &str) -> bool {
+fn is_of_a_tenant(scene: &Scene, host: &HostId, name: &str) -> bool {
     let foreign = |foreign: &Foreign| foreign.host == *host && foreign.name == name;
     name.starts_with(OURS)
         && !name.starts_with("oct-d1-host-")
-        && !world.foreign.iter().any(foreign)
+        && !scene.foreign.borrow().iter().any(foreign)
 }

@@ -5,7 +5,8 @@ use openclaw_tenancy::status::{Phase, Status, status};
 use openclaw_tenancy::store::{TenantStore as _, rules};
 use openclaw_tenancy::tenant::{HoldReason, Power, Tenant};
 
-use crate::world::{World, now};
+use crate::scene::Scene;
+use crate::world::now;
 
 /// What moves in one direction only, as it stood after the step before.
 #[derive(Debug, Clone)]
@@ -34,8 +35,8 @@ impl Stood {
 }
 
 /// Checks a row after a step, and gives what to compare the next with.
-pub(crate) fn moved(world: &World, before: Option<&Stood>, row: &Tenant) -> Result<Stood, String> {
-    let status = status(row, world.tenancy.deadlines());
+pub(crate) fn moved(scene: &Scene, before: Option<&Stood>, row: &Tenant) -> Result<Stood, String> {
+    let status = status(row, scene.tenancy.deadlines());
     explained(&status)?;
     let after = Stood::of(row, status);
     if let Some(before) = before
@@ -64,9 +65,9 @@ fn explained(status: &Status) -> Result<(), String> {
 }
 
 /// I3: who waits for a host has a position in the queue.
-pub(crate) fn queued(world: &World, waiting: &[TenantId]) -> Result<(), String> {
+pub(crate) fn queued(scene: &Scene, waiting: &[TenantId]) -> Result<(), String> {
     for id in waiting {
-        if now(world.store.queue_position(*id)).unwrap().is_none() {
+        if now(scene.store.queue_position(*id)).unwrap().is_none() {
             return Err(format!("I3: {id} waits and has no position"));
         }
     }

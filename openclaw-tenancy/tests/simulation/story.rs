@@ -10,11 +10,11 @@ use openclaw_tenancy::tenant::{Power, Tenant};
 use openclaw_tenancy::{CreateRequest, TenancyError};
 
 use crate::bugs::Bug;
-use crate::invariants::{Memory, check, converged};
+use crate::invariants::{check, converged};
 use crate::world::{World, say};
 
 /// Asks for an instance as a client does: again with the same key until it is answered.
-fn ask(world: &mut World, memory: &mut Memory, who: usize, key: &str) -> Result<(), String> {
+fn ask(world: &mut World, who: usize, key: &str) -> Result<(), String> {
     let account = world.accounts[who].clone();
     let mut answers = Vec::new();
     for _ in 0..4 {
@@ -36,7 +36,7 @@ fn ask(world: &mut World, memory: &mut Memory, who: usize, key: &str) -> Result<
     match answers.as_slice() {
         [] => Ok(()),
         [one] => {
-            memory.acknowledged.insert(*one);
+            world.memory.borrow_mut().acknowledged.insert(*one);
             Ok(())
         }
         [..] => Err(format!("I5: one key made {answers:?}")),
@@ -54,7 +54,7 @@ where
     slot.take()
 }
 
-fn set_power(world: &mut World, memory: &mut Memory, who: usize, power: Power) {
+fn set_power(world: &mut World, who: usize, power: Power) {
     let account = world.accounts[who].id;
     let wanted = crate::world::now(openclaw_tenancy::store::TenantStore::find_by_owner(
         &*world.store,
@@ -64,7 +64,7 @@ fn set_power(world: &mut World, memory: &mut Memory, who: usize, power: Power) {
         && let Ok(Some(tenant)) = wanted
     {
         // From the request on: its effect may be durable although the answer is lost.
-        memory.deleted.insert(tenant.id);
+        world.memory.borrow_mut().deleted.insert(tenant.id);
     }
     let _answer = request(world, |w| {
         let tenancy = w.tenancy.clone();
@@ -73,18 +73,13 @@ fn set_power(world: &mut World, memory: &mut Memory, who: usize, power: Power) {
 }
 
 /// Passes of both replicas while the clock goes on.
-fn settle(
-    world: &mut World,
-    memory: &mut Memory,
-    rounds: usize,
-    by: Duration,
-) -> Result<(), String> {
+fn settle(world: &mut World, rounds: usize, by: Duration) -> Result<(), String> {
     for round in 0..rounds {
         world.pass_hosts(round % 2);
         world.pass_tenants(round % 2);
-        check(world, memory)?;
+        check(world)?;
         world.advance(by);
-        check(world, memory)?;
+        check(world)?;
     }
     Ok(())
 }
@@ -94,27 +89,26 @@ fn settle(
 /// Returns the number of calls.
 pub(crate) fn life(faults: &[(u64, Fault)], bug: Option<Bug>) -> Result<u64, String> {
     let mut world = World::new(1, bug);
-    let mut memory = Memory::default();
     let begin = world.faults.calls();
     for (call, fault) in faults {
         world.faults.at(begin + call, *fault);
     }
     // Two of these are more than a lease: what a dead process held is taken over.
     let second = Duration::from_secs(21);
-    settle(&mut world, &mut memory, 1, second)?;
-    ask(&mut world, &mut memory, 0, "k")?;
-    settle(&mut world, &mut memory, 4, second)?;
+    settle(&mut world, 1, second)?;
+    ask(&mut world, 0, "k")?;
+    settle(&mut world, 4, second)?;
     for power in [Power::Suspended, Power::Running, Power::Deleted] {
-        set_power(&mut world, &mut memory, 0, power);
-        settle(&mut world, &mut memory, 3, second)?;
+        set_power(&mut world, 0, power);
+        settle(&mut world, 3, second)?;
     }
     let calls = world.faults.calls() - begin;
-    finish(&mut world, &mut memory)?;
+    finish(&mut world)?;
     Ok(calls)
 }
 
 /// Faults stop; everything converges.
-fn finish(world: &mut World, memory: &mut Memory) -> Result<(), String> {
+fn finish(world: &mut World) -> Result<(), String> {
     world.faults.stop();
     world.twice.store(false, Ordering::Relaxed);
     world.stopped_until = Timestamp::default();
@@ -122,15 +116,15 @@ fn finish(world: &mut World, memory: &mut Memory) -> Result<(), String> {
         world.backend.set_reachable(&host, Reachable::Yes);
         world.backend.set_next_start(&host, None);
     }
-    settle(world, memory, 2, Duration::from_secs(70))?;
+    settle(world, 2, Duration::from_secs(70))?;
     // Five claims of each tenant at most, and the backoff before each; then it must stay so.
     for _ in 0..10 {
-        settle(world, memory, 1, Duration::from_secs(310))?;
+        settle(world, 1, Duration::from_secs(310))?;
         if converged(world).is_ok() {
             break;
         }
     }
-    settle(world, memory, 1, Duration::from_secs(310))?;
+    settle(world, 1, Duration::from_secs(310))?;
     converged(world)
 }
 
@@ -139,15 +133,14 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
     let dice = SeededEntropy::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0xa5a5);
     let roll = |sides: u64| dice.next_u64() % sides;
     let mut world = World::new(seed, bug);
-    let mut memory = Memory::default();
-    settle(&mut world, &mut memory, 1, Duration::from_secs(1))?;
+    settle(&mut world, 1, Duration::from_secs(1))?;
     for turn in 0..12 + roll(20) {
         let who = usize::try_from(roll(5)).unwrap();
         let host = world.hosts[usize::try_from(roll(2)).unwrap()].clone();
         let act = roll(22);
         say(|| format!("turn {turn}: act {act}, account {who}, host {host}"));
         match act {
-            0..=3 => ask(&mut world, &mut memory, who, &format!("k{turn}")).or_else(|error| {
+            0..=3 => ask(&mut world, who, &format!("k{turn}")).or_else(|error| {
                 // Having one already is an answer, not a violation.
                 if error.starts_with("I5") {
                     Err(error)
@@ -155,9 +148,9 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
                     Ok(())
                 }
             })?,
-            4 | 5 => set_power(&mut world, &mut memory, who, Power::Deleted),
-            6 => set_power(&mut world, &mut memory, who, Power::Suspended),
-            7 => set_power(&mut world, &mut memory, who, Power::Running),
+            4 | 5 => set_power(&mut world, who, Power::Deleted),
+            6 => set_power(&mut world, who, Power::Suspended),
+            7 => set_power(&mut world, who, Power::Running),
             8 => {
                 let account = world.accounts[who].id;
                 let _answer = request(&mut world, |w| {
@@ -219,14 +212,14 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
             21 => world.twice.store(true, Ordering::Relaxed),
             _ => {}
         }
-        check(&world, &mut memory)?;
+        check(&world)?;
         let replica = usize::try_from(roll(2)).unwrap();
         world.pass_hosts(replica);
         world.pass_tenants(replica);
-        check(&world, &mut memory)?;
+        check(&world)?;
         let pause = [1, 1, 2, 10, 25, 61][usize::try_from(roll(6)).unwrap()];
         world.advance(Duration::from_secs(pause));
-        check(&world, &mut memory)?;
+        check(&world)?;
     }
     for host in world.hosts.clone() {
         for who in 0..world.accounts.len() {
@@ -234,7 +227,7 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
             misbehave(&world, &host, who, 5);
         }
     }
-    finish(&mut world, &mut memory)
+    finish(&mut world)
 }
 
 fn tenant_of(world: &World, who: usize) -> Option<Tenant> {

@@ -1,9 +1,11 @@
 //! The simulated deployment: two replicas of the control plane over two engines.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::task::{Context as Task, Poll, Waker};
@@ -13,8 +15,7 @@ use openclaw_tenancy::Tenancy;
 use openclaw_tenancy::access::{Account, Rights};
 use openclaw_tenancy::backend::ContainerBackend;
 use openclaw_tenancy::clock::{Clock, ManualClock, SeededEntropy, Timestamp};
-use openclaw_tenancy::container::ObjectRef;
-use openclaw_tenancy::id::{AccountId, DeploymentId, Generation, HostId, TenantId, WorkerId};
+use openclaw_tenancy::id::{AccountId, DeploymentId, Generation, HostId, WorkerId};
 use openclaw_tenancy::identity::Subject;
 use openclaw_tenancy::instance::OriginTemplate;
 use openclaw_tenancy::labels::{LabelKeys, ObjectLabels, Role, object_name};
@@ -22,11 +23,11 @@ use openclaw_tenancy::memory::{Faults, Faulty, MemoryBackend, MemoryStore};
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::reconcile::plan::{Situation, Step, plan};
 use openclaw_tenancy::reconcile::{Context, Pace, Planner, execute, host};
-use openclaw_tenancy::routes::Route;
 use openclaw_tenancy::store::{ClaimRequest, TenantStore};
 use openclaw_tenancy::tenant::Tenant;
 
 use crate::bugs::{Adapter, Bug, BuggyStore};
+use crate::scene::{self, Foreign, Scene};
 
 pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
 
@@ -63,34 +64,32 @@ fn told_plan(s: &Situation<'_>) -> Step {
     step
 }
 
-/// Something on a host that is not ours.
-pub(crate) struct Foreign {
-    pub(crate) host: HostId,
-    pub(crate) name: String,
-    pub(crate) object: ObjectRef,
-}
-
 pub(crate) struct World {
-    bug: Option<Bug>,
+    scene: Rc<Scene>,
     pub(crate) clock: ManualClock,
     pub(crate) faults: Faults,
-    pub(crate) backend: MemoryBackend,
     /// Set, the next create arrives twice.
     pub(crate) twice: Arc<AtomicBool>,
-    pub(crate) foreign: Vec<Foreign>,
-    /// Routes as they were when an instance was first ready, for a bug.
-    cached: RefCell<BTreeMap<TenantId, Route>>,
-    pub(crate) store: Arc<MemoryStore>,
-    pub(crate) tenancy: Tenancy,
     pub(crate) replicas: [Arc<Context>; 2],
-    pub(crate) hosts: [HostId; 2],
     pub(crate) accounts: Vec<Account>,
     /// Passes of a replica that was paused in mid-step.
-    pub(crate) paused: Vec<Paused>,
+    paused: VecDeque<Paused>,
     /// Until then the paused passes do not run at all, whatever becomes due: their process is stopped.
     pub(crate) stopped_until: Timestamp,
-    /// Whether a pass went on after its process had been stopped: a call of it may have landed late.
-    pub(crate) late: bool,
+}
+
+impl Deref for World {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        scene::ends();
+    }
 }
 
 impl World {
@@ -107,7 +106,7 @@ impl World {
             backend.set_facts(host, |facts| facts.memory = Bytes::mib(3 * 1024 + 512));
         }
         let store = Arc::new(MemoryStore::new(Arc::clone(&shared)));
-        let faults = Faults::new(Arc::clone(&shared));
+        let faults = Faults::new(Arc::clone(&shared)).with_look(scene::before);
         let twice = Arc::new(AtomicBool::new(false));
         let inner: Arc<dyn ContainerBackend> = Arc::new(Adapter {
             inner: backend.clone(),
@@ -149,44 +148,38 @@ impl World {
             .iter()
             .flat_map(|host| plant_foreign(&backend, host, &keys))
             .collect();
-        let world = Self {
+        let scene = Rc::new(Scene {
             bug,
-            clock,
-            faults,
             backend,
-            twice,
-            foreign,
-            cached: RefCell::default(),
             store,
             tenancy,
-            replicas,
             hosts,
+            foreign: RefCell::new(foreign),
+            asleep: Cell::default(),
+            late: Cell::default(),
+            memory: RefCell::default(),
+            cached: RefCell::default(),
+            since: Cell::default(),
+            found: RefCell::default(),
+        });
+        now(scene.tenancy.register_hosts()).unwrap();
+        scene.begins();
+        Self {
+            scene,
+            clock,
+            faults,
+            twice,
+            replicas,
             accounts,
-            paused: Vec::new(),
+            paused: VecDeque::new(),
             stopped_until: Timestamp::default(),
-            late: false,
-        };
-        now(world.tenancy.register_hosts()).unwrap();
-        world
-    }
-
-    /// The route that the edge takes to a tenant.
-    pub(crate) fn route(&self, row: &Tenant) -> Route {
-        let route = self.tenancy.route(row);
-        if self.bug != Some(Bug::RouteIsCached) || route.upstream.is_none() {
-            return route;
         }
-        self.cached
-            .borrow_mut()
-            .entry(row.id)
-            .or_insert(route)
-            .clone()
     }
 
     /// Puts something of somebody else's under the name that the tenant's next object of this role would have.
     ///
     /// Where an object has the name already, nothing is put.
-    pub(crate) fn plant_in_the_way(&mut self, host: &HostId, tenant: &Tenant, role: Role) {
+    pub(crate) fn plant_in_the_way(&self, host: &HostId, tenant: &Tenant, role: Role) {
         let deployment = DeploymentId::new("d1").unwrap();
         let next = Generation(tenant.observed.generation.0 + 1);
         let name = object_name(&deployment, tenant.id, role, next);
@@ -198,7 +191,7 @@ impl World {
             .backend
             .add_foreign(host, role, &name, &BTreeMap::new());
         let object = added.unwrap();
-        self.foreign.push(Foreign {
+        self.foreign.borrow_mut().push(Foreign {
             host: host.clone(),
             name,
             object,
@@ -249,7 +242,8 @@ impl World {
             .poll(&mut Task::from_waker(Waker::noop()))
             .is_pending();
         if pending && !self.faults.take_hung() {
-            self.paused.push(work);
+            self.paused.push_back(work);
+            self.asleep.set(self.asleep.get() + 1);
         }
     }
 
@@ -269,12 +263,17 @@ impl World {
             let stopped = self.stopped_until.since(now);
             if stopped > SECOND {
                 self.clock.advance(left.min(stopped.saturating_sub(SECOND)));
-                self.late = true;
+                self.late.set(true);
                 continue;
             }
             self.clock.advance(left.min(SECOND));
-            for work in std::mem::take(&mut self.paused) {
-                self.begin(work);
+            for _ in 0..self.paused.len() {
+                if let Some(work) = self.paused.pop_front() {
+                    self.asleep.set(self.paused.len());
+                    // The call that it slept in is made now.
+                    self.since.set(Some("a sleep"));
+                    self.begin(work);
+                }
             }
         }
     }

@@ -1,18 +1,25 @@
 //! `cargo xtask test`: sets up what the tests need and runs everything, skipping nothing.
 
+mod call;
 mod failures;
 mod rules;
 mod services;
 mod stages;
 
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
+use crate::platform;
 use crate::run::Interrupt;
 use crate::term::{heading, note, seconds};
 use services::Services;
-use stages::{Run, Stage};
+use stages::{Phase, Run, Stage};
 
 /// How to run the tests.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,55 +40,71 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
     if options.env {
         return serve_environment();
     }
-    let stages: Vec<_> = stages::all(options.long)
-        .into_iter()
-        .filter(|stage| {
-            options
-                .only
-                .as_ref()
-                .is_none_or(|text| stage.name.contains(text))
-        })
-        .collect();
-    if stages.is_empty() {
-        bail!(
-            "no stage's name contains {:?}; there are: {}",
-            options.only.as_deref().unwrap_or_default(),
-            stages::all(options.long)
-                .iter()
-                .map(|stage| stage.name)
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
-    }
+    let phases = chosen(stages::all(options.long), options.only.as_deref())?;
     // From here on an interruption ends the running stage, and then what was started for it.
     let interrupt = Interrupt::listen()?;
-    let mut report = Report::default();
-    let services = if stages.iter().any(|stage| stage.needs_services) {
-        heading("Services");
-        let started = Instant::now();
-        let services = Services::start();
-        report.add("services", started.elapsed(), services.as_ref().err());
-        services.ok()
-    } else {
-        None
+    let report = Report::of(&phases);
+    let services = OnceLock::new();
+    let context = |log| Run {
+        services: &services,
+        long: options.long,
+        interrupt: interrupt.clone(),
+        log,
     };
-    for stage in &stages {
-        if interrupt.check().is_err() {
-            break;
-        }
-        let run = Run {
-            services: services.as_ref(),
-            long: options.long,
-            interrupt: interrupt.clone(),
-        };
-        report.perform(stage, &run);
+    for phase in &phases {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for stage in &phase.beside {
+                    report.perform_beside(stage, |log| context(Some(log)));
+                }
+            });
+            for stage in &phase.front {
+                report.perform(stage, &context(None));
+            }
+            if !phase.beside.is_empty() {
+                note("What runs beside goes on …");
+            }
+        });
     }
-    if let Some(services) = services {
+    if let Some(services) = services.into_inner() {
         services.stop();
     }
     report.print();
     interrupt.check()?;
     report.verdict()
+}
+
+/// The phases with the stages whose name contains `only`, and what these need.
+fn chosen(mut phases: Vec<Phase>, only: Option<&str>) -> Result<Vec<Phase>> {
+    let Some(only) = only else { return Ok(phases) };
+    let stages = |phases: &[Phase]| -> Vec<(&'static str, bool)> {
+        let stages = phases
+            .iter()
+            .flat_map(|phase| phase.front.iter().chain(&phase.beside));
+        stages
+            .map(|stage| (stage.name, stage.needs_services))
+            .collect()
+    };
+    let all = stages(&phases);
+    let mut served = false;
+    for (name, needs_services) in &all {
+        served |= *needs_services && name.contains(only);
+    }
+    for phase in &mut phases {
+        for lane in [&mut phase.front, &mut phase.beside] {
+            lane.retain(|stage| {
+                stage.name.contains(only) || (served && stage.name == stages::SERVICES)
+            });
+        }
+    }
+    if stages(&phases).is_empty() {
+        let names: Vec<_> = all.into_iter().map(|(name, _)| name).collect();
+        bail!(
+            "no stage's name contains {only:?}; there are: {}",
+            names.join(", ")
+        );
+    }
+    Ok(phases)
 }
 
 fn serve_environment() -> Result<()> {
@@ -94,58 +117,104 @@ fn serve_environment() -> Result<()> {
     services.wait()
 }
 
-#[derive(Debug, Default)]
+/// What became of the stages.
+#[derive(Debug)]
 struct Report {
-    lines: Vec<(&'static str, Duration, Option<String>)>,
+    began: Instant,
+    /// In the order in which they are told.
+    stages: Vec<&'static str>,
+    ended: Mutex<BTreeMap<&'static str, Ended>>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    took: Duration,
+    error: Option<String>,
 }
 
 impl Report {
-    fn perform(&mut self, stage: &Stage, run: &Run<'_>) {
-        heading(stage.name);
-        let started = Instant::now();
-        let result = if stage.needs_services && run.services.is_none() {
-            Err(anyhow::anyhow!("the services it needs did not start"))
-        } else {
-            (stage.run)(run)
-        };
-        self.add(stage.name, started.elapsed(), result.as_ref().err());
+    fn of(phases: &[Phase]) -> Self {
+        let stages = phases
+            .iter()
+            .flat_map(|phase| phase.front.iter().chain(&phase.beside));
+        Self {
+            began: Instant::now(),
+            stages: stages.map(|stage| stage.name).collect(),
+            ended: Mutex::default(),
+        }
     }
 
-    fn add(&mut self, name: &'static str, took: Duration, error: Option<&anyhow::Error>) {
-        let error = error.map(|error| format!("{error:#}"));
-        if let Some(error) = &error {
-            eprintln!("\x1b[31m{name} failed:\x1b[0m {error}");
+    fn perform(&self, stage: &Stage, run: &Run<'_>) {
+        if run.interrupt.check().is_err() {
+            return;
         }
-        self.lines.push((name, took, error));
+        heading(stage.name);
+        let started = Instant::now();
+        let result = result_of(stage, run);
+        self.add(stage.name, started.elapsed(), result.err());
+    }
+
+    /// The same, and what it prints is shown when it has ended.
+    fn perform_beside<'a>(&self, stage: &Stage, run: impl FnOnce(File) -> Run<'a>) {
+        let started = Instant::now();
+        let path = platform::target_dir().join(format!("xtask/{}.log", stage.name));
+        let result = log_to(&path).and_then(|log| {
+            let run = run(log);
+            run.interrupt.check()?;
+            result_of(stage, &run)
+        });
+        heading(&format!("{} (beside)", stage.name));
+        if let Ok(mut said) = File::open(&path) {
+            std::io::copy(&mut said, &mut std::io::stdout()).ok();
+        }
+        self.add(stage.name, started.elapsed(), result.err());
+    }
+
+    fn add(&self, name: &'static str, took: Duration, error: Option<anyhow::Error>) {
+        let error = error.map(|error| format!("{error:#}"));
+        match &error {
+            Some(error) => eprintln!("\x1b[31m{name} failed:\x1b[0m {error}"),
+            None => note(&format!("{name}: {}", seconds(took))),
+        }
+        self.ended().insert(name, Ended { took, error });
+    }
+
+    fn ended(&self) -> MutexGuard<'_, BTreeMap<&'static str, Ended>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn print(&self) {
+        let ended = self.ended();
+        let lines = || {
+            let stages = self.stages.iter();
+            stages.filter_map(|name| Some((name, ended.get(name)?)))
+        };
         // Once more: what came after it may be long, and the end of a log is what is kept.
-        for (name, _, error) in &self.lines {
-            if let Some(error) = error {
+        for (name, stage) in lines() {
+            if let Some(error) = &stage.error {
                 heading(&format!("What failed: {name}"));
                 eprintln!("{error}");
             }
         }
         heading("Summary");
-        for (name, took, error) in &self.lines {
-            let mark = if error.is_none() {
+        for (name, stage) in lines() {
+            let mark = if stage.error.is_none() {
                 "\x1b[32mpassed\x1b[0m"
             } else {
                 "\x1b[31mFAILED\x1b[0m"
             };
-            eprintln!("  {mark}  {name:<24} {:>14}", seconds(*took));
+            eprintln!("  {mark}  {name:<24} {:>14}", seconds(stage.took));
         }
-        let total = self.lines.iter().map(|(_, took, _)| *took).sum();
-        eprintln!("          {:<24} {:>14}", "together", seconds(total));
+        let all = seconds(self.began.elapsed());
+        eprintln!("          {:<24} {all:>14}", "together");
     }
 
     fn verdict(&self) -> Result<()> {
-        let failed: Vec<_> = self
-            .lines
+        let ended = self.ended();
+        let failed: Vec<_> = ended
             .iter()
-            .filter(|(_, _, error)| error.is_some())
-            .map(|(name, _, _)| *name)
+            .filter(|(_, stage)| stage.error.is_some())
+            .map(|(name, _)| *name)
             .collect();
         if failed.is_empty() {
             return Ok(());
@@ -153,22 +222,62 @@ impl Report {
         bail!(
             "{} of {} stages failed: {}",
             failed.len(),
-            self.lines.len(),
+            ended.len(),
             failed.join(", ")
         )
     }
+}
+
+fn result_of(stage: &Stage, run: &Run<'_>) -> Result<()> {
+    if stage.needs_services && run.services.get().is_none() {
+        bail!("the services it needs did not start");
+    }
+    (stage.run)(run)
+}
+
+fn log_to(path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    }
+    File::create(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn stage(name: &'static str, needs_services: bool) -> Stage {
+        Stage {
+            name,
+            needs_services,
+            run: |_| Ok(()),
+        }
+    }
+
+    fn two_phases() -> Vec<Phase> {
+        vec![
+            Phase {
+                front: vec![stage(stages::SERVICES, false)],
+                beside: vec![stage("format", false)],
+            },
+            Phase {
+                front: vec![stage("tests (a)", true), stage("documentation", false)],
+                beside: vec![],
+            },
+        ]
+    }
+
+    fn names(phases: &[Phase]) -> Vec<&'static str> {
+        Report::of(phases).stages
+    }
+
     #[test]
     fn one_failed_stage_fails_the_command_and_is_named() {
-        let mut report = Report::default();
+        let report = Report::of(&[]);
         report.add("format", Duration::ZERO, None);
         assert!(report.verdict().is_ok());
-        report.add("tests", Duration::ZERO, Some(&anyhow::anyhow!("no")));
+        report.add("tests", Duration::ZERO, Some(anyhow::anyhow!("no")));
         assert_eq!(
             report.verdict().unwrap_err().to_string(),
             "1 of 2 stages failed: tests"
@@ -177,18 +286,26 @@ mod tests {
 
     #[test]
     fn a_stage_whose_services_are_missing_fails_instead_of_being_skipped() {
-        let stage = Stage {
-            name: "needy",
-            needs_services: true,
-            run: |_| Ok(()),
-        };
-        let mut report = Report::default();
+        let report = Report::of(&[]);
         let run = Run {
-            services: None,
+            services: &OnceLock::new(),
             long: false,
             interrupt: Interrupt::listen().unwrap(),
+            log: None,
         };
-        report.perform(&stage, &run);
+        report.perform(&stage("needy", true), &run);
         assert!(report.verdict().is_err());
+    }
+
+    #[test]
+    fn stages_are_chosen_by_name_with_the_services_they_need() {
+        let all = names(&chosen(two_phases(), None).unwrap());
+        assert_eq!(all, ["services", "format", "tests (a)", "documentation"]);
+        let served = names(&chosen(two_phases(), Some("tests")).unwrap());
+        assert_eq!(served, ["services", "tests (a)"]);
+        let alone = names(&chosen(two_phases(), Some("doc")).unwrap());
+        assert_eq!(alone, ["documentation"]);
+        let none = chosen(two_phases(), Some("nothing")).unwrap_err();
+        assert!(none.to_string().contains("services, format"), "{none}");
     }
 }

@@ -1,16 +1,13 @@
 //! The stages of `cargo xtask test`, in the order in which they are useful to fail.
 
-use std::io::BufReader;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
+use std::fs::File;
+use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::failures::{Failure, pass_on};
+use super::call::{Call, cargo};
 use super::rules;
 use super::services::Services;
 use crate::image::Kind;
@@ -22,12 +19,14 @@ use crate::{run, up};
 /// What a stage gets.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
-    /// The services, where the stage asked for them.
-    pub(super) services: Option<&'a Services>,
+    /// The services, once they run.
+    pub(super) services: &'a OnceLock<Services>,
     /// Whether what takes much longer is wanted.
     pub(super) long: bool,
     /// Whether somebody wants the run to end.
     pub(super) interrupt: Interrupt,
+    /// Where the programs of a stage print, unless that is the terminal.
+    pub(super) log: Option<File>,
 }
 
 /// One stage.
@@ -41,8 +40,15 @@ pub(super) struct Stage {
     pub(super) run: fn(&Run<'_>) -> Result<()>,
 }
 
-/// After the end of a run of tests, what they printed is read.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// Stages that are done one after the other, and beside them others that use what these leave of the machine: an engine
+/// and a browser make a test wait more than they make it work.
+#[derive(Debug, Default)]
+pub(super) struct Phase {
+    /// Their output is seen as it comes.
+    pub(super) front: Vec<Stage>,
+    /// Their output is seen when each has ended.
+    pub(super) beside: Vec<Stage>,
+}
 
 /// The crates that go to a registry.
 const PUBLISHED: [&str; 4] = [
@@ -52,8 +58,18 @@ const PUBLISHED: [&str; 4] = [
     "openclaw-tenancy-http",
 ];
 
+/// The tests that measure what the machine gives, in schedules a second and in processor time of a plan: nothing runs
+/// beside them.
+const ALONE: [&str; 2] = ["real", "simulation"];
+
+/// The tests with whole servers, engines that are killed, and browsers: about half of the time of all.
+const SERVERS: [&str; 4] = ["e2e", "kill_engine", "kill_server", "server_binary"];
+
+/// The name of the stage that the others get their services from.
+pub(super) const SERVICES: &str = "services";
+
 /// All stages.
-pub(super) fn all(long: bool) -> Vec<Stage> {
+pub(super) fn all(long: bool) -> Vec<Phase> {
     let alone = |name, run| Stage {
         name,
         needs_services: false,
@@ -64,43 +80,102 @@ pub(super) fn all(long: bool) -> Vec<Stage> {
         needs_services: true,
         run,
     };
-    let mut stages = vec![
-        alone("format", |context| {
-            cargo(&["fmt", "--all", "--check"]).run(context)
-        }),
-        alone("file rules", |_| rules::files::check()),
-        alone("dependency rules", |_| rules::dependencies::check()),
-        alone("clippy", |context| {
-            cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
-                .args(&["--", "-D", "warnings"])
-                .run(context)
-        }),
-        alone("fewer features", fewer_features),
-        served("tests", |context| {
-            cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
-                // The figures that tests measure are read in the log of a run that went well.
-                .args(&["--", "--show-output"])
-                // Where a test failed is enough; traces of many threads bury it.
-                .env("RUST_BACKTRACE", "0")
-                .run_tests(context)
-        }),
-        alone("documentation", |context| {
-            cargo(&["doc", "--workspace", "--no-deps", "--all-features"])
-                .env("RUSTDOCFLAGS", "-D warnings")
-                .run(context)
-        }),
+    let mut last = vec![
         served("examples", examples),
         served("main job (stand-in)", |_| {
             up::check_for_machines(Kind::StandIn)
         }),
         served("main job (OpenClaw)", |_| up::check(Kind::Openclaw)),
         served("first run", |_| up::first_run()),
-        alone("packages", packages),
     ];
     if long {
-        stages.push(served("benches", benches));
+        last.push(served("benches", benches));
     }
-    stages
+    vec![
+        Phase {
+            front: vec![alone(SERVICES, services)],
+            beside: vec![
+                alone("format", |context| {
+                    cargo(&["fmt", "--all", "--check"]).run(context)
+                }),
+                alone("file rules", |_| rules::files::check()),
+                alone("dependency rules", |_| rules::dependencies::check()),
+                alone("clippy", |context| {
+                    cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
+                        .args(&["--", "-D", "warnings"])
+                        .run(context)
+                }),
+                alone("test programs", |context| tests(&["--no-run"]).run(context)),
+            ],
+        },
+        Phase {
+            front: vec![served("tests (alone)", |context| {
+                tests(&named(&ALONE)).run_tests(context)
+            })],
+            beside: vec![],
+        },
+        Phase {
+            front: vec![served("tests (servers)", |context| {
+                tests(&named(&SERVERS)).run_tests(context)
+            })],
+            beside: vec![
+                served("tests (the others)", other_tests),
+                served("tests (documentation)", |context| {
+                    tests(&["--doc"]).run_tests(context)
+                }),
+                // What `up` builds, at a time when the machine has time.
+                alone("server program", |context| {
+                    cargo(&["build", "--package", "openclaw-tenancy-http"])
+                        .args(&["--bin", "openclaw-tenancy"])
+                        .patient()
+                        .run(context)
+                }),
+                alone("documentation", |context| {
+                    cargo(&["doc", "--workspace", "--no-deps", "--all-features"])
+                        .env("RUSTDOCFLAGS", "-D warnings")
+                        .patient()
+                        .run(context)
+                }),
+                alone("fewer features", fewer_features),
+                alone("packages", packages),
+            ],
+        },
+        Phase {
+            front: last,
+            beside: vec![],
+        },
+    ]
+}
+
+fn services(context: &Run<'_>) -> Result<()> {
+    let services = Services::start()?;
+    // The one stage of this kind is run once.
+    drop(context.services.set(services));
+    Ok(())
+}
+
+/// Tests of the whole workspace: always with the same features, so that nothing is built twice.
+fn tests(of: &[&str]) -> Call {
+    cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
+        .args(of)
+        // The figures that tests measure are read in the log of a run that went well.
+        .args(&["--", "--show-output"])
+        // Where a test failed is enough; traces of many threads bury it.
+        .env("RUST_BACKTRACE", "0")
+}
+
+fn named<'a>(tests: &[&'a str]) -> Vec<&'a str> {
+    tests.iter().flat_map(|test| ["--test", test]).collect()
+}
+
+/// What the other stages of tests leave: every one has a place.
+fn other_tests(context: &Run<'_>) -> Result<()> {
+    let all = targets("test", |_| true)?;
+    let mut others: Vec<_> = all.iter().map(String::as_str).collect();
+    others.retain(|name| !ALONE.contains(name) && !SERVERS.contains(name));
+    let mut arguments = vec!["--lib", "--bins"];
+    arguments.extend(named(&others));
+    tests(&arguments).run_tests(context)
 }
 
 /// Each library as somebody gets it who turns off what they do not need.
@@ -115,6 +190,7 @@ fn fewer_features(context: &Run<'_>) -> Result<()> {
             "-D",
             "warnings",
         ])
+        .patient()
         .run(context)?;
     }
     Ok(())
@@ -149,6 +225,11 @@ fn benches(context: &Run<'_>) -> Result<()> {
 }
 
 fn example_names() -> Result<Vec<String>> {
+    targets("example", |package| package == "examples")
+}
+
+/// The names of the workspace's targets of a kind, in the packages that are asked for.
+fn targets(kind: &str, package: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let metadata = run::output(
         Command::new("cargo")
             .args(["metadata", "--no-deps", "--format-version", "1"])
@@ -159,9 +240,9 @@ fn example_names() -> Result<Vec<String>> {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     Ok(list(&metadata, "packages")
         .iter()
-        .filter(|package| text(package, "name") == "examples")
+        .filter(|found| package(&text(found, "name")))
         .flat_map(|package| list(package, "targets"))
-        .filter(|target| list(target, "kind").iter().any(|kind| kind == "example"))
+        .filter(|target| list(target, "kind").iter().any(|of| of == kind))
         .map(|target| text(&target, "name"))
         .collect())
 }
@@ -178,94 +259,31 @@ fn packages(context: &Run<'_>) -> Result<()> {
     cargo(&arguments).run(context)
 }
 
-/// A command whose output goes straight to the reader.
-struct Call(Command);
-
-fn cargo(arguments: &[&str]) -> Call {
-    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-    Call::new(Command::new(cargo)).args(arguments)
-}
-
-impl Call {
-    fn new(mut command: Command) -> Self {
-        command.current_dir(workspace());
-        Self(command)
-    }
-
-    fn args(mut self, arguments: &[&str]) -> Self {
-        self.0.args(arguments);
-        self
-    }
-
-    fn env(mut self, name: &str, value: &str) -> Self {
-        self.0.env(name, value);
-        self
-    }
-
-    /// Runs it to its end, or ends it when the whole run is interrupted.
-    fn run(self, context: &Run<'_>) -> Result<()> {
-        self.run_with(context, |_| {})
-    }
-
-    /// The same, and an error holds what failed tests said.
-    fn run_tests(mut self, context: &Run<'_>) -> Result<()> {
-        self.0.stdout(Stdio::piped());
-        let (tell, told) = mpsc::channel();
-        let outcome = self.run_with(context, |child| {
-            if let Some(printed) = child.stdout.take() {
-                let printed = BufReader::new(printed);
-                thread::spawn(move || tell.send(pass_on(printed, std::io::stdout())));
-            }
-        });
-        // What a test left running may hold the other end for ever.
-        let told = told.recv_timeout(LAST_WORDS);
-        match (outcome, told) {
-            (Err(error), Ok(Ok(failures))) => {
-                let failures: String = failures.iter().map(Failure::to_string).collect();
-                bail!("{error:#}\n{failures}")
-            }
-            (outcome, Ok(Ok(_))) => outcome,
-            (outcome, told) => outcome.and_then(|()| bail!("what tests print ended with {told:?}")),
-        }
-    }
-
-    fn run_with(mut self, context: &Run<'_>, started: impl FnOnce(&mut Child)) -> Result<()> {
-        for (name, value) in context.services.into_iter().flat_map(Services::variables) {
-            self.0.env(name, value);
-        }
-        if context.long {
-            self.0.env("TENANCY_TEST_LONG", "1");
-            self.0.env("SIMULATION_SCHEDULES", "1000000");
-        }
-        let shown = run::shown(&self.0);
-        note(&format!("$ {shown}"));
-        let mut child = self
-            .0
-            .spawn()
-            .with_context(|| format!("cannot start `{shown}`"))?;
-        started(&mut child);
-        match context.interrupt.or_end_of(&mut child)? {
-            Some(status) if status.success() => Ok(()),
-            Some(status) => bail!("`{shown}` ended with {status}"),
-            None => {
-                run::signal(child.id(), "TERM").ok();
-                child.wait()?;
-                bail!("interrupted")
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn stage_names_are_unique() {
-        let mut names: Vec<_> = all(true).iter().map(|stage| stage.name).collect();
+        let phases = all(true);
+        let stages = phases
+            .iter()
+            .flat_map(|phase| phase.front.iter().chain(&phase.beside));
+        let mut names: Vec<_> = stages.map(|stage| stage.name).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn tests_that_have_a_stage_of_their_own_exist() {
+        let all = targets("test", |_| true).unwrap();
+        for name in ALONE.iter().chain(&SERVERS) {
+            assert!(
+                all.iter().any(|test| test == name),
+                "{name} is not in {all:?}"
+            );
+        }
     }
 }

@@ -65,15 +65,7 @@ macro_rules! conformance_access {
         }
     };
     (@test [$fixture:expr] $($rule:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $rule() {
-                if let Some(fixture) = $fixture.await {
-                    $crate::conformance::access::$rule(&fixture).await;
-                    $crate::conformance::access::AccessFixture::finish(&fixture).await;
-                }
-            }
-        )*
+        $crate::conformance_tests! { access AccessFixture [$fixture] $($rule)* }
     };
     (@table [] $($rule:ident)*) => {
         &[$($crate::conformance::Rule {

@@ -14,7 +14,7 @@ struct Copies {
 }
 
 impl Copies {
-    async fn plant(fixture: &(impl BackendFixture + ?Sized), given: &Given, other: &Given) -> Self {
+    async fn plant(fixture: &dyn BackendFixture, given: &Given, other: &Given) -> Self {
         let next = given.name(&given.instance(2));
         let container = fixture.plant_copy(&next, &given.instance(1)).await;
         let ObjectRef::Container(id) = &container else {
@@ -39,7 +39,7 @@ fn marker(marker: &str) -> ObjectSpec {
 }
 
 /// What has labels of ours to the letter, and another name, is in no list, is not shown, and marks no host.
-pub async fn list_shows_no_copies(fixture: &(impl BackendFixture + ?Sized)) {
+pub async fn list_shows_no_copies(fixture: &dyn BackendFixture) {
     let (given, other) = (Given::new(fixture), Given::new(fixture));
     given.created().await;
     given.make(&marker("kit")).await;
@@ -61,7 +61,7 @@ pub async fn list_shows_no_copies(fixture: &(impl BackendFixture + ?Sized)) {
 }
 
 /// No call acts on such a copy or takes it for what is asked for; each says why.
-pub async fn calls_to_a_copy_change_nothing(fixture: &(impl BackendFixture + ?Sized)) {
+pub async fn calls_to_a_copy_change_nothing(fixture: &dyn BackendFixture) {
     let (given, other) = (Given::new(fixture), Given::new(fixture));
     given.created().await;
     let copies = Copies::plant(fixture, &given, &other).await;

@@ -45,7 +45,7 @@ pub(super) fn nobody() -> EngineId {
 }
 
 impl Given {
-    pub(super) fn new(fixture: &(impl BackendFixture + ?Sized)) -> Self {
+    pub(super) fn new(fixture: &dyn BackendFixture) -> Self {
         Self {
             backend: fixture.backend(),
             host: fixture.host(),

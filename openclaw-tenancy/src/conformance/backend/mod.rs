@@ -193,15 +193,7 @@ macro_rules! conformance_backend {
         }
     };
     (@test [$fixture:expr] $($rule:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $rule() {
-                if let Some(fixture) = $fixture.await {
-                    $crate::conformance::backend::$rule(&fixture).await;
-                    $crate::conformance::backend::BackendFixture::finish(&fixture).await;
-                }
-            }
-        )*
+        $crate::conformance_tests! { backend BackendFixture [$fixture] $($rule)* }
     };
     (@table [] $($rule:ident)*) => {
         &[$($crate::conformance::Rule {

@@ -156,15 +156,7 @@ macro_rules! conformance_store {
         }
     };
     (@test [$fixture:expr] $($rule:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $rule() {
-                if let Some(fixture) = $fixture.await {
-                    $crate::conformance::store::$rule(&fixture).await;
-                    $crate::conformance::store::StoreFixture::finish(&fixture).await;
-                }
-            }
-        )*
+        $crate::conformance_tests! { store StoreFixture [$fixture] $($rule)* }
     };
     (@table [] $($rule:ident)*) => {
         &[$($crate::conformance::Rule {

@@ -1,13 +1,8 @@
 //! The kit has teeth: each rule fails a store that breaks it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod broken;
-#[path = "support/caught.rs"]
-mod caught;
-
-use broken::access::Bug as AccessBug;
-use broken::store::Bug;
-use caught::missed;
+use crate::broken::access::Bug as AccessBug;
+use crate::broken::store::Bug;
+use crate::caught::missed;
 use openclaw_tenancy::conformance::access::AccessFixture;
 use openclaw_tenancy::conformance::store::StoreFixture;
 use openclaw_tenancy::conformance::{access, store};
@@ -301,7 +296,7 @@ const ACCESS: &[(&str, AccessBug)] = &[
 #[tokio::test]
 async fn each_rule_of_the_tenant_store_fails_a_store_that_breaks_it() {
     let missed = missed(STORE, store::RULES, |bug| {
-        Box::new(broken::store::Fixture::new(bug)) as Box<dyn StoreFixture>
+        Box::new(crate::broken::store::Fixture::new(bug)) as Box<dyn StoreFixture>
     });
     let missed = missed.await;
     assert!(missed.is_empty(), "{missed:#?}");
@@ -310,7 +305,7 @@ async fn each_rule_of_the_tenant_store_fails_a_store_that_breaks_it() {
 #[tokio::test]
 async fn each_rule_of_the_access_store_fails_a_store_that_breaks_it() {
     let missed = missed(ACCESS, access::RULES, |bug| {
-        Box::new(broken::access::Fixture::new(bug)) as Box<dyn AccessFixture>
+        Box::new(crate::broken::access::Fixture::new(bug)) as Box<dyn AccessFixture>
     });
     let missed = missed.await;
     assert!(missed.is_empty(), "{missed:#?}");
@@ -319,9 +314,9 @@ async fn each_rule_of_the_access_store_fails_a_store_that_breaks_it() {
 #[tokio::test]
 async fn no_rule_fails_the_same_store_without_a_bug() {
     for rule in store::RULES {
-        (rule.check)(&broken::store::Fixture::new(Bug::None)).await;
+        (rule.check)(&crate::broken::store::Fixture::new(Bug::None)).await;
     }
     for rule in access::RULES {
-        (rule.check)(&broken::access::Fixture::new(AccessBug::None)).await;
+        (rule.check)(&crate::broken::access::Fixture::new(AccessBug::None)).await;
     }
 }

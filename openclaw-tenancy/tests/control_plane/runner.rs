@@ -1,5 +1,4 @@
 //! Many passes at once: bounded, never two of one tenant, and all settled when it is told to stop.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

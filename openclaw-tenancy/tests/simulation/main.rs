@@ -1,5 +1,6 @@
 //! The whole control plane in a simulation: a manual clock, one seed, every effect with three outcomes, a crash
-//! at every await, and the invariants checked after every step.
+//! at every await, and the invariants checked after every step: before each call that follows one, and when a pass
+//! ends.
 //!
 //! A failure prints the seed or the fault points; `SIMULATION_SEED=<n> cargo test --test simulation replay`
 //! runs that one again with its story.
@@ -14,15 +15,11 @@
     reason = "a rate is shown, not computed with"
 )]
 
-#[path = "simulation/bugs.rs"]
 mod bugs;
-#[path = "simulation/invariants.rs"]
 mod invariants;
-#[path = "simulation/machine.rs"]
 mod machine;
-#[path = "simulation/story.rs"]
+mod scene;
 mod story;
-#[path = "simulation/world.rs"]
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,14 +1,10 @@
 //! The engines, schedulers and identity in memory keep every rule: bare, wrapped, and behind an `Arc<dyn>`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/bench.rs"]
-mod bench;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::bench::Bench;
 use async_trait::async_trait;
-use bench::Bench;
 use openclaw_tenancy::backend::ContainerBackend;
 use openclaw_tenancy::conformance::identity::IdentityFixture;
 use openclaw_tenancy::identity::{Identity, IdentityProvider, LoginAnswer, LoginStep, Subject};

@@ -2,22 +2,15 @@
 //!
 //! Rows that need a real process, engine or database are tested where those are; the simulation tries what
 //! nobody thought of.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/faulty.rs"]
-mod faulty;
-#[path = "faults/late.rs"]
 mod late;
-#[path = "faults/overlay.rs"]
 mod overlay;
-#[path = "faults/quarantine.rs"]
 mod quarantine;
-#[path = "faults/suspended.rs"]
 mod suspended;
 
 use std::time::Duration;
 
-use faulty::{IMAGE, LEASE_AND_MORE, SECOND, World};
+use crate::faulty::{IMAGE, LEASE_AND_MORE, SECOND, World};
 use openclaw_tenancy::TenancyError;
 use openclaw_tenancy::labels::Role;
 use openclaw_tenancy::memory::{Behavior, Fault, StartOutcome};

@@ -1,11 +1,9 @@
 //! The probe in memory keeps every rule.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::World;
 use async_trait::async_trait;
 use openclaw_tenancy::conformance::probe::{ProbeFixture, There};
 use openclaw_tenancy::memory::{Behavior, MemoryBackend};
@@ -14,7 +12,6 @@ use openclaw_tenancy::routes::Upstream;
 use openclaw_tenancy::store::Change;
 use openclaw_tenancy::tenant::Tenant;
 use openclaw_tenancy::{CreateRequest, Power};
-use support::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);

@@ -1,18 +1,15 @@
 //! An instance's whole life on the in-memory backends: the thinnest path through all parts of the core.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "lifecycle/hosts.rs"]
 mod hosts;
-mod support;
 
 use std::time::Duration;
 
+use crate::support::World;
 use openclaw_tenancy::event::{Event, EventKind};
 use openclaw_tenancy::memory::{Behavior, StartOutcome};
 use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::tenant::{FailureReason, HoldReason, Power, Tenant};
 use openclaw_tenancy::{CreateRequest, TenancyError};
-use support::World;
 
 const SECOND: Duration = Duration::from_secs(1);
 

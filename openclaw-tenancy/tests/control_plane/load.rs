@@ -1,10 +1,4 @@
 //! Many at once, in memory: a thousand tenants are asked for, run, and are gone again, each once.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and the time it took is printed"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

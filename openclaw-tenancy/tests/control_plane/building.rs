@@ -1,5 +1,4 @@
 //! What does not fit together is refused when it is built, by its name.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

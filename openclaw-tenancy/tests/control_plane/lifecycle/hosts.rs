@@ -14,8 +14,8 @@ use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError};
 
+use super::{SECOND, phase, running};
 use crate::support::{IMAGE, World};
-use crate::{SECOND, phase, running};
 
 /// A network of somebody else's that appeared in the pool since the host was looked at.
 #[tokio::test]

@@ -1,5 +1,4 @@
 //! Who waits for an instance is told: by hints within one process, by looking now and then between two.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

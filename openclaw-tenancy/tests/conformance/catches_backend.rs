@@ -1,27 +1,13 @@
 //! The kit of engines, probes and schedulers has teeth: each rule fails an implementation that breaks it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/bench.rs"]
-mod bench;
-#[path = "broken/backend.rs"]
-mod broken;
-#[path = "broken/identity.rs"]
-mod broken_identity;
-#[path = "broken/probe.rs"]
-mod broken_probe;
-#[path = "broken/scheduler.rs"]
-mod broken_scheduler;
-#[path = "support/caught.rs"]
-mod caught;
 
 use std::sync::Arc;
 
-use bench::Bench;
-use broken::{Broken, Bug};
-use broken_identity::Bug as IdentityBug;
-use broken_probe::Bug as ProbeBug;
-use broken_scheduler::Bug as SchedulerBug;
-use caught::missed;
+use crate::bench::Bench;
+use crate::broken::backend::{Broken, Bug};
+use crate::broken::identity::{Bug as IdentityBug, People};
+use crate::broken::probe::Bug as ProbeBug;
+use crate::broken::scheduler::Bug as SchedulerBug;
+use crate::caught::missed;
 use openclaw_tenancy::conformance::backend::BackendFixture;
 use openclaw_tenancy::conformance::identity::IdentityFixture;
 use openclaw_tenancy::conformance::probe::ProbeFixture;
@@ -223,15 +209,15 @@ fn bench(bug: Bug) -> Box<dyn BackendFixture> {
 }
 
 fn people(bug: IdentityBug) -> Box<dyn IdentityFixture> {
-    Box::new(broken_identity::People::new(bug))
+    Box::new(People::new(bug))
 }
 
 fn probe_of(bug: ProbeBug) -> Box<dyn ProbeFixture> {
-    Box::new(broken_probe::Broken::new(bug))
+    Box::new(crate::broken::probe::Broken::new(bug))
 }
 
 fn scheduler(bug: SchedulerBug) -> Box<dyn HostScheduler> {
-    Box::new(broken_scheduler::Broken::new(bug))
+    Box::new(crate::broken::scheduler::Broken::new(bug))
 }
 
 #[tokio::test]
