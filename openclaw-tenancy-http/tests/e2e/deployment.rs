@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use futures::FutureExt as _;
 use tempfile::TempDir;
-use test_support::provider::strict::{self, CLIENT_ID, CLIENT_SECRET, StrictProvider};
+use test_support::provider::program::ProviderProgram;
+use test_support::provider::strict::{self, CLIENT_ID, CLIENT_SECRET};
 
 use crate::browser::{Browser, Screen};
 use crate::docker::Docker;
@@ -47,7 +48,7 @@ struct Place {
     ports: (u16, u16),
     /// The networks that no other test on this engine uses.
     pool: &'static str,
-    provider: StrictProvider,
+    provider: ProviderProgram,
     data: TempDir,
 }
 
@@ -84,7 +85,7 @@ impl Deployment {
         let ports = (free_port(), free_port());
         let public_url = format!("http://localhost:{}", ports.0);
         let callback = format!("{public_url}/api/auth/callback/company");
-        let provider = StrictProvider::start(&parts.oidc_provider, &callback).await;
+        let provider = strict::start(&parts.oidc_provider, &callback).await;
         let data = tempfile::tempdir().unwrap();
         let place = Place {
             parts,

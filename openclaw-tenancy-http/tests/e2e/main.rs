@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use test_support::provider::strict::PASSWORD;
+use test_support::provider::program::PASSWORD;
 
 use crate::browser::{Browser, Screen};
 use crate::deployment::{Parts, on_a_deployment};

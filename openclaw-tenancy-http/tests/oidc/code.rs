@@ -127,10 +127,12 @@ async fn token_responses_that_cannot_be_used() {
 /// A provider that refuses us, and not the person: whoever operates the server is told which setting to change.
 #[tokio::test]
 async fn a_provider_that_refuses_our_credentials_names_the_setting() {
+    let encoded = "some providers read it as it stands";
     let basic = [
         r#"client_auth is "basic", and it lists client_secret_basic, client_secret_post"#,
         r#"set client_auth to "post" (client_secret_post), as the client is registered there"#,
         "correct client_id and client_secret",
+        encoded,
     ];
     for (status, body, answer) in [
         (
@@ -155,6 +157,18 @@ async fn a_provider_that_refuses_our_credentials_names_the_setting() {
         }
         assert!(!what.contains(CLIENT_SECRET), "{what}");
     }
+    // In a form everything is encoded, and every provider decodes it.
+    let world = World::with(|config| {
+        config.credential = ClientCredential::Post(CLIENT_SECRET.into());
+    })
+    .await;
+    let body = r#"{"error":"invalid_client"}"#;
+    world
+        .provider
+        .fault(Endpoint::Token, Fault::Status(401, body));
+    let what = world.misconfigured().await;
+    assert!(!what.contains(encoded), "{what}");
+
     let world = World::new().await;
     let body = r#"{"error":"unauthorized_client"}"#;
     world

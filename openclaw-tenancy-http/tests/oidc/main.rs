@@ -1,4 +1,4 @@
-//! Sign-in against a hostile provider, a strict one, and our own accounts.
+//! Sign-in against a hostile provider, three of other people's making, and our own accounts.
 //!
 //! One binary: each module would otherwise link the whole server again.
 #![expect(
@@ -13,8 +13,8 @@ mod csrf;
 mod keys;
 mod local;
 mod mix_up;
+mod providers;
 mod relying_party;
 mod ssrf;
-mod strict;
 mod support;
 mod tokens;

@@ -8,8 +8,14 @@
 )]
 
 mod bend;
+mod browser;
+pub mod canaille;
 mod endpoints;
+mod forms;
 pub mod keys;
+pub mod mock;
+pub mod program;
+pub mod python;
 pub mod strict;
 mod tls;
 

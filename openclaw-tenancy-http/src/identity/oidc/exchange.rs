@@ -80,9 +80,19 @@ fn form(config: &OidcConfig, code: &SecretString, verifier: &SecretString) -> Se
 
 /// RFC 6749 §2.3.1: both halves are form-encoded before they are joined, so that a colon in one does no harm.
 fn basic(client_id: &str, secret: &SecretString) -> SecretString {
-    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = format!("{}:{}", encode(client_id), encode(secret.expose_secret()));
+    let secret = form_encoded(secret.expose_secret());
+    let pair = format!("{}:{secret}", form_encoded(client_id));
     SecretString::from(format!("Basic {}", STANDARD.encode(pair)))
+}
+
+/// Whether [`basic`] sends anything else than the id and the secret themselves.
+pub(super) fn basic_encodes(client_id: &str, secret: &SecretString) -> bool {
+    let changed = |text: &str| form_encoded(text) != text;
+    changed(client_id) || changed(secret.expose_secret())
+}
+
+fn form_encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// An error response (RFC 6749 §5.2), without the provider's own words: they can hold what we sent.

@@ -2,8 +2,9 @@
 
 use openclaw_tenancy::identity::IdentityError;
 
-use super::config::{METHODS, OidcConfig};
+use super::config::{ClientCredential, METHODS, OidcConfig};
 use super::discovery::Metadata;
+use super::exchange;
 use crate::echo::echo;
 
 /// So many of the provider's own words are repeated in a message.
@@ -16,13 +17,25 @@ pub(super) fn client_refused(
     answer: &str,
 ) -> IdentityError {
     let change = change(config, metadata.auth_methods.as_deref());
+    let encoding = encoding(config);
     misconfigured(
         config,
         &format!(
             "the token endpoint answered {answer} to the client credentials: {change}; if client_auth is right, \
-             correct client_id and client_secret"
+             correct client_id and client_secret{encoding}"
         ),
     )
+}
+
+/// Why right credentials may not be known: Canaille, for one, does not decode what RFC 6749 §2.3.1 has encoded.
+fn encoding(config: &OidcConfig) -> &'static str {
+    match &config.credential {
+        ClientCredential::Basic(secret) if exchange::basic_encodes(&config.client_id, secret) => {
+            "; one of them has characters that \"basic\" sends form-encoded (RFC 6749 §2.3.1), and some providers read \
+             it as it stands: \"post\", or a secret of letters and digits, works there too"
+        }
+        ClientCredential::Basic(_) | ClientCredential::Post(_) | ClientCredential::Public => "",
+    }
 }
 
 /// The client is known, and may not do what we do.

@@ -3,6 +3,7 @@
 mod font;
 mod node;
 mod postgres;
+mod python;
 mod swap;
 
 use anyhow::{Context, Result};
@@ -33,6 +34,7 @@ impl Services {
         let swap = Swap::ensure()?;
         let postgres = Postgres::start()?;
         let node = node::ensure()?;
+        let python = python::ensure()?;
         platform::need(
             &[
                 ("chromium", "chromium"),
@@ -65,6 +67,10 @@ impl Services {
             (
                 "TENANCY_TEST_OIDC_PROVIDER_DIR",
                 node.folder.to_string_lossy().into_owned(),
+            ),
+            (
+                "TENANCY_TEST_OIDC_PYTHON",
+                python.to_string_lossy().into_owned(),
             ),
             (
                 "TENANCY_TEST_NODE",
