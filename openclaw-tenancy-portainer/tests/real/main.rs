@@ -20,6 +20,8 @@ mod lifecycle;
 mod limits;
 mod mutual_tls;
 mod plans;
+mod reach;
+mod syscalls;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

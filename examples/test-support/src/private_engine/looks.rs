@@ -52,11 +52,14 @@ impl PrivateEngine {
     }
 
     /// Removes the bridges in its networks' addresses that are of no network it lists; answers how many there were.
+    ///
+    /// # Panics
+    /// When its network is its own.
     #[must_use]
     pub fn remove_stray_bridges(&self) -> usize {
         let listed = self.docker(&["network", "ls", "--quiet", "--no-trunc"]);
         let is_listed = |id: &str| listed.lines().any(|network| network.starts_with(id));
-        let mut strays = self.ground.bridges();
+        let mut strays = self.ground().bridges();
         strays.retain(|name| !name.strip_prefix("br-").is_some_and(is_listed));
         for name in &strays {
             ground::remove_bridge(name);

@@ -1,4 +1,5 @@
-//! A Docker Engine of the test's own: its own data, state, containerd and socket, no firewall rules.
+//! A Docker Engine of the test's own: its own data, state, containerd and socket. Its networks are a part of the
+//! machine's, without firewall rules, or apart from the machine's, with the rules that any engine makes.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -18,6 +19,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin};
 
 pub use self::ground::Ground;
+use crate::network_namespace::NetworkNamespace;
 use crate::processes;
 use crate::services::{REQUIRE_VARIABLE, is_required};
 
@@ -30,7 +32,8 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct PrivateEngine {
     dir: tempfile::TempDir,
-    ground: Ground,
+    /// `None` is a network of its own.
+    ground: Option<Ground>,
     /// What `dockerd` is told beside what every private engine is.
     options: String,
     first: Child,
@@ -47,8 +50,23 @@ impl PrivateEngine {
     #[must_use]
     pub fn new(ground: Ground, options: impl Into<String>) -> Self {
         ground.make_bridge();
+        Self::begin(Some(ground), &[], options.into())
+    }
+
+    /// The same in a [network](Self::network) of its own, in which it makes firewall rules as any engine does, and
+    /// which ends with it.
+    ///
+    /// # Panics
+    /// Where this process [may not](may_run_an_engine) run one.
+    #[must_use]
+    pub fn apart(options: impl Into<String>) -> Self {
+        Self::begin(None, &["--net"], options.into())
+    }
+
+    fn begin(ground: Option<Ground>, namespaces: &[&str], options: String) -> Self {
         // The shell starts one engine after the other; it ends with its input, and everything ends with it.
         let mut first = tokio::process::Command::new("unshare")
+            .args(namespaces)
             .args(["--pid", "--fork", "--mount-proc", "--", "tini", "--", "sh"])
             .stdin(Stdio::piped())
             .spawn()
@@ -56,7 +74,7 @@ impl PrivateEngine {
         Self {
             dir: tempfile::tempdir().unwrap(),
             ground,
-            options: options.into(),
+            options,
             shell: first.stdin.take().unwrap(),
             first,
         }
@@ -69,14 +87,19 @@ impl PrivateEngine {
     pub async fn start(&mut self) -> Duration {
         let started = Instant::now();
         let dir = self.dir.path().display();
-        let bridge = self.ground.bridge;
+        let network = match &self.ground {
+            Some(ground) => format!(
+                "--bridge={} --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false",
+                ground.bridge
+            ),
+            None => String::new(),
+        };
         let options = &self.options;
         // What a killed one leaves would make the next refuse to start.
         fs::remove_file(self.dir.path().join("docker.pid")).ok();
         let line = format!(
             "dockerd --data-root {dir}/data --exec-root {dir}/exec --pidfile {dir}/docker.pid \
-             -H unix://{dir}/docker.sock --bridge={bridge} --iptables=false --ip6tables=false \
-             --ip-forward=false --ip-masq=false {options} >>{dir}/engine.log 2>&1 &\n"
+             -H unix://{dir}/docker.sock {network} {options} >>{dir}/engine.log 2>&1 &\n"
         );
         self.shell.write_all(line.as_bytes()).await.unwrap();
         self.shell.flush().await.unwrap();
@@ -88,9 +111,21 @@ impl PrivateEngine {
     }
 
     /// The addresses of the networks that are made on it, for instance `10.234.7.0/24`.
+    ///
+    /// # Panics
+    /// When its network is its own: it has all addresses then.
     #[must_use]
     pub fn pool(&self) -> String {
-        self.ground.pool()
+        self.ground().pool()
+    }
+
+    /// The network that it is in.
+    ///
+    /// # Panics
+    /// Before it was started, or when it has ended.
+    #[must_use]
+    pub fn network(&self) -> NetworkNamespace {
+        NetworkNamespace::of(self.first.id().expect("it runs"))
     }
 
     /// Where its volumes are.
@@ -129,7 +164,9 @@ impl PrivateEngine {
         drop(shell);
         let ended = tokio::time::timeout(START, first.wait()).await;
         ended.expect("the kernel ends them all").unwrap();
-        ground.clear();
+        if let Some(ground) = ground {
+            ground.clear();
+        }
         let left = processes::naming(dir.path().to_str().unwrap());
         assert!(left.is_empty(), "{left:?}");
         dir.close().expect("its files can be removed");
@@ -146,8 +183,13 @@ impl PrivateEngine {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
+    fn ground(&self) -> &Ground {
+        self.ground.as_ref().expect("a part of the machine's")
+    }
+
     /// Its socket, as `DOCKER_HOST` has it.
-    fn host(&self) -> String {
+    #[must_use]
+    pub fn host(&self) -> String {
         format!("unix://{}/docker.sock", self.dir.path().display())
     }
 }
