@@ -83,16 +83,15 @@ impl NetworkNamespace {
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// What a program that is run in it prints.
+    /// Runs a program in it, to its end.
     ///
     /// # Panics
-    /// When it fails.
-    pub fn output(&self, program: &str, arguments: &[&str]) -> String {
+    /// When it fails; with what it says.
+    pub fn program(&self, program: &str, arguments: &[&str]) {
         let done = self.run(|| Command::new(program).args(arguments).output());
         let done = done.expect("the program is installed");
         let told = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{program} {arguments:?}: {told}");
-        String::from_utf8_lossy(&done.stdout).into_owned()
     }
 }
 

@@ -184,7 +184,7 @@ impl World {
     fn of(engine: &PrivateEngine) -> Self {
         let (worker, outside) = (engine.network(), NetworkNamespace::new());
         let ip = |network: &NetworkNamespace, line: &str| {
-            network.output("ip", &line.split(' ').collect::<Vec<_>>());
+            network.program("ip", &line.split(' ').collect::<Vec<_>>());
         };
         ip(&worker, "link set lo up");
         ip(&worker, "link add uplink type veth peer name wire");
@@ -214,7 +214,7 @@ impl World {
 
     /// Runs a line as an operator does on the worker.
     fn run(&self, line: &str) {
-        self.worker.output("sh", &["-ec", line]);
+        self.worker.program("sh", &["-ec", line]);
     }
 
     /// Holds every place against what is `closed`, and the ways that stay open in any case.

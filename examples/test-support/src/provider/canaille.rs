@@ -1,4 +1,4 @@
-//! The PyPI package `Canaille`: an identity server that people run, with forms of its own.
+//! The Python package `Canaille`: an identity server that people run, with forms of its own.
 //!
 //! It checks PKCE, the nonce's presence and the client's credential, and promises `iss` (RFC 9207). It never says that
 //! an e-mail address is verified, and what a client gets depends on how it is registered there. Its access tokens are

@@ -1,4 +1,4 @@
-//! The PyPI package `oidc-provider-mock`: what developers sign in at while they write an application.
+//! The Python package `oidc-provider-mock`: what developers sign in at while they write an application.
 //!
 //! It is here for what it leaves out, and good for no more than that a sign-in goes through: it takes any client, any
 //! secret and any PKCE verifier, promises no `iss`, puts no `kid` into its tokens, and tells neither which ways of

@@ -1,4 +1,4 @@
-//! The PyPI package `Canaille`: an identity server that people run.
+//! The Python package `Canaille`: an identity server that people run.
 
 use openclaw_tenancy_http::identity::jwt::Algorithm;
 use openclaw_tenancy_http::identity::oidc::ClientCredential;

@@ -1,4 +1,4 @@
-//! The PyPI package `oidc-provider-mock`: what developers sign in at while they write an application.
+//! The Python package `oidc-provider-mock`: what developers sign in at while they write an application.
 
 use openclaw_tenancy_http::identity::oidc::ClientCredential;
 use test_support::provider::REDIRECT_URI;
