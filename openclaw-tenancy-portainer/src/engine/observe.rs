@@ -1,28 +1,25 @@
 //! Looking: the host, everything of ours on it, one container.
 
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
+mod answer;
 
-use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum as Status,
-    ContainerSummaryStateEnum as Word, EndpointSettings, HostConfig, Ipam, Network,
-};
+use std::collections::HashMap;
+
+use bollard::models::{ContainerInspectResponse, Network};
 use bollard::query_parameters::{
     InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
 };
 use ipnet::Ipv4Net;
 use openclaw_tenancy::backend::{BackendError, Scope};
-use openclaw_tenancy::clock::Timestamp;
 use openclaw_tenancy::container::{
-    AppliedLimits, ContainerDetail, EngineId, Inventory, ObjectSpec, RunState, SeenContainer,
-    SeenNetwork, SeenVolume,
+    ContainerDetail, EngineId, Inventory, ObjectSpec, SeenContainer, SeenNetwork, SeenVolume,
 };
 use openclaw_tenancy::host::{HostFacts, StorageQuota};
-use openclaw_tenancy::labels::{ObjectLabels, Role};
+use openclaw_tenancy::labels::Role;
 use openclaw_tenancy::quantity::{Bytes, MilliCpus};
 
+use self::answer::{found, own_container, own_network, own_volume, subnets, timestamp, unsigned};
 use super::error::{Failure, Malformed, unreachable};
-use super::{Engine, full, is_full, labels};
+use super::{Engine, full, labels};
 
 /// What stands under an id.
 pub(super) enum Found {
@@ -137,30 +134,9 @@ impl Engine {
             .call(self.docker.list_containers(Some(options)))
             .await
             .map_err(|f| f.general(&self.host, "listing containers"))?;
-        let seen = listed.into_iter().filter_map(|container| {
-            let id = EngineId(container.id?);
-            let name = container.names?.first()?.trim_start_matches('/').to_owned();
-            let labels = labels::read(&self.keys, &name, container.labels.as_ref())?;
-            let running = match container.state? {
-                Word::RUNNING | Word::RESTARTING | Word::STOPPING => true,
-                Word::PAUSED
-                | Word::EMPTY
-                | Word::CREATED
-                | Word::EXITED
-                | Word::REMOVING
-                | Word::DEAD => false,
-            };
-            let mode = container.host_config.and_then(|config| config.network_mode);
-            let joined = container.network_settings.and_then(|s| s.networks);
-            let address = address(mode.as_ref(), joined.as_ref());
-            is_full(&id).then_some(SeenContainer {
-                id,
-                name,
-                labels,
-                running,
-                address,
-            })
-        });
+        let seen = listed
+            .into_iter()
+            .filter_map(|container| own_container(&self.keys, container));
         Ok(seen.collect())
     }
 
@@ -176,13 +152,7 @@ impl Engine {
             .volumes
             .unwrap_or_default()
             .into_iter()
-            .filter_map(|volume| {
-                let labels = labels::read(&self.keys, &volume.name, Some(&volume.labels))?;
-                Some(SeenVolume {
-                    name: volume.name,
-                    labels,
-                })
-            });
+            .filter_map(|volume| own_volume(&self.keys, volume));
         Ok(seen.collect())
     }
 
@@ -190,7 +160,7 @@ impl Engine {
         let listed = self.listed(labels::filter(&self.keys, scope)).await?;
         let seen = listed
             .into_iter()
-            .filter_map(|network| self.own_network(network));
+            .filter_map(|network| own_network(&self.keys, network));
         Ok(seen.collect())
     }
 
@@ -206,7 +176,7 @@ impl Engine {
         let all = listed.len();
         let seen = listed
             .into_iter()
-            .filter_map(|network| self.own_network(network));
+            .filter_map(|network| own_network(&self.keys, network));
         let ours: Vec<SeenNetwork> = seen.collect();
         let foreign = ours.len() < all;
         Ok((ours, foreign))
@@ -222,19 +192,6 @@ impl Engine {
         self.call(self.docker.list_networks(Some(options)))
             .await
             .map_err(|f| f.general(&self.host, "listing networks"))
-    }
-
-    fn own_network(&self, network: Network) -> Option<SeenNetwork> {
-        let id = EngineId(network.id?);
-        let name = network.name?;
-        let labels = labels::read(&self.keys, &name, network.labels.as_ref())?;
-        let subnet = network.ipam.as_ref().and_then(|ipam| subnets(ipam).next());
-        is_full(&id).then_some(SeenNetwork {
-            id,
-            name,
-            labels,
-            subnet,
-        })
     }
 
     /// See `ContainerBackend::inspect`.
@@ -275,22 +232,7 @@ impl Engine {
             Err(failure) if failure.is_absent() => return Ok(Found::Absent),
             Err(failure) => return Err(failure.general(&self.host, WHAT)),
         };
-        let (Some(found), Some(name)) = (raw.id.clone().map(EngineId), raw.name.as_deref()) else {
-            return Err(self.malformed(WHAT, "an id and a name"));
-        };
-        let name = name.trim_start_matches('/').to_owned();
-        // An engine takes the beginning of an id, or a name, for an id.
-        if !is_full(&found) || (found.0 != id && name != id) {
-            return Ok(Found::Absent);
-        }
-        let config = raw.config.as_ref();
-        let Some(labels) = labels::read(&self.keys, &name, config.and_then(|c| c.labels.as_ref()))
-        else {
-            return Ok(Found::Foreign(name));
-        };
-        let detail =
-            detail(found, name, labels, &raw).ok_or_else(|| self.malformed(WHAT, "a state"))?;
-        Ok(Found::Ours(Box::new(Container { detail, raw })))
+        found(&self.keys, id, raw).map_err(|lacks| self.malformed(WHAT, lacks))
     }
 
     /// A container that is to be acted on: ours, or an error.
@@ -309,95 +251,4 @@ impl Engine {
     pub(super) fn malformed(&self, what: &'static str, lacks: &'static str) -> BackendError {
         Failure::Lost(Box::new(Malformed(lacks))).general(&self.host, what)
     }
-}
-
-fn detail(
-    id: EngineId,
-    name: String,
-    labels: ObjectLabels,
-    raw: &ContainerInspectResponse,
-) -> Option<ContainerDetail> {
-    let state = raw.state.as_ref()?;
-    let status = state.status?;
-    let at = |text: &Option<String>| text.as_deref().and_then(timestamp).unwrap_or_default();
-    let (running, state) = match status {
-        Status::CREATED => (false, RunState::Created),
-        Status::RUNNING => (
-            true,
-            RunState::Running {
-                started_at: at(&state.started_at),
-            },
-        ),
-        Status::EXITED => (
-            false,
-            RunState::Exited {
-                code: state.exit_code.unwrap_or(-1),
-                oom_killed: state.oom_killed.unwrap_or(false),
-                finished_at: at(&state.finished_at),
-            },
-        ),
-        Status::PAUSED => (false, RunState::Paused),
-        Status::RESTARTING | Status::STOPPING => (true, RunState::Other(status.to_string())),
-        Status::EMPTY | Status::REMOVING | Status::DEAD => {
-            (false, RunState::Other(status.to_string()))
-        }
-    };
-    Some(ContainerDetail {
-        limits: limits(raw.host_config.as_ref()?),
-        oom_kills: Vec::new(),
-        seen: SeenContainer {
-            id,
-            name,
-            labels,
-            running,
-            address: address(
-                raw.host_config.as_ref()?.network_mode.as_ref(),
-                raw.network_settings
-                    .as_ref()
-                    .and_then(|s| s.networks.as_ref()),
-            ),
-        },
-        state,
-    })
-}
-
-fn limits(host: &HostConfig) -> AppliedLimits {
-    let memory = unsigned(host.memory);
-    // The engine counts memory and swap together; minus one is no limit.
-    let swap = match host.memory_swap {
-        Some(both) if both < 0 => u64::MAX,
-        both => unsigned(both).saturating_sub(memory),
-    };
-    AppliedLimits {
-        cpu: MilliCpus(unsigned(host.nano_cpus) / 1_000_000),
-        memory: Bytes(memory),
-        swap: Bytes(swap),
-        pids: u32::try_from(unsigned(host.pids_limit)).unwrap_or(u32::MAX),
-    }
-}
-
-/// The address in the one network the container was made for.
-fn address(
-    mode: Option<&String>,
-    joined: Option<&HashMap<String, EndpointSettings>>,
-) -> Option<Ipv4Addr> {
-    joined?.get(mode?)?.ip_address.as_ref()?.parse().ok()
-}
-
-fn subnets(ipam: &Ipam) -> impl Iterator<Item = Ipv4Net> + '_ {
-    let configs = ipam.config.iter().flatten();
-    configs.filter_map(|config| config.subnet.as_ref()?.parse().ok())
-}
-
-fn timestamp(text: &str) -> Option<Timestamp> {
-    let at =
-        time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
-    i64::try_from(at.unix_timestamp_nanos() / 1_000_000)
-        .ok()
-        .map(Timestamp::from_millis)
-}
-
-/// Sizes are signed in the API; a negative one is none of ours.
-fn unsigned(value: Option<i64>) -> u64 {
-    value.and_then(|v| u64::try_from(v).ok()).unwrap_or(0)
 }
