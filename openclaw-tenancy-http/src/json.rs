@@ -286,6 +286,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

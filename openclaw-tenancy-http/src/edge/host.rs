@@ -157,6 +157,8 @@ fn ip_literal(text: &str) -> Result<Label, HostError> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

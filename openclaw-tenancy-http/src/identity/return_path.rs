@@ -78,6 +78,8 @@ fn is_plain_path(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -68,6 +68,9 @@ const SERVERS: [&str; 4] = ["e2e", "kill_engine", "kill_server", "server_binary"
 /// The name of the stage that the others get their services from.
 pub(super) const SERVICES: &str = "services";
 
+/// The crates that have fuzz targets.
+const FUZZED: [&str; 2] = ["openclaw-tenancy-portainer", "openclaw-tenancy-http"];
+
 /// All stages.
 pub(super) fn all(long: bool) -> Vec<Phase> {
     let alone = |name, run| Stage {
@@ -89,7 +92,7 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
         served("first run", |_| up::first_run()),
     ];
     if long {
-        last.push(served("benches", benches));
+        last.extend([alone("fuzz", fuzz), served("benches", benches)]);
     }
     vec![
         Phase {
@@ -222,6 +225,19 @@ fn benches(context: &Run<'_>) -> Result<()> {
         cargo(&["build", "--release", "--package", package]).run(context)?;
     }
     cargo(&["bench", "--package", "benches"]).run(context)
+}
+
+/// Every fuzz target for a while, with a seed that nobody has had yet. The tests' own stage tries what it always tries.
+fn fuzz(context: &Run<'_>) -> Result<()> {
+    let seconds = std::env::var("FUZZ_SECONDS").unwrap_or_else(|_| "120".to_owned());
+    let mut arguments = vec!["test", "--lib", "--all-features"];
+    for package in FUZZED {
+        arguments.extend(["--package", package]);
+    }
+    arguments.extend(["fuzz_", "--", "--show-output"]);
+    cargo(&arguments)
+        .env("FUZZ_SECONDS", &seconds)
+        .run_tests(context)
 }
 
 fn example_names() -> Result<Vec<String>> {

@@ -94,6 +94,16 @@ impl SigningKey {
         }
     }
 
+    /// The Ed25519 key of a seed: its signatures are the same in every run.
+    #[must_use]
+    pub fn ed25519_of(kid: &str, seed: &[u8; 32]) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("an Ed25519 key");
+        Self {
+            kid: Some(kid.to_owned()),
+            pair: Pair::EdDsa(pair),
+        }
+    }
+
     /// The same without a `kid`.
     #[must_use]
     pub fn without_kid(mut self) -> Self {

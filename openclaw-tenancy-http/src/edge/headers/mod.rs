@@ -1,5 +1,7 @@
 //! Headers on their way through: what must not pass is taken off before ours are set.
 
+#[cfg(test)]
+mod fuzz;
 mod request;
 mod response;
 
@@ -12,7 +14,9 @@ pub(super) use self::response::{to_browser, upgrade_to_browser};
 fn is_of_one_hop(name: &str) -> bool {
     matches!(
         name,
-        "connection"
+        // No header, though one may be sent under the name of this option.
+        "close"
+            | "connection"
             | "http2-settings"
             | "keep-alive"
             | "proxy-connection"

@@ -83,12 +83,17 @@ fn make_private(headers: &mut HeaderMap) {
         (Some(_), Some(_)) | (None, _) => None,
     };
     let private = match line {
-        Some(line) if has_directive(line, "private") || has_directive(line, "no-store") => return,
+        // A quoted text may hold the letters of any directive, and says none.
+        Some(line)
+            if !line.contains('"')
+                && (has_directive(line, "private") || has_directive(line, "no-store")) =>
+        {
+            return;
+        }
         Some(line) => {
-            let kept = line
-                .split(',')
-                .map(str::trim)
-                .filter(|directive| !is_for_shared(directive));
+            let kept = line.split(',').map(str::trim).filter(|directive| {
+                !is_for_shared(directive) && !directive.eq_ignore_ascii_case("private")
+            });
             let kept: Vec<&str> = std::iter::once("private").chain(kept).collect();
             HeaderValue::try_from(kept.join(", ")).ok()
         }

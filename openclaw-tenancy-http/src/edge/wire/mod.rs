@@ -7,6 +7,8 @@
 //! request of ours in its place, with a method that no client can send.
 
 mod chunked;
+#[cfg(test)]
+mod fuzz;
 mod head;
 mod link;
 mod timer;

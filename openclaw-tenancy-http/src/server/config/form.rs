@@ -69,7 +69,7 @@ form!(
     Bytes,
     "is not an amount; write a whole number and a unit, such as 512 MiB",
     |text| Bytes::from_str(text).ok(),
-    Bytes::to_string
+    show_bytes
 );
 form!(
     /// `0.5`.
@@ -136,6 +136,16 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.checked_mul(unit).map(Duration::from_secs)
+}
+
+/// To the byte, so that what is shown can be given: a person reads `1.5 GiB`, which is not written so and is rounded.
+fn show_bytes(bytes: &Bytes) -> String {
+    let shown = bytes.to_string();
+    if shown.parse() == Ok(*bytes) {
+        shown
+    } else {
+        format!("{} B", bytes.0)
+    }
 }
 
 fn show_duration(duration: &Duration) -> String {

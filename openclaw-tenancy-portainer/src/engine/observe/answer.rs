@@ -179,3 +179,6 @@ pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
 pub(super) fn unsigned(value: Option<i64>) -> u64 {
     value.and_then(|v| u64::try_from(v).ok()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod fuzz;

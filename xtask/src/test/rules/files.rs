@@ -149,7 +149,10 @@ mod tests {
     fn what_has_no_order_is_named_where_decisions_are_made() {
         let text = "use std::collections::HashMap;\n";
         assert_eq!(broken("openclaw-tenancy/src/quota.rs", text), 1);
-        assert_eq!(broken("openclaw-tenancy/tests/control_plane/load.rs", text), 0);
+        assert_eq!(
+            broken("openclaw-tenancy/tests/control_plane/load.rs", text),
+            0
+        );
         assert_eq!(broken("openclaw-tenancy-http/src/a.rs", text), 0);
     }
 

@@ -2,6 +2,7 @@
 
 mod claims;
 mod forgery;
+mod fuzz;
 mod own;
 
 use std::sync::OnceLock;
