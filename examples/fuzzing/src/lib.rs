@@ -31,6 +31,9 @@ pub type Verdict = TestCaseResult;
 /// Mutated inputs of each target in a test run that nobody asked to be long.
 const INPUTS: u32 = 3_000;
 
+/// For so long an input that fails is made smaller, twice: by the library, and then by us.
+const MADE_SMALLER: Duration = Duration::from_secs(5);
+
 /// How many mutated inputs go between two looks at the time.
 const BATCH: u32 = 500;
 
@@ -128,6 +131,8 @@ fn config(cases: u32, max_shrink_iters: u32) -> Config {
     Config {
         cases,
         max_shrink_iters,
+        // In milliseconds.
+        max_shrink_time: u32::try_from(MADE_SMALLER.as_millis()).unwrap_or(u32::MAX),
         // An input is kept as its bytes, which say more than a seed.
         failure_persistence: None,
         ..Config::default()
@@ -145,11 +150,14 @@ fn once(input: &[u8], target: &impl Fn(&[u8]) -> Verdict) -> Result<(), String> 
 ///
 /// The library makes the changes fewer that led to it; what they began with stays.
 fn smaller(mut input: Vec<u8>, target: &impl Fn(&[u8]) -> Verdict) -> Vec<u8> {
-    let mut tries = 0..20_000;
+    let began = now();
     let mut piece = input.len() / 2;
     while piece > 0 {
         let mut at = 0;
-        while at < input.len() && tries.next().is_some() {
+        while at < input.len() {
+            if began.elapsed() > MADE_SMALLER {
+                return input;
+            }
             let mut tried = input.clone();
             tried.drain(at..input.len().min(at + piece));
             if once(&tried, target).is_err() {
@@ -157,9 +165,6 @@ fn smaller(mut input: Vec<u8>, target: &impl Fn(&[u8]) -> Verdict) -> Vec<u8> {
             } else {
                 at += piece;
             }
-        }
-        if tries.is_empty() {
-            break;
         }
         piece /= 2;
     }

@@ -78,7 +78,7 @@ fn check(input: &[u8], dir: &Path, empty: &Path) -> Verdict {
 
 /// Whether the canary stands where no secret belongs, so that it may be shown.
 fn is_elsewhere(node: &DeValue<'_>, path: &mut Vec<String>) -> bool {
-    let secret = (1..=path.len()).any(|length| secret::is_secret(&path[..length]));
+    let secret = is_for_a_secret(path);
     let mut below = |name: String, node: &Spanned<DeValue<'_>>| {
         let named = name.contains(CANARY);
         path.push(name);
@@ -99,6 +99,20 @@ fn is_elsewhere(node: &DeValue<'_>, path: &mut Vec<String>) -> bool {
             false
         }
     }
+}
+
+/// Whether a secret stands here, or something in its place.
+fn is_for_a_secret(path: &[String]) -> bool {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    matches!(
+        &*path,
+        ["store", "url", ..]
+            | ["tokens", "secret" | "previous_secret", ..]
+            | ["portainer", "api_key", ..]
+            | ["identity", "oidc", _, "client_secret", ..]
+            | ["overlay", "providers", _, "key", ..]
+            | ["overlay", "sections", _, ..]
+    )
 }
 
 /// Whether each name can be written in a flag.

@@ -188,7 +188,7 @@ impl Node {
     }
 }
 
-/// `hosts[0].address`: the path as a person writes it.
+/// `hosts[0].address`: the path as a person writes it, a name in quotes where it needs them.
 pub(super) fn shown(path: &[String]) -> String {
     let mut text = String::new();
     for segment in path {
@@ -200,7 +200,12 @@ pub(super) fn shown(path: &[String]) -> String {
             if !text.is_empty() {
                 text.push('.');
             }
-            text.push_str(segment);
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+            if !segment.is_empty() && segment.bytes().all(plain) {
+                text.push_str(segment);
+            } else {
+                text.push_str(&format!("{segment:?}"));
+            }
         }
     }
     text
