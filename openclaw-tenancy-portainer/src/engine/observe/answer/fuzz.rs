@@ -78,7 +78,7 @@ fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> V
         };
         let has = |map: &BTreeMap<String, String>| {
             map.iter()
-                .all(|(label, value)| labels[label.as_str()] == Value::from(&**value))
+                .all(|(label, value)| labels[label.as_str()] == value.as_str())
         };
         let theirs = signed.iter().filter(|(of, _)| of == name);
         theirs
