@@ -2,14 +2,11 @@
 //!
 //! An input is an answer: a list of containers, of volumes or of networks, or what a container is.
 
-use std::collections::BTreeMap;
-
 use bollard::models::VolumeListResponse;
 use fuzzing::Verdict;
 use openclaw_tenancy::id::{DeploymentId, Generation, TenantId};
 use openclaw_tenancy::labels::Role;
 use proptest::{prop_assert, prop_assert_eq};
-use serde_json::Value;
 
 use super::*;
 
@@ -72,108 +69,107 @@ fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> V
         prop_assert!(known, "{name} with {labels:?} is taken for ours");
         Ok(())
     };
-    let must_be_seen = |name: Option<&str>, labels: &Value| {
-        let Some(name) = name.map(|name| name.trim_start_matches('/')) else {
+    // Whether it is just as we make it now.
+    let is_ours = |name: Option<&str>, labels: Option<&HashMap<String, String>>| {
+        let (Some(name), Some(labels)) = (name, labels) else {
             return false;
         };
-        let has = |map: &BTreeMap<String, String>| {
-            map.iter()
-                .all(|(label, value)| labels[label.as_str()] == value.as_str())
-        };
-        let theirs = signed.iter().filter(|(of, _)| of == name);
-        theirs
-            .map(|(of, what)| keys.sign(of, what))
-            .any(|map| has(&map))
+        let name = name.trim_start_matches('/');
+        let mut made = signed.iter().filter(|(of, _)| of == name);
+        made.any(|(of, what)| {
+            let mut ours = keys.sign(of, what).into_iter();
+            ours.all(|(label, value)| labels.get(&label) == Some(&value))
+        })
     };
-    let plain: Value = serde_json::from_slice(input).unwrap_or_default();
 
     if let Ok(listed) = serde_json::from_slice::<VolumeListResponse>(input) {
-        let plain = plain["Volumes"].as_array().cloned().unwrap_or_default();
-        for (volume, plain) in listed.volumes.unwrap_or_default().into_iter().zip(&plain) {
+        for volume in listed.volumes.unwrap_or_default() {
+            let must = is_ours(Some(&volume.name), Some(&volume.labels));
             let seen = own_volume(keys, volume);
-            if let Some(seen) = &seen {
+            prop_assert!(seen.is_some() || !must, "a volume of ours is not seen");
+            if let Some(seen) = seen {
                 ours(&seen.name, &seen.labels)?;
             }
-            let must = must_be_seen(plain["Name"].as_str(), &plain["Labels"]);
-            prop_assert!(seen.is_some() || !must, "a volume of ours is not seen");
         }
     }
     if let Ok(listed) = serde_json::from_slice::<Vec<Network>>(input) {
-        let plain = plain.as_array().cloned().unwrap_or_default();
-        for (network, plain) in listed.into_iter().zip(&plain) {
+        for network in listed {
+            let must = is_ours(network.name.as_deref(), network.labels.as_ref())
+                && network.id.as_deref().is_some_and(is_whole);
             let seen = own_network(keys, network);
-            if let Some(seen) = &seen {
-                ours(&seen.name, &seen.labels)?;
-                whole(&seen.id, &plain["Id"])?;
-            }
-            let must =
-                must_be_seen(plain["Name"].as_str(), &plain["Labels"]) && is_whole(&plain["Id"]);
             prop_assert!(seen.is_some() || !must, "a network of ours is not seen");
+            if let Some(seen) = seen {
+                ours(&seen.name, &seen.labels)?;
+                prop_assert!(is_whole(&seen.id.0), "{}", seen.id);
+            }
         }
     }
     if let Ok(listed) = serde_json::from_slice::<Vec<ContainerSummary>>(input) {
-        let plain = plain.as_array().cloned().unwrap_or_default();
-        for (container, plain) in listed.into_iter().zip(&plain) {
-            if let Some(seen) = own_container(keys, container) {
-                ours(&seen.name, &seen.labels)?;
-                whole(&seen.id, &plain["Id"])?;
-                let runs = ["running", "restarting", "stopping"]
-                    .contains(&plain["State"].as_str().unwrap_or_default());
-                prop_assert_eq!(seen.running, runs);
-                let mode = plain["HostConfig"]["NetworkMode"].as_str();
-                in_its_network(seen.address, mode, &plain["NetworkSettings"])?;
-            }
+        for container in listed {
+            let Some(seen) = own_container(keys, container.clone()) else {
+                continue;
+            };
+            ours(&seen.name, &seen.labels)?;
+            prop_assert!(is_whole(&seen.id.0), "{}", seen.id);
+            let state = container.state.map(|state| state.to_string());
+            let runs = ["running", "restarting", "stopping"];
+            let runs = state.is_some_and(|state| runs.contains(&&*state));
+            prop_assert_eq!(seen.running, runs);
+            let mode = container.host_config.and_then(|host| host.network_mode);
+            let networks = container.network_settings.and_then(|all| all.networks);
+            is_in_its_network(seen.address, mode, networks)?;
         }
     }
-    let Ok(raw) = serde_json::from_slice::<ContainerInspectResponse>(input) else {
-        return Ok(());
-    };
-    let id = raw.id.clone().unwrap_or_default();
-    let name = raw.name.clone().unwrap_or_default();
-    let name = name.trim_start_matches('/');
-    for asked in [&*id, name, id.get(..12).unwrap_or("f"), "another"] {
-        match found(keys, asked, raw.clone()) {
-            Ok(Found::Ours(container)) => {
-                let seen = &container.detail.seen;
-                ours(&seen.name, &seen.labels)?;
-                whole(&seen.id, &plain["Id"])?;
-                prop_assert!(
-                    asked == seen.id.0 || asked == seen.name,
-                    "{asked} is another"
-                );
-                let mode = plain["HostConfig"]["NetworkMode"].as_str();
-                in_its_network(seen.address, mode, &plain["NetworkSettings"])?;
-                let memory = plain["HostConfig"]["Memory"].as_u64().unwrap_or(0);
-                prop_assert_eq!(container.detail.limits.memory, Bytes(memory));
+    if let Ok(raw) = serde_json::from_slice::<ContainerInspectResponse>(input) {
+        let id = raw.id.clone().unwrap_or_default();
+        let name = raw.name.clone().unwrap_or_default();
+        let name = name.trim_start_matches('/');
+        for asked in [&*id, name, id.get(..12).unwrap_or("f"), "another"] {
+            match found(keys, asked, raw.clone()) {
+                Ok(Found::Ours(container)) => {
+                    let seen = &container.detail.seen;
+                    ours(&seen.name, &seen.labels)?;
+                    prop_assert!(is_whole(&seen.id.0), "{}", seen.id);
+                    let one = asked == seen.id.0 || asked == seen.name;
+                    prop_assert!(one, "{asked} is another");
+                    let host = raw.host_config.clone().unwrap_or_default();
+                    let networks = raw.network_settings.clone().and_then(|all| all.networks);
+                    is_in_its_network(seen.address, host.network_mode, networks)?;
+                    let memory = host.memory.unwrap_or(0).max(0);
+                    prop_assert_eq!(i64::try_from(container.detail.limits.memory.0), Ok(memory));
+                }
+                Ok(Found::Foreign(_)) => {
+                    let labels = raw
+                        .config
+                        .as_ref()
+                        .and_then(|config| config.labels.as_ref());
+                    prop_assert!(!is_ours(Some(name), labels), "ours is foreign");
+                }
+                Ok(Found::Absent) | Err(_) => {}
             }
-            Ok(Found::Foreign(_)) => {
-                let must = must_be_seen(Some(name), &plain["Config"]["Labels"]);
-                prop_assert!(!must, "a container of ours is foreign");
-            }
-            Ok(Found::Absent) | Err(_) => {}
         }
     }
     Ok(())
-}
-
-fn is_whole(id: &Value) -> bool {
-    let hexadecimal = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    id.as_str()
-        .is_some_and(|id| id.len() == 64 && id.bytes().all(hexadecimal))
 }
 
 /// An object is acted on by its full id alone.
-fn whole(id: &EngineId, said: &Value) -> Verdict {
-    prop_assert!(is_whole(said), "{said}");
-    prop_assert_eq!(said.as_str(), Some(&*id.0));
-    Ok(())
+fn is_whole(id: &str) -> bool {
+    let hexadecimal = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    id.len() == 64 && id.bytes().all(hexadecimal)
 }
 
 /// An address is that of the one network that the container was made for.
-fn in_its_network(address: Option<Ipv4Addr>, mode: Option<&str>, settings: &Value) -> Verdict {
+fn is_in_its_network(
+    address: Option<Ipv4Addr>,
+    mode: Option<String>,
+    networks: Option<HashMap<String, EndpointSettings>>,
+) -> Verdict {
     if let Some(address) = address {
-        let said = &settings["Networks"][mode.unwrap_or_default()]["IPAddress"];
-        prop_assert_eq!(said.as_str(), Some(&*address.to_string()));
+        let network = networks
+            .zip(mode)
+            .and_then(|(all, mode)| all.get(&mode).cloned());
+        let said = network.and_then(|network| network.ip_address);
+        prop_assert_eq!(said, Some(address.to_string()));
     }
     Ok(())
 }
