@@ -227,7 +227,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+    // Digits alone: the library takes a sign before them.
+    let digits = text.bytes().all(|b| b.is_ascii_hexdigit());
+    if !digits || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len())

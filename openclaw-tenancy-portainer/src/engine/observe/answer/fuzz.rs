@@ -5,7 +5,7 @@
 use bollard::models::VolumeListResponse;
 use fuzzing::Verdict;
 use openclaw_tenancy::id::{DeploymentId, Generation, TenantId};
-use openclaw_tenancy::labels::Role;
+use openclaw_tenancy::labels::{PREFIX, Role};
 use proptest::{prop_assert, prop_assert_eq};
 
 use super::*;
@@ -23,6 +23,10 @@ fn fuzz_engine_takes_for_ours_what_we_signed() {
 /// The objects of the corpus have these keys' labels: of now, and of before a rotation.
 fn keys() -> LabelKeys {
     LabelKeys::new(deployment(), "k2", [7; 32]).accepting("k1", [6; 32])
+}
+
+fn earlier() -> LabelKeys {
+    LabelKeys::new(deployment(), "k1", [6; 32])
 }
 
 fn deployment() -> DeploymentId {
@@ -64,9 +68,19 @@ fn signed() -> Vec<(String, ObjectLabels)> {
 }
 
 fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> Verdict {
-    let ours = |name: &str, labels: &ObjectLabels| {
-        let known = signed.iter().any(|(of, what)| of == name && what == labels);
-        prop_assert!(known, "{name} with {labels:?} is taken for ours");
+    let mac_of = |labels: Option<&HashMap<String, String>>| {
+        let mac = labels.and_then(|labels| labels.get(&format!("{PREFIX}.mac")));
+        mac.map(|mac| mac.to_ascii_lowercase())
+    };
+    // By its labels, and by the whole MAC of one of the keys: a part of one is soon guessed.
+    let ours = |name: &str, labels: &ObjectLabels, mac: Option<String>| {
+        let signed_so = |(of, what): &(String, ObjectLabels)| {
+            let macs = [keys.sign(of, what), earlier().sign(of, what)];
+            let macs = macs.map(|made| mac_of(Some(&made.into_iter().collect())));
+            of == name && what == labels && macs.contains(&mac)
+        };
+        let known = signed.iter().any(signed_so);
+        prop_assert!(known, "{name} with {labels:?}, {mac:?}, is taken for ours");
         Ok(())
     };
     // Whether it is just as we make it now.
@@ -85,10 +99,11 @@ fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> V
     if let Ok(listed) = serde_json::from_slice::<VolumeListResponse>(input) {
         for volume in listed.volumes.unwrap_or_default() {
             let must = is_ours(Some(&volume.name), Some(&volume.labels));
+            let mac = mac_of(Some(&volume.labels));
             let seen = own_volume(keys, volume);
             prop_assert!(seen.is_some() || !must, "a volume of ours is not seen");
             if let Some(seen) = seen {
-                ours(&seen.name, &seen.labels)?;
+                ours(&seen.name, &seen.labels, mac)?;
             }
         }
     }
@@ -96,10 +111,11 @@ fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> V
         for network in listed {
             let must = is_ours(network.name.as_deref(), network.labels.as_ref())
                 && network.id.as_deref().is_some_and(is_whole);
+            let mac = mac_of(network.labels.as_ref());
             let seen = own_network(keys, network);
             prop_assert!(seen.is_some() || !must, "a network of ours is not seen");
             if let Some(seen) = seen {
-                ours(&seen.name, &seen.labels)?;
+                ours(&seen.name, &seen.labels, mac)?;
                 prop_assert!(is_whole(&seen.id.0), "{}", seen.id);
             }
         }
@@ -109,7 +125,7 @@ fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> V
             let Some(seen) = own_container(keys, container.clone()) else {
                 continue;
             };
-            ours(&seen.name, &seen.labels)?;
+            ours(&seen.name, &seen.labels, mac_of(container.labels.as_ref()))?;
             prop_assert!(is_whole(&seen.id.0), "{}", seen.id);
             let state = container.state.map(|state| state.to_string());
             let runs = ["running", "restarting", "stopping"];
@@ -124,11 +140,15 @@ fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> V
         let id = raw.id.clone().unwrap_or_default();
         let name = raw.name.clone().unwrap_or_default();
         let name = name.trim_start_matches('/');
+        let labels = raw
+            .config
+            .as_ref()
+            .and_then(|config| config.labels.as_ref());
         for asked in [&*id, name, id.get(..12).unwrap_or("f"), "another"] {
             match found(keys, asked, raw.clone()) {
                 Ok(Found::Ours(container)) => {
                     let seen = &container.detail.seen;
-                    ours(&seen.name, &seen.labels)?;
+                    ours(&seen.name, &seen.labels, mac_of(labels))?;
                     prop_assert!(is_whole(&seen.id.0), "{}", seen.id);
                     let one = asked == seen.id.0 || asked == seen.name;
                     prop_assert!(one, "{asked} is another");
@@ -139,10 +159,6 @@ fn check(input: &[u8], keys: &LabelKeys, signed: &[(String, ObjectLabels)]) -> V
                     prop_assert_eq!(i64::try_from(container.detail.limits.memory.0), Ok(memory));
                 }
                 Ok(Found::Foreign(_)) => {
-                    let labels = raw
-                        .config
-                        .as_ref()
-                        .and_then(|config| config.labels.as_ref());
                     prop_assert!(!is_ours(Some(name), labels), "ours is foreign");
                 }
                 Ok(Found::Absent) | Err(_) => {}
