@@ -179,9 +179,10 @@ fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
 
 /// Whether a table is missing: nobody has made them.
 fn lacks_tables(error: &sqlx::Error) -> bool {
-    // PostgreSQL's undefined_table; SQLite has no code of its own for it.
+    // PostgreSQL's undefined_table, and undefined_function for our clock; SQLite has no code of its own for it.
     error.as_database_error().is_some_and(|error| {
-        error.code().as_deref() == Some("42P01") || error.message().starts_with("no such table: ")
+        matches!(error.code().as_deref(), Some("42P01" | "42883"))
+            || error.message().starts_with("no such table: ")
     })
 }
 
@@ -250,6 +251,11 @@ pub(crate) mod postgres {
     /// Serialization failure or deadlock: the whole transaction is to be tried again (F17).
     pub(crate) fn is_conflict(error: &sqlx::Error) -> bool {
         matches!(code(error).as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// The server answered that it will not, so what was asked did not happen.
+    pub(crate) fn is_refused(error: &sqlx::Error) -> bool {
+        error.as_database_error().is_some() && !is_lost(error)
     }
 
     /// The connection is gone, so whatever was not committed never happened.

@@ -23,9 +23,12 @@
 //!
 //! - A transaction that the database gives up for a conflict (40001, 40P01) is tried again as a whole, a
 //!   bounded number of times; so is one whose connection broke before its commit was sent.
-//! - Where the answer to a commit is lost, the outcome is not known and the call answers
+//! - Where the answer to a commit is lost, the database is asked what became of it, by an id that every write leaves with
+//!   what it wrote: the call answers as if nothing had happened, or is made again, and a commit that comes after the
+//!   question is refused. Only where nobody can be asked within the deadline is the outcome open, and the call answers
 //!   [`StoreError::Unavailable`](openclaw_tenancy::store::StoreError::Unavailable). Every call can then be
-//!   made again: a create is found by its idempotency key, a settle is fenced.
+//!   made again: a create is found by its idempotency key, a settle is fenced. (A commit of SQLite's is a call within the
+//!   process: its answer is not lost.)
 //! - Every call ends within the deadline of the pool's options.
 //! - The state of a lease is decided by the database's clock (SQLite: the process's, through the injected
 //!   [`Clock`](openclaw_tenancy::clock::Clock)).

@@ -177,8 +177,9 @@ async fn doctor_names_pending_migrations_and_how_to_make_them() {
     assert_eq!(empty["outcome"], "ok", "{empty}");
     let found = empty["found"].as_str().unwrap();
     assert!(
-        found
-            .contains("the first start makes its tables (migrations 1 tenancy, 2 forgotten hosts)"),
+        found.contains(
+            "the first start makes its tables (migrations 1 tenancy, 2 forgotten hosts, 3 outcomes)"
+        ),
         "{found}"
     );
 
@@ -190,12 +191,12 @@ async fn doctor_names_pending_migrations_and_how_to_make_them() {
     // As a release with one more migration would find it.
     sql(
         &url,
-        "DELETE FROM openclaw_tenancy_migrations WHERE version = 2",
+        "DELETE FROM openclaw_tenancy_migrations WHERE version = 3",
     )
     .await;
     let pending = check(dir.path(), &environment, "migrations").await;
     assert_eq!(pending["outcome"], "warn", "{pending}");
-    assert_eq!(pending["found"], "pending: 2 forgotten hosts");
+    assert_eq!(pending["found"], "pending: 3 outcomes");
     let fix = pending["fix"].as_str().unwrap();
     assert!(fix.contains("`openclaw-tenancy serve`"), "{fix}");
 

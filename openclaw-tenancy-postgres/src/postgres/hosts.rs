@@ -5,7 +5,7 @@ use openclaw_tenancy::id::HostId;
 use openclaw_tenancy::store::{Claim, Cordon, StoreError, rules};
 use sqlx::{FromRow as _, PgConnection, Row};
 
-use super::host_columns;
+use super::{host_columns, outcome};
 use crate::error::Failure;
 use crate::ops::{ClaimHosts, Hosts, PutHost, ReleaseHost, RemoveHost, Run, SetCordon, SettleHost};
 use crate::rows::{HostRow, OneOfMany, json, millis, to_db};
@@ -114,6 +114,7 @@ impl Run<PgConnection> for Hosts {
 
 impl Run<PgConnection> for ClaimHosts {
     async fn run(&self, on: &mut PgConnection) -> Result<Vec<Claim<Host>>, Failure> {
+        outcome::forget(on).await?;
         sqlx::query("UPDATE hosts SET due_at = tenancy_now() WHERE due_at > tenancy_now() + $1")
             .bind(millis(rules::FARTHEST))
             .execute(&mut *on)

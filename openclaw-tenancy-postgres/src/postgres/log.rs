@@ -14,7 +14,7 @@ use crate::rows::{EventRow, OneOfMany, TenantRow, from_db, json, to_db};
 
 /// Gives a change of a tenant its number and writes its events, keeping the newest of them.
 ///
-/// The last statement of its transaction: it takes the one lock that every writer needs, and holds it no
+/// The last statement before the commit: it takes the one lock that every writer needs, and holds it no
 /// longer than the commit takes.
 pub(super) async fn announce(
     on: &mut PgConnection,

@@ -7,6 +7,7 @@ mod hosts;
 mod log;
 mod look;
 mod open;
+mod outcome;
 mod run;
 mod settle;
 mod work;

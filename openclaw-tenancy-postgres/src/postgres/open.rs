@@ -22,6 +22,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "forgotten hosts",
         include_str!("../../migrations/postgres/0002_forgotten_hosts.sql"),
     ),
+    (
+        3,
+        "outcomes",
+        include_str!("../../migrations/postgres/0003_outcomes.sql"),
+    ),
 ];
 
 /// How long the server waits for a client that has begun a transaction and says nothing more.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use openclaw_tenancy::store::StoreError;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Executor as _, PgConnection};
 
 use super::PostgresStore;
-use crate::error::postgres::{is_conflict, is_lost};
+use super::outcome::{Operation, Outcome};
+use crate::error::postgres::{is_conflict, is_lost, is_refused};
 use crate::error::{Failure, failed, too_late};
 use crate::lease::Lease;
 use crate::ops::{Kind, Run};
@@ -14,18 +15,27 @@ use crate::ops::{Kind, Run};
 /// How often a transaction is tried again after a conflict (F17).
 const CONFLICTS: u32 = 8;
 /// The wait before an attempt on a new connection: a server that has just gone takes a moment to come back.
-const RECONNECT: Duration = Duration::from_millis(50);
+pub(super) const RECONNECT: Duration = Duration::from_millis(50);
 
 /// How an attempt ended that gave no answer.
-enum Ended {
+enum Ended<A> {
     /// With this answer: nothing was written.
     With(StoreError),
     /// Given up by the database for another transaction's sake: nothing was written.
     InConflict(Option<sqlx::Error>),
     /// The connection broke before a commit was sent: nothing was written.
     Lost(sqlx::Error),
-    /// The answer to the commit was lost: nobody knows.
-    InDoubt(sqlx::Error),
+    /// The commit was sent and not answered: it is to be asked what became of it.
+    InDoubt(InDoubt<A>),
+}
+
+/// An attempt whose commit was sent and not answered.
+struct InDoubt<A> {
+    operation: Operation,
+    /// What the call answers if it was committed.
+    answer: A,
+    /// Why there was no answer.
+    error: sqlx::Error,
 }
 
 impl PostgresStore {
@@ -82,7 +92,16 @@ impl PostgresStore {
                     drop(lease);
                     tokio::time::sleep(RECONNECT).await;
                 }
-                Ended::InDoubt(error) => return Err(failed(O::WHAT, error)),
+                Ended::InDoubt(doubt) => {
+                    drop(lease);
+                    *last = Some(doubt.error);
+                    match self.outcome(&doubt.operation).await {
+                        Outcome::Committed => return Ok(doubt.answer),
+                        // As if the connection had broken before it was sent.
+                        Outcome::Nothing => {}
+                        Outcome::Unknown => return Err(too_late(O::WHAT, last.take())),
+                    }
+                }
             }
         }
     }
@@ -91,7 +110,7 @@ impl PostgresStore {
 async fn attempt<O: Run<PgConnection>>(
     connection: &mut PgConnection,
     op: &O,
-) -> Result<O::Answer, Ended> {
+) -> Result<O::Answer, Ended<O::Answer>> {
     let sort = |failure| match failure {
         Failure::Refused(error) => Ended::With(error),
         Failure::Overtaken => Ended::InConflict(None),
@@ -99,26 +118,29 @@ async fn attempt<O: Run<PgConnection>>(
         Failure::Database(error) if is_lost(&error) => Ended::Lost(error),
         Failure::Database(error) => Ended::With(failed(O::WHAT, error)),
     };
-    match O::KIND {
-        Kind::Read => op.run(connection).await.map_err(sort),
-        Kind::Write => {
-            // Whatever default the operator set: the locks here are made for this level.
-            let begun = connection
-                .begin_with("BEGIN ISOLATION LEVEL READ COMMITTED")
-                .await;
-            let mut transaction = begun.map_err(|error| sort(error.into()))?;
-            match op.run(&mut transaction).await {
-                Ok(answer) => match transaction.commit().await {
-                    Ok(()) => Ok(answer),
-                    Err(error) if is_conflict(&error) => Err(Ended::InConflict(Some(error))),
-                    Err(error) => Err(Ended::InDoubt(error)),
-                },
-                Err(failure) => {
-                    // What ended the attempt is told; a rollback that fails adds nothing to it.
-                    let _ = transaction.rollback().await;
-                    Err(sort(failure))
-                }
-            }
-        }
+    if O::KIND == Kind::Read {
+        return op.run(connection).await.map_err(sort);
     }
+    let done = async {
+        let operation = Operation::begin(connection).await?;
+        let answer = op.run(connection).await?;
+        Ok::<_, Failure>((operation, answer))
+    };
+    let failure = match done.await {
+        Ok((operation, answer)) => match operation.commit(connection).await {
+            Ok(()) => return Ok(answer),
+            Err(error) if is_refused(&error) => error.into(),
+            Err(error) => {
+                return Err(Ended::InDoubt(InDoubt {
+                    operation,
+                    answer,
+                    error,
+                }));
+            }
+        },
+        Err(failure) => failure,
+    };
+    // What ended the attempt is told; a rollback that fails adds nothing to it.
+    let _ = connection.execute("ROLLBACK").await;
+    Err(sort(failure))
 }

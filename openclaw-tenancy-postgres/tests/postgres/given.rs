@@ -16,8 +16,10 @@ use openclaw_tenancy::store::{
 use openclaw_tenancy::tenant::{Desired, IdempotencyKey, NewTenant, Observed, Power, Settings};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
-/// The message that commits; a BEGIN says `READ COMMITTED`.
+/// How the message ends that commits a write; a BEGIN says `READ COMMITTED`.
 pub(crate) const COMMIT: &str = "COMMIT\0";
+/// What is in that message, and in each that asks what became of a write.
+pub(crate) const COMMIT_OR_QUESTION: &str = "INTO outcomes";
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
 /// A tenant to be made, with an idempotency key; ids grow from call to call.

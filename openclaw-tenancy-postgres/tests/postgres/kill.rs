@@ -110,10 +110,6 @@ async fn f16_a_killed_server_loses_no_answered_write_and_doubles_none() {
         told.unavailable,
     );
     assert!(
-        told.unavailable >= usize::try_from(kills() / 2).unwrap(),
-        "each commit that was held was without an answer"
-    );
-    assert!(
         slowest < Duration::from_secs(10),
         "2 s is the goal, five times that fails: {slowest:?}"
     );

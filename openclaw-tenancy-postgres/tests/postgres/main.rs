@@ -11,12 +11,14 @@ mod conflict;
 mod conformance;
 mod given;
 mod kill;
+mod kill_commit;
 mod kill_history;
 mod lease;
 mod lost;
 #[path = "../support/older.rs"]
 mod older;
 mod open;
+mod outcome;
 mod slow;
 mod support;
 #[path = "../support/without_tables.rs"]

@@ -133,10 +133,14 @@ async fn f34_tables_of_an_older_release_are_brought_up_to_date() {
     let store = database.store(PoolOptions::default()).await;
     let tenant = store.create(new_tenant()).await.unwrap().tenant();
     let mut connection = database.connection().await;
+    // The third is PostgreSQL's alone.
+    let third = "DELETE FROM openclaw_tenancy_migrations WHERE version = 3; DROP TABLE outcomes";
+    run(&mut connection, third.to_owned()).await;
     run(&mut connection, TO_THE_RELEASE_BEFORE.to_owned()).await;
 
     let store = database.store(PoolOptions::default()).await;
-    assert_eq!(versions(&store.pending_migrations().await.unwrap()), [2]);
+    let pending = store.pending_migrations().await.unwrap();
+    assert_eq!(versions(&pending), [2, 3]);
     store.migrate().await.unwrap();
     assert_eq!(versions(&store.pending_migrations().await.unwrap()), [0; 0]);
     assert_eq!(store.get(tenant.id).await.unwrap(), Some(tenant));

@@ -2,7 +2,7 @@
 
 use openclaw_tenancy_postgres::PendingMigration;
 
-/// Undoes the last migration.
+/// Undoes the second migration.
 pub(crate) const TO_THE_RELEASE_BEFORE: &str =
     "DELETE FROM openclaw_tenancy_migrations WHERE version = 2; DROP TABLE gone_hosts";
 

@@ -113,6 +113,11 @@ impl Database {
         options.connect().await.expect("the database answers")
     }
 
+    /// As [`outcomes`], on a connection of its own.
+    pub(crate) async fn outcomes(&self) -> (i64, i64) {
+        outcomes(&mut self.connection().await).await
+    }
+
     /// Removes it.
     pub(crate) async fn remove(&self) {
         let mut admin = self.server.connect().await.expect("the server answers");
@@ -122,6 +127,16 @@ impl Database {
         )
         .await;
     }
+}
+
+/// How many writes left that they were committed, and of how many it was settled that nothing comes of them.
+pub(crate) async fn outcomes(connection: &mut PgConnection) -> (i64, i64) {
+    let counts = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE committed), count(*) FILTER (WHERE NOT committed) \
+         FROM outcomes",
+    );
+    let counts = counts.fetch_one(connection).await;
+    counts.expect("the database answers")
 }
 
 /// Runs a statement that has a name in it.
