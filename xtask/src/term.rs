@@ -1,19 +1,54 @@
 //! What the person at the terminal sees: one line per step, with its time. Everything goes to
 //! standard error, so that `--json` has standard output for itself.
 
-use std::io::{IsTerminal, Write};
+use std::fmt;
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// The pause before a pipe that is full is tried again.
+const FULL: Duration = Duration::from_millis(10);
+
+/// A writer to a pipe that another program may have set to refuse what does not fit at once, as Node does with what it
+/// inherits: everybody who has the pipe is refused then. What does not fit is waited for, as always.
+#[derive(Debug)]
+pub(crate) struct Patient<W>(pub(crate) W);
+
+impl<W: Write> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(FULL),
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        loop {
+            match self.0.flush() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(FULL),
+                flushed => return flushed,
+            }
+        }
+    }
+}
+
+/// Writes a line to standard error; where nobody reads it any more there is nobody to tell.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let line = format!("{line}\n");
+    Patient(io::stderr()).write_all(line.as_bytes()).ok();
+}
+
 /// A heading between groups of steps.
 pub(crate) fn heading(text: &str) {
-    eprintln!("\n\x1b[1m{text}\x1b[0m");
+    say(format_args!("\n\x1b[1m{text}\x1b[0m"));
 }
 
 /// Something worth knowing that is not a step.
 pub(crate) fn note(text: &str) {
-    eprintln!("  {text}");
+    say(format_args!("  {text}"));
 }
 
 /// Seconds as people read them.
@@ -63,7 +98,7 @@ impl Step {
             (sender, thread)
         });
         if ticker.is_none() {
-            eprintln!("  … {label}");
+            say(format_args!("  … {label}"));
         }
         Self {
             label: label.to_owned(),
@@ -79,7 +114,10 @@ impl Step {
             Some((sender, _)) => {
                 sender.send(text.to_owned()).ok();
             }
-            None => eprintln!("    {text} ({})", seconds(self.started.elapsed())),
+            None => say(format_args!(
+                "    {text} ({})",
+                seconds(self.started.elapsed())
+            )),
         }
     }
 
@@ -96,11 +134,11 @@ impl Step {
         }
         let elapsed = self.started.elapsed();
         let separator = if result.is_empty() { "" } else { ": " };
-        eprintln!(
+        say(format_args!(
             "  {mark} {}{separator}{result} ({})",
             self.label,
             seconds(elapsed)
-        );
+        ));
         elapsed
     }
 }
@@ -110,5 +148,40 @@ impl Drop for Step {
         if !self.finished {
             self.end("\x1b[31m✗\x1b[0m", "failed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes three bytes at a time, and nothing each second time.
+    #[derive(Default)]
+    struct Full {
+        taken: Vec<u8>,
+        turn: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.turn += 1;
+            if self.turn % 2 == 1 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let fits = bytes.len().min(3);
+            self.taken.extend(&bytes[..fits]);
+            Ok(fits)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_at_once_is_waited_for() {
+        let mut writer = Patient(Full::default());
+        writer.write_all(b"much at once").unwrap();
+        assert_eq!(writer.0.taken, b"much at once");
     }
 }

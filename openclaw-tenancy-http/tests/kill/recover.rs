@@ -76,6 +76,21 @@ impl World<'_> {
             }
         }
         self.figures.ghosts += ghosts.len();
+        // Also one that has no mount yet, or none any more, is in its control group.
+        let told: BTreeSet<&str> = held
+            .values()
+            .filter_map(|answer| processes::container_id(field(&answer["status"], "message")))
+            .collect();
+        let groups = self.engine.control_groups();
+        let unlisted = groups.keys().filter(|id| !listed.contains(id));
+        for container in unlisted {
+            assert!(
+                told.contains(container.as_str()),
+                "nobody names {container}, in whose control group are {:?}",
+                groups[container]
+            );
+            self.figures.unlisted_groups += 1;
+        }
     }
 
     /// What an operator does about a hold: ends what runs on the volume and the shim that keeps it, which names the
@@ -126,6 +141,8 @@ impl World<'_> {
         let listed: BTreeSet<String> = self.engine.running().into_iter().collect();
         assert_eq!(seen.len(), INSTANCES);
         assert_eq!(seen, listed);
+        let groups: BTreeSet<String> = self.engine.control_groups().into_keys().collect();
+        assert_eq!(groups, listed, "control groups with processes");
     }
 
     fn processes(&self) -> Vec<processes::OnVolume> {

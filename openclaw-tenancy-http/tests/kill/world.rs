@@ -37,6 +37,8 @@ pub(crate) struct Figures {
     pub(crate) killed_after_ms: Vec<u128>,
     /// Containers with a live process on a volume that the returned engine did not list as running.
     pub(crate) ghosts: usize,
+    /// Containers with a live process in their control group that the returned engine did not list as running.
+    pub(crate) unlisted_groups: usize,
     /// Instances that were held: by such a process, or by a shim that keeps a task without one.
     pub(crate) held: usize,
     /// How long the engine took to answer again, in milliseconds.

@@ -113,7 +113,7 @@ async fn assert_refused(fixture: &dyn IdentityFixture, answer: LoginAnswer) {
 }
 
 /// Each token gives its own bearer, of the provider's issuer.
-pub async fn verify_gives_the_bearer(fixture: &dyn IdentityFixture) {
+async fn verify_gives_the_bearer(fixture: &dyn IdentityFixture) {
     for who in fixture.people() {
         assert_eq!(who.issuer, fixture.provider().issuer());
         let Some(token) = token(fixture, &who).await else {
@@ -125,7 +125,7 @@ pub async fn verify_gives_the_bearer(fixture: &dyn IdentityFixture) {
 }
 
 /// Verifying uses nothing up.
-pub async fn verify_again_gives_the_same(fixture: &dyn IdentityFixture) {
+async fn verify_again_gives_the_same(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(token) = token(fixture, &who).await else {
         return;
@@ -150,7 +150,7 @@ async fn assert_no_token(fixture: &dyn IdentityFixture, text: &str) {
 }
 
 /// Text of any other kind is refused.
-pub async fn verify_refuses_what_is_no_token(fixture: &dyn IdentityFixture) {
+async fn verify_refuses_what_is_no_token(fixture: &dyn IdentityFixture) {
     let long = "a".repeat(70_000);
     for text in [
         "", " ", ".", "..", "a.b.c", "null", "Bearer x", "\0", "租户", &long,
@@ -160,7 +160,7 @@ pub async fn verify_refuses_what_is_no_token(fixture: &dyn IdentityFixture) {
 }
 
 /// One character more, less or other anywhere makes it no token.
-pub async fn verify_refuses_a_changed_token(fixture: &dyn IdentityFixture) {
+async fn verify_refuses_a_changed_token(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(token) = token(fixture, &who).await else {
         return;
@@ -191,7 +191,7 @@ pub async fn verify_refuses_a_changed_token(fixture: &dyn IdentityFixture) {
 }
 
 /// Each sign-in gives the one who signed in, of the provider's issuer.
-pub async fn finish_gives_who_signed_in(fixture: &dyn IdentityFixture) {
+async fn finish_gives_who_signed_in(fixture: &dyn IdentityFixture) {
     for who in fixture.people() {
         let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
             return;
@@ -202,7 +202,7 @@ pub async fn finish_gives_who_signed_in(fixture: &dyn IdentityFixture) {
 }
 
 /// A sign-in by callback ends where its own beginning said; one by password says nothing.
-pub async fn finish_returns_to_where_it_began(fixture: &dyn IdentityFixture) {
+async fn finish_returns_to_where_it_began(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;
@@ -219,7 +219,7 @@ pub async fn finish_returns_to_where_it_began(fixture: &dyn IdentityFixture) {
 }
 
 /// One's name with the other's password, or one's state with the other's code, is nobody.
-pub async fn finish_refuses_anothers_secret(fixture: &dyn IdentityFixture) {
+async fn finish_refuses_anothers_secret(fixture: &dyn IdentityFixture) {
     let [one, other] = fixture.people();
     let Some(first) = came_back(fixture, &one, &browser(1)).await else {
         return;
@@ -243,7 +243,7 @@ pub async fn finish_refuses_anothers_secret(fixture: &dyn IdentityFixture) {
 }
 
 /// A wrong password, an unknown name and an empty or doubled callback are refused.
-pub async fn finish_refuses_a_changed_answer(fixture: &dyn IdentityFixture) {
+async fn finish_refuses_a_changed_answer(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;
@@ -277,7 +277,7 @@ pub async fn finish_refuses_a_changed_answer(fixture: &dyn IdentityFixture) {
 }
 
 /// A callback that another browser brings is refused.
-pub async fn finish_refuses_another_browser(fixture: &dyn IdentityFixture) {
+async fn finish_refuses_another_browser(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;
@@ -292,7 +292,7 @@ pub async fn finish_refuses_another_browser(fixture: &dyn IdentityFixture) {
 }
 
 /// The second time a callback is refused.
-pub async fn finish_takes_a_callback_once(fixture: &dyn IdentityFixture) {
+async fn finish_takes_a_callback_once(fixture: &dyn IdentityFixture) {
     let [who, _] = fixture.people();
     let Some(answer) = came_back(fixture, &who, &browser(1)).await else {
         return;

@@ -91,37 +91,37 @@ async fn says(fixture: &dyn ProbeFixture, there: There, expected: Readiness) {
 }
 
 /// One that serves is told.
-pub async fn probe_tells_one_that_has_started(fixture: &dyn ProbeFixture) {
+async fn probe_tells_one_that_has_started(fixture: &dyn ProbeFixture) {
     says(fixture, There::Started, Readiness::Started).await;
 }
 
 /// One that starts is not ready, though it answers.
-pub async fn probe_waits_for_one_that_starts(fixture: &dyn ProbeFixture) {
+async fn probe_waits_for_one_that_starts(fixture: &dyn ProbeFixture) {
     says(fixture, There::Starting, Readiness::Starting).await;
 }
 
 /// One that waits for a repair is told from one that starts: waiting does not help it.
-pub async fn probe_tells_one_that_needs_repair(fixture: &dyn ProbeFixture) {
+async fn probe_tells_one_that_needs_repair(fixture: &dyn ProbeFixture) {
     says(fixture, There::NeedsRepair, Readiness::NeedsRepair).await;
 }
 
 /// Success alone says nothing: any path of an instance may answer so.
-pub async fn probe_decides_by_what_is_said(fixture: &dyn ProbeFixture) {
+async fn probe_decides_by_what_is_said(fixture: &dyn ProbeFixture) {
     says(fixture, There::AnswersAnything, Readiness::Starting).await;
 }
 
 /// Where nobody is yet, somebody may come.
-pub async fn probe_takes_nobody_for_starting(fixture: &dyn ProbeFixture) {
+async fn probe_takes_nobody_for_starting(fixture: &dyn ProbeFixture) {
     says(fixture, There::Nobody, Readiness::Starting).await;
 }
 
 /// Who never answers keeps nobody waiting.
-pub async fn probe_takes_silence_for_starting_and_ends(fixture: &dyn ProbeFixture) {
+async fn probe_takes_silence_for_starting_and_ends(fixture: &dyn ProbeFixture) {
     says(fixture, There::Silent, Readiness::Starting).await;
 }
 
 /// What it said before is no answer to what is there now.
-pub async fn probe_asks_anew_each_time(fixture: &dyn ProbeFixture) {
+async fn probe_asks_anew_each_time(fixture: &dyn ProbeFixture) {
     for (there, expected) in [
         (There::Starting, Readiness::Starting),
         (There::Started, Readiness::Started),

@@ -2,18 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openclaw_tenancy::backend::{ContainerBackend as _, Scope};
 use openclaw_tenancy::container::AppliedLimits;
 use openclaw_tenancy::host::{Host, Reserved};
 use openclaw_tenancy::id::{HostId, TenantId};
 use openclaw_tenancy::memory::Process;
 use openclaw_tenancy::routes::Upstream;
-use openclaw_tenancy::store::TenantStore as _;
-use openclaw_tenancy::tenant::{Certainty, Hold, HoldReason, Location, Power, Tenant};
+use openclaw_tenancy::tenant::{Power, Tenant};
 
 use crate::machine::{Stood, moved, queued, waiting};
 use crate::scene::{Foreign, Scene};
-use crate::world::now;
 
 /// Names of ours begin so.
 const OURS: &str = "oct-d1-";
@@ -30,11 +27,7 @@ pub(crate) struct Memory {
     /// How a tenant is written in the names of its objects: formatting it at each check would take longest.
     written_as: BTreeMap<TenantId, String>,
     /// Each tenant as it stood.
-    stood: BTreeMap<TenantId, Stood>,
-}
-
-fn rows(scene: &Scene) -> Vec<Tenant> {
-    now(scene.store.list(None, 100)).unwrap().tenants
+    stood: BTreeMap<TenantId, (Tenant, Stood)>,
 }
 
 /// What may have changed since the last look: an invariant of something else cannot have been broken.
@@ -73,8 +66,18 @@ pub(crate) fn check(scene: &Scene) -> Result<(), String> {
     check_what(scene, Changed::Anything)
 }
 
-/// The same, as far as what has changed goes.
-pub(crate) fn check_what(scene: &Scene, changed: Changed) -> Result<(), String> {
+/// The same after a pass or a step of one: as far as what may have changed since the last look goes.
+pub(crate) fn check_step(scene: &Scene) -> Result<(), String> {
+    if let Some(found) = scene.found.take() {
+        return Err(found);
+    }
+    match scene.since.take() {
+        Some(call) => check_what(scene, Changed::by(call)),
+        None => Ok(()),
+    }
+}
+
+fn check_what(scene: &Scene, changed: Changed) -> Result<(), String> {
     let memory = &mut *scene.memory.borrow_mut();
     let processes = scene.backend.processes();
     let waiting = scene.store.look(|rows, hosts| {
@@ -122,8 +125,13 @@ fn stand(
     }
     if tenants {
         for row in rows {
-            let stands = moved(scene, memory.stood.get(&row.id), row)?;
-            memory.stood.insert(row.id, stands);
+            let before = memory.stood.get(&row.id);
+            // A row that is as it was has moved nowhere, and to tell its status takes long.
+            if before.is_some_and(|(before, _)| before == *row) {
+                continue;
+            }
+            let stands = moved(scene, before.map(|(_, stood)| stood), row)?;
+            memory.stood.insert(row.id, (Tenant::clone(row), stands));
         }
         acknowledged_is_there(rows, memory)?;
     }
@@ -252,10 +260,11 @@ fn limits_fit(scene: &Scene, hosts: &[&Host]) -> Result<(), String> {
 /// I9: a route leads to the current generation of the right tenant, or to nothing.
 fn routes(scene: &Scene, rows: &[&Tenant]) -> Result<(), String> {
     for row in rows {
+        let Some(location) = row.observed.location() else {
+            continue;
+        };
         let route = scene.route(row);
-        let (Some(Upstream::Direct(at)), Some(location)) =
-            (route.upstream, row.observed.location())
-        else {
+        let Some(Upstream::Direct(at)) = route.upstream else {
             continue;
         };
         for host in &scene.hosts {
@@ -333,115 +342,14 @@ fn nothing_orphaned(
 }
 
 /// Whether one of the tenants that are `known` is written in a name.
-fn has_row(name: &str, known: &[impl AsRef<str>]) -> bool {
+pub(crate) fn has_row(name: &str, known: &[impl AsRef<str>]) -> bool {
     // Where every name of ours has it: searching the whole name, at each check, would take longest.
     let usual = name.get(OURS.len()..OURS.len() + 32);
     usual.is_some_and(|usual| known.iter().any(|id| id.as_ref() == usual))
         || known.iter().any(|id| name.contains(id.as_ref()))
 }
 
-/// I14: when faults have stopped, every tenant has converged or is in a named hold.
-pub(crate) fn converged(scene: &Scene) -> Result<(), String> {
-    let rows = rows(scene);
-    late_networks_are_gone(scene, &rows)?;
-    leftovers_are_told(scene, &rows)?;
-    for row in rows {
-        if let Some(hold) = &row.observed.hold {
-            conflict_is_one(scene, &row, hold)?;
-            continue;
-        }
-        let running = row.observed.location().is_some_and(|location| {
-            location
-                .container
-                .as_ref()
-                .is_some_and(|c| c.ready_at.is_some())
-        });
-        let live = scene
-            .backend
-            .processes()
-            .iter()
-            .filter(|p| p.tenant == row.id)
-            .count();
-        let known = |location: &Location| location.certainty == Certainty::Known;
-        let made_so = row.observed.converged == Some(row.revision)
-            && row.observed.locations.iter().all(known);
-        let so = match row.desired.power {
-            // What has failed and is not over yet is to be tried again: that is no rest.
-            Power::Running => {
-                let runs = running && live == 1 && row.observed.failure.is_none();
-                (runs && made_so) || row.observed.queued.is_some()
-            }
-            Power::Suspended => live == 0 && made_so,
-            Power::Deleted => false,
-        };
-        if !so {
-            return Err(format!(
-                "I14: {} wants {:?} and is {:?}, {live} processes",
-                row.id, row.desired.power, row.observed
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// I14: what is held for a conflict meets something foreign, which its message names.
-fn conflict_is_one(scene: &Scene, row: &Tenant, hold: &Hold) -> Result<(), String> {
-    let location = row.observed.location();
-    let meets = |foreign: &Foreign| {
-        location.is_some_and(|location| location.host == foreign.host)
-            && hold.message.contains(&foreign.name)
-    };
-    if hold.reason == HoldReason::Conflict && !scene.foreign.borrow().iter().any(meets) {
-        return Err(format!(
-            "I14: {} is held for a conflict that is none: {}",
-            row.id, hold.message
-        ));
-    }
-    Ok(())
-}
-
-/// I2: how many objects of ours are in no row is written with each host.
-fn leftovers_are_told(scene: &Scene, rows: &[Tenant]) -> Result<(), String> {
-    for host in now(scene.store.hosts()).unwrap() {
-        let has_row = |tenant: &Option<TenantId>| {
-            let mut here = rows.iter().filter(|row| Some(row.id) == *tenant);
-            tenant.is_none()
-                || here.any(|row| row.observed.locations.iter().any(|l| l.host == host.id))
-        };
-        let found = now(scene.backend.list(&host.id, Scope::All)).unwrap();
-        let containers = found.containers.iter().map(|c| &c.labels.tenant);
-        let volumes = found.volumes.iter().map(|v| &v.labels.tenant);
-        let left = containers.chain(volumes).filter(|tenant| !has_row(tenant));
-        let left = left.count() as u64;
-        let told = host.facts.map(|facts| facts.unaccounted);
-        if told != Some(left) {
-            return Err(format!(
-                "I2: {left} objects on {} have no row, and {told:?} are reported",
-                host.id
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// I10: what a late call made that holds a subnet is undone at the next list.
-fn late_networks_are_gone(scene: &Scene, rows: &[Tenant]) -> Result<(), String> {
-    let known: Vec<String> = rows.iter().map(|row| row.id.simple()).collect();
-    for host in &scene.hosts {
-        let names = scene.backend.names(host);
-        let late = names.iter().find(|name| {
-            is_of_a_tenant(scene, host, name)
-                && name.ends_with("-network")
-                && !has_row(name, &known)
-        });
-        if let Some(name) = late {
-            return Err(format!("I10: {name} on {host} has no row"));
-        }
-    }
-    Ok(())
-}
-
-fn is_of_a_tenant(scene: &Scene, host: &HostId, name: &str) -> bool {
+pub(crate) fn is_of_a_tenant(scene: &Scene, host: &HostId, name: &str) -> bool {
     let foreign = |foreign: &Foreign| foreign.host == *host && foreign.name == name;
     name.starts_with(OURS)
         && !name.starts_with("oct-d1-host-")

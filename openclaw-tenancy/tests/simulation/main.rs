@@ -18,6 +18,7 @@
 mod bugs;
 mod invariants;
 mod machine;
+mod rest;
 mod scene;
 mod story;
 mod world;

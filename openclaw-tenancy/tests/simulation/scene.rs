@@ -13,7 +13,7 @@ use openclaw_tenancy::routes::Route;
 use openclaw_tenancy::tenant::Tenant;
 
 use crate::bugs::Bug;
-use crate::invariants::{Changed, Memory, check_what};
+use crate::invariants::{Memory, check_step};
 
 thread_local! {
     /// The scene of the story that this thread plays.
@@ -107,13 +107,14 @@ pub(crate) fn before(call: &'static str) {
     let Some(scene) = SCENE.with_borrow(Option::clone) else {
         return;
     };
-    if let Some(since) = scene.since.take()
-        && scene.found.borrow().is_none()
-        && let Err(violation) = check_what(&scene, Changed::by(since))
+    if scene.found.borrow().is_some() {
+        return;
+    }
+    if let Some(since) = scene.since.get()
+        && let Err(violation) = check_step(&scene)
     {
-        scene
-            .found
-            .replace(Some(format!("{violation} (after {since})")));
+        let violation = format!("{violation} (after {since})");
+        scene.found.replace(Some(violation));
     }
     if !READS.contains(&call) {
         scene.since.set(Some(call));

@@ -10,7 +10,8 @@ use openclaw_tenancy::tenant::{Power, Tenant};
 use openclaw_tenancy::{CreateRequest, TenancyError};
 
 use crate::bugs::Bug;
-use crate::invariants::{check, converged};
+use crate::invariants::{check, check_step};
+use crate::rest::converged;
 use crate::world::{World, say};
 
 /// Asks for an instance as a client does: again with the same key until it is answered.
@@ -77,7 +78,7 @@ fn settle(world: &mut World, rounds: usize, by: Duration) -> Result<(), String> 
     for round in 0..rounds {
         world.pass_hosts(round % 2);
         world.pass_tenants(round % 2);
-        check(world)?;
+        check_step(world)?;
         world.advance(by);
         check(world)?;
     }
@@ -216,7 +217,7 @@ pub(crate) fn random(seed: u64, bug: Option<Bug>) -> Result<(), String> {
         let replica = usize::try_from(roll(2)).unwrap();
         world.pass_hosts(replica);
         world.pass_tenants(replica);
-        check(&world)?;
+        check_step(&world)?;
         let pause = [1, 1, 2, 10, 25, 61][usize::try_from(roll(6)).unwrap()];
         world.advance(Duration::from_secs(pause));
         check(&world)?;

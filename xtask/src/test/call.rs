@@ -14,7 +14,7 @@ use super::services::Services;
 use super::stages::Run;
 use crate::platform::workspace;
 use crate::run;
-use crate::term::note;
+use crate::term::{Patient, note};
 
 /// After the end of a run of tests, what they printed is read.
 const LAST_WORDS: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ impl Call {
         self.0.stdout(Stdio::piped());
         let mut to: Box<dyn Write + Send> = match &context.log {
             Some(log) => Box::new(log.try_clone()?),
-            None => Box::new(std::io::stdout()),
+            None => Box::new(Patient(std::io::stdout())),
         };
         let (tell, told) = mpsc::channel();
         let outcome = self.run_with(context, |child| {

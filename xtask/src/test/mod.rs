@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::platform;
 use crate::run::Interrupt;
-use crate::term::{heading, note, seconds};
+use crate::term::{Patient, heading, note, say, seconds};
 use services::Services;
 use stages::{Phase, Run, Stage};
 
@@ -165,7 +165,7 @@ impl Report {
         });
         heading(&format!("{} (beside)", stage.name));
         if let Ok(mut said) = File::open(&path) {
-            std::io::copy(&mut said, &mut std::io::stdout()).ok();
+            std::io::copy(&mut said, &mut Patient(std::io::stdout())).ok();
         }
         self.add(stage.name, started.elapsed(), result.err());
     }
@@ -173,7 +173,7 @@ impl Report {
     fn add(&self, name: &'static str, took: Duration, error: Option<anyhow::Error>) {
         let error = error.map(|error| format!("{error:#}"));
         match &error {
-            Some(error) => eprintln!("\x1b[31m{name} failed:\x1b[0m {error}"),
+            Some(error) => say(format_args!("\x1b[31m{name} failed:\x1b[0m {error}")),
             None => note(&format!("{name}: {}", seconds(took))),
         }
         self.ended().insert(name, Ended { took, error });
@@ -193,7 +193,7 @@ impl Report {
         for (name, stage) in lines() {
             if let Some(error) = &stage.error {
                 heading(&format!("What failed: {name}"));
-                eprintln!("{error}");
+                say(format_args!("{error}"));
             }
         }
         heading("Summary");
@@ -203,10 +203,13 @@ impl Report {
             } else {
                 "\x1b[31mFAILED\x1b[0m"
             };
-            eprintln!("  {mark}  {name:<24} {:>14}", seconds(stage.took));
+            say(format_args!(
+                "  {mark}  {name:<24} {:>14}",
+                seconds(stage.took)
+            ));
         }
         let all = seconds(self.began.elapsed());
-        eprintln!("          {:<24} {all:>14}", "together");
+        say(format_args!("          {:<24} {all:>14}", "together"));
     }
 
     fn verdict(&self) -> Result<()> {

@@ -85,10 +85,7 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
     };
     let mut last = vec![
         served("examples", examples),
-        served("main job (stand-in)", |_| {
-            up::check_for_machines(Kind::StandIn)
-        }),
-        served("main job (OpenClaw)", |_| up::check(Kind::Openclaw)),
+        served("main job", |_| up::check_for_machines(Kind::Openclaw)),
         served("first run", |_| up::first_run()),
     ];
     if long {
@@ -181,20 +178,16 @@ fn other_tests(context: &Run<'_>) -> Result<()> {
     tests(&arguments).run_tests(context)
 }
 
-/// Each library as somebody gets it who turns off what they do not need.
+/// The libraries as somebody gets them who turns off what they do not need: the core by itself, and what stands on it.
 fn fewer_features(context: &Run<'_>) -> Result<()> {
-    for package in PUBLISHED {
-        cargo(&[
-            "clippy",
-            "--package",
-            package,
-            "--no-default-features",
-            "--",
-            "-D",
-            "warnings",
-        ])
-        .patient()
-        .run(context)?;
+    let (core, others) = PUBLISHED.split_at(1);
+    for packages in [core, others] {
+        let mut arguments = vec!["clippy", "--no-default-features"];
+        for package in packages {
+            arguments.extend(["--package", package]);
+        }
+        arguments.extend(["--", "-D", "warnings"]);
+        cargo(&arguments).patient().run(context)?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::websocket::WebSocket;
 use crate::engine::{Engine, Object};
 use crate::http::Request;
 use crate::run::{self, Interrupt};
-use crate::term::{Step, heading, note, seconds};
+use crate::term::{Step, heading, note, say, seconds};
 
 /// Every object of any deployment carries it.
 const LABEL: &str = "io.openclaw-tenancy.deployment";
@@ -295,7 +295,7 @@ fn stranger_is_kept_out(places: &Places, url: &str) -> Result<()> {
 fn report(settings: &Settings, timings: &Timings, error: Option<&anyhow::Error>, json: bool) {
     heading("Summary");
     for (name, took) in &timings.steps {
-        eprintln!("  {name:<28} {:>10}", seconds(*took));
+        say(format_args!("  {name:<28} {:>10}", seconds(*took)));
     }
     if json {
         let steps: Vec<_> = timings

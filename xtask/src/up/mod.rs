@@ -63,16 +63,6 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
     serve(&settings, &data)
 }
 
-/// The check alone, for the tests.
-pub(crate) fn check(image: Kind) -> Result<()> {
-    perform(&Options {
-        check: true,
-        json: false,
-        image: Some(image),
-        data_dir: None,
-    })
-}
-
 /// The check as a program runs it, for the tests.
 pub(crate) fn check_for_machines(image: Kind) -> Result<()> {
     for_machines::perform(image)

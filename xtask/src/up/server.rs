@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::http::Address;
 use crate::run::Interrupt;
-use crate::term::Step;
+use crate::term::{Step, say};
 use crate::{platform, run};
 
 /// How the server's line about the first administrator begins; user name and password follow.
@@ -156,7 +156,7 @@ impl Server {
             let shown = mode == Mode::Usual;
             readers.push(listen(stderr, Arc::clone(&said), move |said, line| {
                 if shown {
-                    eprintln!("{line}");
+                    say(format_args!("{line}"));
                 } else if !line.contains(LOOKING) {
                     said.keep(line);
                 }

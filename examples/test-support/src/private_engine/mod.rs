@@ -7,6 +7,7 @@
     reason = "a test whose engine cannot be had fails, and its starts are measured"
 )]
 
+mod control_groups;
 mod ground;
 mod looks;
 

@@ -61,25 +61,30 @@ impl ProviderProgram {
     /// back to `redirect_uri`; somebody who makes the entry `decline` there is not signed in.
     ///
     /// # Panics
-    /// When it does not start: the reason is in the message or on standard error.
+    /// When it does not start; with its last words.
     pub(super) async fn start(
         mut command: Command,
         redirect_uri: &str,
         decline: Entry<'static>,
     ) -> Self {
+        // Not ours: Node makes what it inherits refuse what does not fit at once, also to us.
+        let errors = tempfile::NamedTempFile::new().expect("a file can be made");
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(errors.reopen().expect("the file is there"))
             .kill_on_drop(true)
             .spawn()
             .expect("the provider is installed");
         let stdout = child.stdout.take().expect("standard output is piped");
         let mut line = String::new();
-        tokio::time::timeout(START_DEADLINE, BufReader::new(stdout).read_line(&mut line))
-            .await
-            .expect("the provider starts in time")
-            .expect("the provider's output can be read");
-        let started: Value = serde_json::from_str(&line).expect("the provider says where it is");
+        let mut stdout = BufReader::new(stdout);
+        let read = tokio::time::timeout(START_DEADLINE, stdout.read_line(&mut line)).await;
+        let started: Option<Value> = serde_json::from_str(&line).ok();
+        let started = started.unwrap_or_else(|| {
+            let words = std::fs::read_to_string(errors.path()).unwrap_or_default();
+            panic!("the provider does not say where it is: {read:?}, {line:?}\n{words}")
+        });
         Self {
             issuer: started["issuer"].as_str().expect("an issuer").to_owned(),
             redirect_uri: redirect_uri.to_owned(),

@@ -20,7 +20,7 @@ const T0: Timestamp = Timestamp::from_seconds(1_790_000_000);
 const LATER: Duration = Duration::from_secs(3600);
 
 /// The first sign-in makes the account with the id given; later ones find it.
-pub async fn sign_in_makes_an_account_once(fixture: &dyn AccessFixture) {
+pub(super) async fn sign_in_makes_an_account_once(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let first = store.sign_in(identity("alice"), id(1), T0).await;
     let first = first.expect("signed in");
@@ -43,7 +43,7 @@ pub async fn sign_in_makes_an_account_once(fixture: &dyn AccessFixture) {
 }
 
 /// E-mail and name follow the provider; rights do not.
-pub async fn sign_in_brings_contact_text_up_to_date(fixture: &dyn AccessFixture) {
+pub(super) async fn sign_in_brings_contact_text_up_to_date(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let mut expected = sign_in(&*store, identity("alice"), 1).await;
     let rights = store.set_account_rights(id(1), admin()).await;
@@ -61,7 +61,7 @@ pub async fn sign_in_brings_contact_text_up_to_date(fixture: &dyn AccessFixture)
 }
 
 /// A claim that is absent says nothing: the e-mail and the name that were known stay, each for itself.
-pub async fn sign_in_keeps_contact_text_that_is_not_sent(fixture: &dyn AccessFixture) {
+pub(super) async fn sign_in_keeps_contact_text_that_is_not_sent(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let nothing = Identity {
         email: None,
@@ -103,7 +103,7 @@ async fn signs_in_as(
 }
 
 /// A13: who somebody is is exactly issuer and subject; an equal e-mail joins nothing.
-pub async fn sign_in_binds_to_issuer_and_subject_alone(fixture: &dyn AccessFixture) {
+pub(super) async fn sign_in_binds_to_issuer_and_subject_alone(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let of = |issuer: &str, subject: &str| Identity {
         who: Subject {
@@ -127,7 +127,7 @@ pub async fn sign_in_binds_to_issuer_and_subject_alone(fixture: &dyn AccessFixtu
 }
 
 /// An id that is another's is refused, not taken over.
-pub async fn sign_in_refuses_an_id_in_use(fixture: &dyn AccessFixture) {
+pub(super) async fn sign_in_refuses_an_id_in_use(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let alice = sign_in(&*store, identity("alice"), 1).await;
     let answer = store.sign_in(identity("bob"), id(1), T0).await;
@@ -138,7 +138,7 @@ pub async fn sign_in_refuses_an_id_in_use(fixture: &dyn AccessFixture) {
 }
 
 /// Of 32 first sign-ins at once, all have one account.
-pub async fn concurrent_sign_ins_give_one_account(fixture: &dyn AccessFixture) {
+pub(super) async fn concurrent_sign_ins_give_one_account(fixture: &dyn AccessFixture) {
     let stores = [fixture.access(), fixture.replica()];
     let answers = race(|n| {
         let store = Arc::clone(&stores[n as usize % 2]);
@@ -163,7 +163,7 @@ pub async fn concurrent_sign_ins_give_one_account(fixture: &dyn AccessFixture) {
 }
 
 /// Absent is a value, not an error.
-pub async fn account_finds_only_what_is_there(fixture: &dyn AccessFixture) {
+pub(super) async fn account_finds_only_what_is_there(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let account = sign_in(&*store, identity("alice"), 1).await;
     let found = fixture.replica().account(id(1)).await;
@@ -172,7 +172,7 @@ pub async fn account_finds_only_what_is_there(fixture: &dyn AccessFixture) {
 }
 
 /// Rights are replaced as a whole, and stay.
-pub async fn set_account_rights_keeps_them(fixture: &dyn AccessFixture) {
+pub(super) async fn set_account_rights_keeps_them(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let mut expected = sign_in(&*store, identity("alice"), 1).await;
     let pro = Rights {
@@ -189,7 +189,7 @@ pub async fn set_account_rights_keeps_them(fixture: &dyn AccessFixture) {
 }
 
 /// Rights make no account.
-pub async fn set_account_rights_refuses_what_is_not_there(fixture: &dyn AccessFixture) {
+pub(super) async fn set_account_rights_refuses_what_is_not_there(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let answer = store.set_account_rights(id(1), admin()).await;
     let refused = matches!(answer, Err(StoreError::NotFound { .. }));
@@ -198,7 +198,7 @@ pub async fn set_account_rights_refuses_what_is_not_there(fixture: &dyn AccessFi
 }
 
 /// True while at least one account administers.
-pub async fn has_admin_tells_whether_one_administers(fixture: &dyn AccessFixture) {
+pub(super) async fn has_admin_tells_whether_one_administers(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let has_admin = async || store.has_admin().await.expect("an answer");
     assert!(!has_admin().await);
@@ -212,7 +212,9 @@ pub async fn has_admin_tells_whether_one_administers(fixture: &dyn AccessFixture
 }
 
 /// A start of the server does not reset a password; a change of it does.
-pub async fn put_password_keeps_the_first_unless_told_otherwise(fixture: &dyn AccessFixture) {
+pub(super) async fn put_password_keeps_the_first_unless_told_otherwise(
+    fixture: &dyn AccessFixture,
+) {
     let store = fixture.access();
     let steps = [
         ("first", Replace::No, true, "first"),
@@ -234,7 +236,7 @@ pub async fn put_password_keeps_the_first_unless_told_otherwise(fixture: &dyn Ac
 }
 
 /// Of 32 replicas that start at once, one writes the first password.
-pub async fn concurrent_first_passwords_have_one_winner(fixture: &dyn AccessFixture) {
+pub(super) async fn concurrent_first_passwords_have_one_winner(fixture: &dyn AccessFixture) {
     let stores = [fixture.access(), fixture.replica()];
     let answers = race(|n| {
         let store = Arc::clone(&stores[n as usize % 2]);
@@ -258,7 +260,7 @@ pub async fn concurrent_first_passwords_have_one_winner(fixture: &dyn AccessFixt
 }
 
 /// Names are exact; absent is a value.
-pub async fn password_finds_only_what_is_there(fixture: &dyn AccessFixture) {
+pub(super) async fn password_finds_only_what_is_there(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let put = store
         .put_password("admin".to_owned(), "p".into(), Replace::No)
@@ -271,7 +273,7 @@ pub async fn password_finds_only_what_is_there(fixture: &dyn AccessFixture) {
 }
 
 /// The deployment's keys are made once.
-pub async fn meta_keeps_the_first_value(fixture: &dyn AccessFixture) {
+pub(super) async fn meta_keeps_the_first_value(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     for (name, value, kept) in [
         ("key", "first", "first"),
@@ -287,7 +289,7 @@ pub async fn meta_keeps_the_first_value(fixture: &dyn AccessFixture) {
 }
 
 /// Of 32 replicas that start at once, all get one value.
-pub async fn concurrent_meta_gives_everybody_one_value(fixture: &dyn AccessFixture) {
+pub(super) async fn concurrent_meta_gives_everybody_one_value(fixture: &dyn AccessFixture) {
     let stores = [fixture.access(), fixture.replica()];
     let answers = race(|n| {
         let store = Arc::clone(&stores[n as usize % 2]);

@@ -16,7 +16,7 @@ const T0: Timestamp = Timestamp::from_seconds(1_790_000_000);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A secret is used once; the first grant stays.
-pub async fn put_grant_refuses_a_secret_in_use(fixture: &dyn AccessFixture) {
+pub(super) async fn put_grant_refuses_a_secret_in_use(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let first = grant(GrantKind::Session, "s1");
     store.put_grant(first.clone()).await.expect("written");
@@ -32,7 +32,7 @@ pub async fn put_grant_refuses_a_secret_in_use(fixture: &dyn AccessFixture) {
 }
 
 /// An account has [`GRANTS_KEPT`] of a kind: beyond them the oldest end, and nothing else does.
-pub async fn put_grant_keeps_the_newest_of_an_account_and_kind(fixture: &dyn AccessFixture) {
+pub(super) async fn put_grant_keeps_the_newest_of_an_account_and_kind(fixture: &dyn AccessFixture) {
     const MORE: u32 = 3;
     let store = fixture.access();
     let at = |second: u64, grant: Grant| Grant {
@@ -81,7 +81,7 @@ pub async fn put_grant_keeps_the_newest_of_an_account_and_kind(fixture: &dyn Acc
 }
 
 /// Reading does not end it, on any replica, and every field is as written.
-pub async fn grant_is_read_any_number_of_times(fixture: &dyn AccessFixture) {
+pub(super) async fn grant_is_read_any_number_of_times(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let grants = [
         grant(GrantKind::Session, "s1"),
@@ -106,7 +106,7 @@ pub async fn grant_is_read_any_number_of_times(fixture: &dyn AccessFixture) {
 }
 
 /// From its end on it is as if it did not exist, for reads and for takes.
-pub async fn grant_ends_when_it_expires(fixture: &dyn AccessFixture) {
+pub(super) async fn grant_ends_when_it_expires(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let grant = grant(GrantKind::HandOver, "s1");
     store.put_grant(grant.clone()).await.expect("written");
@@ -123,7 +123,7 @@ pub async fn grant_ends_when_it_expires(fixture: &dyn AccessFixture) {
 }
 
 /// One secret, several kinds: each is a grant of its own.
-pub async fn grants_of_one_kind_never_stand_in_for_another(fixture: &dyn AccessFixture) {
+pub(super) async fn grants_of_one_kind_never_stand_in_for_another(fixture: &dyn AccessFixture) {
     const KINDS: [GrantKind; 5] = [
         GrantKind::Session,
         GrantKind::LoginState,
@@ -151,7 +151,7 @@ pub async fn grants_of_one_kind_never_stand_in_for_another(fixture: &dyn AccessF
 }
 
 /// The second take finds nothing.
-pub async fn take_grant_gives_it_once(fixture: &dyn AccessFixture) {
+pub(super) async fn take_grant_gives_it_once(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let grant = grant(GrantKind::HandOver, "s1");
     store.put_grant(grant.clone()).await.expect("written");
@@ -164,7 +164,7 @@ pub async fn take_grant_gives_it_once(fixture: &dyn AccessFixture) {
 }
 
 /// Of 32 takes at once on two replicas, one gets it.
-pub async fn concurrent_takes_give_it_once(fixture: &dyn AccessFixture) {
+pub(super) async fn concurrent_takes_give_it_once(fixture: &dyn AccessFixture) {
     let stores = [fixture.access(), fixture.replica()];
     let grant = grant(GrantKind::HandOver, "s1");
     stores[0].put_grant(grant.clone()).await.expect("written");
@@ -182,7 +182,7 @@ pub async fn concurrent_takes_give_it_once(fixture: &dyn AccessFixture) {
 }
 
 /// A logout everywhere ends this account's grants of the kind and tells how many; nobody else's.
-pub async fn revoke_grants_ends_those_of_the_kind_and_account(fixture: &dyn AccessFixture) {
+pub(super) async fn revoke_grants_ends_those_of_the_kind_and_account(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     let other = AccountId::from_uuid(Uuid::from_u128(2));
     let grants = [
@@ -214,7 +214,7 @@ pub async fn revoke_grants_ends_those_of_the_kind_and_account(fixture: &dyn Acce
 }
 
 /// What has expired goes, at most the limit at once; what has not stays.
-pub async fn sweep_grants_removes_what_has_expired(fixture: &dyn AccessFixture) {
+pub(super) async fn sweep_grants_removes_what_has_expired(fixture: &dyn AccessFixture) {
     let store = fixture.access();
     for n in 0..5 {
         let expires = Grant {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use account::*;
-pub use grant::*;
+use account::*;
+use grant::*;
 
 use super::Rule;
 use crate::access::AccessStore;

@@ -10,7 +10,7 @@ use crate::plan::Limits;
 use crate::quantity::{Bytes, MilliCpus};
 
 /// It runs, and has the address that its spec says.
-pub async fn start_runs_it_at_its_fixed_address(fixture: &dyn BackendFixture) {
+pub(super) async fn start_runs_it_at_its_fixed_address(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     let seen = given.look(&id).await;
@@ -20,7 +20,7 @@ pub async fn start_runs_it_at_its_fixed_address(fixture: &dyn BackendFixture) {
 }
 
 /// Running already is success, and nothing is started anew.
-pub async fn start_again_is_success(fixture: &dyn BackendFixture) {
+pub(super) async fn start_again_is_success(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     let before = given.look(&id).await;
@@ -29,7 +29,7 @@ pub async fn start_again_is_success(fixture: &dyn BackendFixture) {
 }
 
 /// What has ended starts again, at the same address.
-pub async fn start_after_its_end_runs_it_anew(fixture: &dyn BackendFixture) {
+pub(super) async fn start_after_its_end_runs_it_anew(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     end(&given, &id).await;
@@ -47,7 +47,7 @@ async fn end(given: &Given, id: &EngineId) {
 }
 
 /// Both signals end a container that heeds them; the address goes with it.
-pub async fn signal_ends_what_runs(fixture: &dyn BackendFixture) {
+pub(super) async fn signal_ends_what_runs(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     for signal in [Signal::Terminate, Signal::Kill] {
@@ -63,7 +63,7 @@ pub async fn signal_ends_what_runs(fixture: &dyn BackendFixture) {
 }
 
 /// Never started, ended or absent is success.
-pub async fn signal_to_what_does_not_run_is_success(fixture: &dyn BackendFixture) {
+pub(super) async fn signal_to_what_does_not_run_is_success(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.created().await;
     for signal in [Signal::Terminate, Signal::Kill] {
@@ -81,7 +81,7 @@ pub async fn signal_to_what_does_not_run_is_success(fixture: &dyn BackendFixture
 }
 
 /// However far a start came that was dropped, the next comes to a running container.
-pub async fn dropped_start_is_finished_by_the_next(fixture: &dyn BackendFixture) {
+pub(super) async fn dropped_start_is_finished_by_the_next(fixture: &dyn BackendFixture) {
     for after in CUTS {
         let given = Given::new(fixture);
         let id = given.created().await;
@@ -95,7 +95,7 @@ pub async fn dropped_start_is_finished_by_the_next(fixture: &dyn BackendFixture)
 }
 
 /// New limits are what the engine holds, in place, for what runs and for what does not.
-pub async fn update_shows_in_inspect(fixture: &dyn BackendFixture) {
+pub(super) async fn update_shows_in_inspect(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     if !given.backend.capabilities().update_in_place {
         println!("skipped: the backend does not change limits in place");
@@ -126,7 +126,7 @@ pub async fn update_shows_in_inspect(fixture: &dyn BackendFixture) {
 }
 
 /// Less memory than is used is refused, and every limit stays as it was.
-pub async fn update_refuses_less_memory_than_is_used(fixture: &dyn BackendFixture) {
+pub(super) async fn update_refuses_less_memory_than_is_used(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     if !given.backend.capabilities().update_in_place
@@ -152,7 +152,7 @@ pub async fn update_refuses_less_memory_than_is_used(fixture: &dyn BackendFixtur
 }
 
 /// No call acts on a foreign container; each says why.
-pub async fn calls_to_what_is_foreign_change_nothing(fixture: &dyn BackendFixture) {
+pub(super) async fn calls_to_what_is_foreign_change_nothing(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = plant_container(fixture, &given).await;
     given.assert_foreign(&id).await;
@@ -182,7 +182,7 @@ impl Given {
 }
 
 /// Calls that need a container say when there is none.
-pub async fn calls_to_what_is_not_there_say_so(fixture: &dyn BackendFixture) {
+pub(super) async fn calls_to_what_is_not_there_say_so(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let (backend, host, id) = (&given.backend, &given.host, &nobody());
     let answers = [

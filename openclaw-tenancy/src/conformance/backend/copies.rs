@@ -39,7 +39,7 @@ fn marker(marker: &str) -> ObjectSpec {
 }
 
 /// What has labels of ours to the letter, and another name, is in no list, is not shown, and marks no host.
-pub async fn list_shows_no_copies(fixture: &dyn BackendFixture) {
+pub(super) async fn list_shows_no_copies(fixture: &dyn BackendFixture) {
     let (given, other) = (Given::new(fixture), Given::new(fixture));
     given.created().await;
     given.make(&marker("kit")).await;
@@ -61,7 +61,7 @@ pub async fn list_shows_no_copies(fixture: &dyn BackendFixture) {
 }
 
 /// No call acts on such a copy or takes it for what is asked for; each says why.
-pub async fn calls_to_a_copy_change_nothing(fixture: &dyn BackendFixture) {
+pub(super) async fn calls_to_a_copy_change_nothing(fixture: &dyn BackendFixture) {
     let (given, other) = (Given::new(fixture), Given::new(fixture));
     given.created().await;
     let copies = Copies::plant(fixture, &given, &other).await;

@@ -17,7 +17,7 @@ use crate::plan::Limits;
 use crate::quantity::MilliCpus;
 
 /// A container is made, and does not run.
-pub async fn create_starts_nothing(fixture: &dyn BackendFixture) {
+pub(super) async fn create_starts_nothing(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     given.ground().await;
     let made = given.make(&given.instance(1)).await;
@@ -27,7 +27,7 @@ pub async fn create_starts_nothing(fixture: &dyn BackendFixture) {
 }
 
 /// The same spec again gives what is there; so do other limits, which change in place.
-pub async fn create_adopts_the_same_spec(fixture: &dyn BackendFixture) {
+pub(super) async fn create_adopts_the_same_spec(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let marker = ObjectSpec::HostMarker {
         marker: "kit".to_owned(),
@@ -58,7 +58,7 @@ pub async fn create_adopts_the_same_spec(fixture: &dyn BackendFixture) {
 }
 
 /// Another spec under the same name is not taken for the one that is asked for, and stays as it is.
-pub async fn create_adopts_no_other_spec(fixture: &dyn BackendFixture) {
+pub(super) async fn create_adopts_no_other_spec(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     given.created().await;
     let before = given.list(Scope::All).await;
@@ -71,7 +71,7 @@ pub async fn create_adopts_no_other_spec(fixture: &dyn BackendFixture) {
 
 /// A name that another of ours has is busy, no conflict: what a worker that is gone asked for lands late. Once it is
 /// removed, the one that is asked for is made.
-pub async fn create_is_busy_where_another_of_ours_stands(fixture: &dyn BackendFixture) {
+pub(super) async fn create_is_busy_where_another_of_ours_stands(fixture: &dyn BackendFixture) {
     for which in [0, 1] {
         let given = Given::new(fixture);
         let spec = others(&given)[which].clone();
@@ -124,7 +124,7 @@ async fn assert_conflict(given: &Given, spec: &ObjectSpec) {
 }
 
 /// A name that something foreign has is a conflict, and the foreign object stays as it is.
-pub async fn create_conflicts_with_what_is_foreign(fixture: &dyn BackendFixture) {
+pub(super) async fn create_conflicts_with_what_is_foreign(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     for (role, spec) in [
         (Role::Data, given.volume(VolumeRole::Data)),
@@ -144,7 +144,7 @@ pub async fn create_conflicts_with_what_is_foreign(fixture: &dyn BackendFixture)
 }
 
 /// No engine call makes a volume on the way: without one there is no container.
-pub async fn create_of_a_container_needs_its_volumes(fixture: &dyn BackendFixture) {
+pub(super) async fn create_of_a_container_needs_its_volumes(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     given.make(&given.network()).await;
     given.make(&given.volume(VolumeRole::Config)).await;
@@ -159,7 +159,7 @@ pub async fn create_of_a_container_needs_its_volumes(fixture: &dyn BackendFixtur
 }
 
 /// Without its network there is no container.
-pub async fn create_of_a_container_needs_its_network(fixture: &dyn BackendFixture) {
+pub(super) async fn create_of_a_container_needs_its_network(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     given.make(&given.volume(VolumeRole::Data)).await;
     given.make(&given.volume(VolumeRole::Config)).await;
@@ -172,7 +172,9 @@ pub async fn create_of_a_container_needs_its_network(fixture: &dyn BackendFixtur
 }
 
 /// I1: no second writer. Where a stranger's container mounts the data volume, none is made beside it.
-pub async fn create_makes_no_container_beside_a_stranger_on_its_data(fixture: &dyn BackendFixture) {
+pub(super) async fn create_makes_no_container_beside_a_stranger_on_its_data(
+    fixture: &dyn BackendFixture,
+) {
     let given = Given::new(fixture);
     given.ground().await;
     let data = given.name(&given.volume(VolumeRole::Data));
@@ -187,7 +189,7 @@ pub async fn create_makes_no_container_beside_a_stranger_on_its_data(fixture: &d
 }
 
 /// A container of an image that is not on the host is not made, and nothing is pulled on the way.
-pub async fn create_refuses_an_image_that_is_not_there(fixture: &dyn BackendFixture) {
+pub(super) async fn create_refuses_an_image_that_is_not_there(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     given.ground().await;
     let spec = ObjectSpec::Instance(Box::new(InstanceSpec {
@@ -206,7 +208,7 @@ pub async fn create_refuses_an_image_that_is_not_there(fixture: &dyn BackendFixt
 }
 
 /// A subnet that another network holds makes no second one, and the host's own answer names it.
-pub async fn create_refuses_a_subnet_in_use(fixture: &dyn BackendFixture) {
+pub(super) async fn create_refuses_a_subnet_in_use(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let facts = given.backend.host(&given.host).await;
     let before = facts.expect("the engine answers").subnets;
@@ -228,7 +230,7 @@ pub async fn create_refuses_a_subnet_in_use(fixture: &dyn BackendFixture) {
 }
 
 /// The host's own answer names the markers on it.
-pub async fn create_marks_the_host(fixture: &dyn BackendFixture) {
+pub(super) async fn create_marks_the_host(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let markers = || async {
         let facts = given.backend.host(&given.host).await;
@@ -241,7 +243,7 @@ pub async fn create_marks_the_host(fixture: &dyn BackendFixture) {
 }
 
 /// Of many that make one container at once, one makes it and the others adopt it.
-pub async fn concurrent_creates_make_one_container(fixture: &dyn BackendFixture) {
+pub(super) async fn concurrent_creates_make_one_container(fixture: &dyn BackendFixture) {
     let given = Arc::new(Given::new(fixture));
     given.ground().await;
     let answers = race(|_| {
@@ -256,7 +258,7 @@ pub async fn concurrent_creates_make_one_container(fixture: &dyn BackendFixture)
 }
 
 /// However far a call came that was dropped, the next comes to what it would have come to.
-pub async fn dropped_create_is_adopted_by_the_next(fixture: &dyn BackendFixture) {
+pub(super) async fn dropped_create_is_adopted_by_the_next(fixture: &dyn BackendFixture) {
     for after in CUTS {
         let given = Given::new(fixture);
         given.ground().await;
@@ -293,7 +295,7 @@ pub(super) async fn cut<T>(call: impl Future<Output = T> + Send, after: Duration
 }
 
 /// A volume with other options is not taken for the one that is asked for: what it holds, and how much, is unknown.
-pub async fn create_refuses_a_volume_with_other_options(fixture: &dyn BackendFixture) {
+pub(super) async fn create_refuses_a_volume_with_other_options(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let spec = given.volume(VolumeRole::Data);
     if !fixture.volume_with_other_options(&spec).await {

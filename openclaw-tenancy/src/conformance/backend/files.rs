@@ -32,7 +32,7 @@ impl Given {
 }
 
 /// Files are there before the container ever ran, also below a directory that was not there.
-pub async fn put_files_writes_before_the_first_start(fixture: &dyn BackendFixture) {
+pub(super) async fn put_files_writes_before_the_first_start(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.created().await;
     for directory in [DATA_PATH, CONFIG_PATH] {
@@ -50,7 +50,7 @@ pub async fn put_files_writes_before_the_first_start(fixture: &dyn BackendFixtur
 }
 
 /// The same files again, and other content for the same paths, are success.
-pub async fn put_files_again_replaces(fixture: &dyn BackendFixture) {
+pub(super) async fn put_files_again_replaces(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.created().await;
     for content in ["1", "1", "a longer one"] {
@@ -65,7 +65,7 @@ pub async fn put_files_again_replaces(fixture: &dyn BackendFixture) {
 
 /// A file has the content, the owner and the mode that it was given, also in the place of an earlier one. Directories on
 /// the way are root's, and everybody's to read.
-pub async fn put_files_gives_content_owner_and_mode(fixture: &dyn BackendFixture) {
+pub(super) async fn put_files_gives_content_owner_and_mode(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.created().await;
     for directory in [DATA_PATH, CONFIG_PATH] {
@@ -108,7 +108,7 @@ pub async fn put_files_gives_content_owner_and_mode(fixture: &dyn BackendFixture
 }
 
 /// Files are the volumes', not the container's: the next generation has them.
-pub async fn files_outlive_the_container(fixture: &dyn BackendFixture) {
+pub(super) async fn files_outlive_the_container(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.created().await;
     for directory in [DATA_PATH, CONFIG_PATH] {
@@ -124,7 +124,7 @@ pub async fn files_outlive_the_container(fixture: &dyn BackendFixture) {
 }
 
 /// No more is given than was asked for.
-pub async fn logs_are_bounded(fixture: &dyn BackendFixture) {
+pub(super) async fn logs_are_bounded(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     for limit in [0, 16, 4096] {

@@ -9,13 +9,13 @@ use crate::labels::Role;
 use crate::quantity::{Bytes, MilliCpus};
 
 /// The fixture's host is among the hosts.
-pub async fn hosts_lists_the_host(fixture: &dyn BackendFixture) {
+pub(super) async fn hosts_lists_the_host(fixture: &dyn BackendFixture) {
     let hosts = fixture.backend().hosts().await.expect("hosts are known");
     assert!(hosts.contains(&fixture.host()), "{hosts:?}");
 }
 
 /// Processors, memory and the engine's version are told.
-pub async fn host_says_what_it_has(fixture: &dyn BackendFixture) {
+pub(super) async fn host_says_what_it_has(fixture: &dyn BackendFixture) {
     let facts = fixture.backend().host(&fixture.host()).await;
     let facts = facts.expect("the engine answers");
     assert!(facts.cpu >= MilliCpus(1), "{facts:?}");
@@ -24,7 +24,7 @@ pub async fn host_says_what_it_has(fixture: &dyn BackendFixture) {
 }
 
 /// A call for a host that is not configured says so, and which.
-pub async fn a_host_that_is_not_configured_is_named(fixture: &dyn BackendFixture) {
+pub(super) async fn a_host_that_is_not_configured_is_named(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let elsewhere = HostId::new("not-configured-anywhere").expect("a label");
     let backend = &given.backend;
@@ -44,7 +44,7 @@ pub async fn a_host_that_is_not_configured_is_named(fixture: &dyn BackendFixture
 }
 
 /// What measuring made is gone afterwards, also when it is done again.
-pub async fn measure_swap_leaves_nothing_behind(fixture: &dyn BackendFixture) {
+pub(super) async fn measure_swap_leaves_nothing_behind(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let before = given.list(Scope::All).await;
     let measure = || given.backend.measure_swap(&given.host, &given.image);
@@ -55,7 +55,7 @@ pub async fn measure_swap_leaves_nothing_behind(fixture: &dyn BackendFixture) {
 }
 
 /// Containers, volumes, networks and the marker, with their ids, names and labels.
-pub async fn list_shows_everything_of_ours(fixture: &dyn BackendFixture) {
+pub(super) async fn list_shows_everything_of_ours(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let network = given.ground().await;
     let container = given.make(&given.instance(1)).await.id;
@@ -96,7 +96,7 @@ fn marker() -> crate::container::ObjectSpec {
 }
 
 /// Another tenant's objects and the host's own are not in the list of one tenant.
-pub async fn list_of_a_tenant_shows_only_its_own(fixture: &dyn BackendFixture) {
+pub(super) async fn list_of_a_tenant_shows_only_its_own(fixture: &dyn BackendFixture) {
     let (given, other) = (Given::new(fixture), Given::new(fixture));
     given.created().await;
     other.make(&other.volume(VolumeRole::Data)).await;
@@ -117,7 +117,7 @@ pub async fn list_of_a_tenant_shows_only_its_own(fixture: &dyn BackendFixture) {
 }
 
 /// What is foreign is in no list, however much its name looks like ours.
-pub async fn list_shows_only_ours(fixture: &dyn BackendFixture) {
+pub(super) async fn list_shows_only_ours(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     for (role, spec) in [
         (Role::Data, given.volume(VolumeRole::Data)),
@@ -137,14 +137,14 @@ pub async fn list_shows_only_ours(fixture: &dyn BackendFixture) {
 }
 
 /// Absent is a value, no error.
-pub async fn inspect_of_what_is_not_there_is_none(fixture: &dyn BackendFixture) {
+pub(super) async fn inspect_of_what_is_not_there_is_none(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let seen = given.backend.inspect(&given.host, &nobody()).await;
     assert_eq!(seen.expect("the engine answers"), None);
 }
 
 /// A foreign container is not shown.
-pub async fn inspect_of_what_is_foreign_is_none(fixture: &dyn BackendFixture) {
+pub(super) async fn inspect_of_what_is_foreign_is_none(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = plant_container(fixture, &given).await;
     let seen = given.backend.inspect(&given.host, &id).await;
@@ -162,7 +162,7 @@ pub(super) async fn plant_container(fixture: &dyn BackendFixture, given: &Given)
 }
 
 /// Name, labels, state and the limits that the engine holds.
-pub async fn inspect_shows_what_was_asked_for(fixture: &dyn BackendFixture) {
+pub(super) async fn inspect_shows_what_was_asked_for(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     given.ground().await;
     let id = given.make(&given.instance(7)).await.id;
@@ -177,7 +177,7 @@ pub async fn inspect_shows_what_was_asked_for(fixture: &dyn BackendFixture) {
 }
 
 /// An image without a digest gets the one to pin.
-pub async fn prepare_pins_the_digest(fixture: &dyn BackendFixture) {
+pub(super) async fn prepare_pins_the_digest(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let unpinned = Image {
         digest: None,
@@ -188,7 +188,7 @@ pub async fn prepare_pins_the_digest(fixture: &dyn BackendFixture) {
 }
 
 /// Present already is success, with the same answer.
-pub async fn prepare_again_gives_the_same(fixture: &dyn BackendFixture) {
+pub(super) async fn prepare_again_gives_the_same(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let prepare = || given.backend.prepare(&given.host, &given.image);
     let first = prepare().await.expect("it is on the host");
@@ -197,7 +197,7 @@ pub async fn prepare_again_gives_the_same(fixture: &dyn BackendFixture) {
 }
 
 /// An image that no registry gives is missing, by its reference.
-pub async fn prepare_refuses_an_image_that_is_not_to_be_had(fixture: &dyn BackendFixture) {
+pub(super) async fn prepare_refuses_an_image_that_is_not_to_be_had(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let missing = Image {
         reference: fixture.missing_image(),
@@ -212,7 +212,7 @@ pub async fn prepare_refuses_an_image_that_is_not_to_be_had(fixture: &dyn Backen
 }
 
 /// Content that is not the pinned one is never taken for it.
-pub async fn prepare_refuses_another_digest(fixture: &dyn BackendFixture) {
+pub(super) async fn prepare_refuses_another_digest(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let other = Image {
         digest: Some(format!("sha256:{}", "0".repeat(64))),
@@ -229,7 +229,7 @@ pub async fn prepare_refuses_another_digest(fixture: &dyn BackendFixture) {
 }
 
 /// An image that is being pulled is neither there nor missing: it is said which one comes, and asking again may help.
-pub async fn prepare_says_that_an_image_is_on_its_way(fixture: &dyn BackendFixture) {
+pub(super) async fn prepare_says_that_an_image_is_on_its_way(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let Some(reference) = fixture.image_on_its_way().await else {
         println!("skipped: the fixture has no image that is on its way");
@@ -251,7 +251,7 @@ pub async fn prepare_says_that_an_image_is_on_its_way(fixture: &dyn BackendFixtu
 }
 
 /// A process that was killed for memory is told although the container runs on.
-pub async fn inspect_tells_of_a_child_killed_for_memory(fixture: &dyn BackendFixture) {
+pub(super) async fn inspect_tells_of_a_child_killed_for_memory(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     assert_eq!(given.look(&id).await.oom_kills, []);

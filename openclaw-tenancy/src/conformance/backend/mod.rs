@@ -16,13 +16,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ipnet::Ipv4Net;
 
-pub use act::*;
-pub use copies::*;
-pub use create::*;
-pub use files::*;
-pub use look::*;
-pub use remove::*;
-pub use silence::*;
+use act::*;
+use copies::*;
+use create::*;
+use files::*;
+use look::*;
+use remove::*;
+use silence::*;
 
 use super::Rule;
 use crate::backend::ContainerBackend;

@@ -28,7 +28,7 @@ pub(super) async fn clear(given: &Given) {
 }
 
 /// Absent already is success, for what was there and for what never was.
-pub async fn remove_again_is_success(fixture: &dyn BackendFixture) {
+pub(super) async fn remove_again_is_success(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let network = given.ground().await;
     let container = given.make(&given.instance(1)).await.id;
@@ -50,7 +50,7 @@ pub async fn remove_again_is_success(fixture: &dyn BackendFixture) {
 }
 
 /// What is foreign is refused and stays as it is.
-pub async fn remove_refuses_what_is_foreign(fixture: &dyn BackendFixture) {
+pub(super) async fn remove_refuses_what_is_foreign(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     for (role, spec) in [
         (Role::Data, given.volume(VolumeRole::Data)),
@@ -68,7 +68,7 @@ pub async fn remove_refuses_what_is_foreign(fixture: &dyn BackendFixture) {
 }
 
 /// A container goes, its volumes do not.
-pub async fn remove_of_a_container_keeps_its_volumes(fixture: &dyn BackendFixture) {
+pub(super) async fn remove_of_a_container_keeps_its_volumes(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.created().await;
     let before = given.list(Scope::All).await;
@@ -81,7 +81,7 @@ pub async fn remove_of_a_container_keeps_its_volumes(fixture: &dyn BackendFixtur
 }
 
 /// A container that runs is ended and removed.
-pub async fn remove_ends_what_runs(fixture: &dyn BackendFixture) {
+pub(super) async fn remove_ends_what_runs(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     let id = given.running().await;
     let removed = given.remove(&ObjectRef::Container(id.clone())).await;
@@ -93,7 +93,7 @@ pub async fn remove_ends_what_runs(fixture: &dyn BackendFixture) {
 }
 
 /// While a container has a volume it stays, with what is in it.
-pub async fn remove_refuses_a_volume_in_use(fixture: &dyn BackendFixture) {
+pub(super) async fn remove_refuses_a_volume_in_use(fixture: &dyn BackendFixture) {
     let given = Given::new(fixture);
     given.created().await;
     let before = given.list(Scope::All).await;

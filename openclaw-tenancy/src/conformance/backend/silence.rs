@@ -12,7 +12,7 @@ use crate::quantity::Bytes;
 type Call<'a> = BoxFuture<'a, Result<(), BackendError>>;
 
 /// Every call ends before a claim's lease does, whichever it is, and says that it may have happened: silence is no answer.
-pub async fn calls_end_when_the_host_says_nothing(fixture: &dyn BackendFixture) {
+pub(super) async fn calls_end_when_the_host_says_nothing(fixture: &dyn BackendFixture) {
     let Some(host) = fixture.silent_host() else {
         println!("skipped: the fixture has no host that says nothing");
         return;

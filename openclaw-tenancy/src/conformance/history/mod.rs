@@ -28,7 +28,7 @@ const CALLERS: u32 = 4;
 const CALLS: u32 = 14;
 
 /// Four callers on two replicas: creates, changes, claims, places and settles have one order that explains all.
-pub async fn histories_are_linearizable(fixture: &dyn StoreFixture) {
+pub(super) async fn histories_are_linearizable(fixture: &dyn StoreFixture) {
     let stores = [fixture.store(), fixture.replica()];
     for seed in 1..=SEEDS {
         let history = record(&stores, seed, CALLERS, CALLS).await;

@@ -18,7 +18,7 @@ const SUSPEND: Change = Change::Power(Power::Suspended);
 const DELETE: Change = Change::Power(Power::Deleted);
 
 /// Each kind of change is written, answered, and raises the revision by one.
-pub async fn change_writes_what_is_wanted(fixture: &dyn StoreFixture) {
+pub(super) async fn change_writes_what_is_wanted(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let mut wanted = made(&*store).await;
     let settings = Settings {
@@ -41,7 +41,7 @@ pub async fn change_writes_what_is_wanted(fixture: &dyn StoreFixture) {
 }
 
 /// A change does not wait for the next regular look.
-pub async fn change_makes_the_tenant_due_at_once(fixture: &dyn StoreFixture) {
+pub(super) async fn change_makes_the_tenant_due_at_once(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -55,7 +55,7 @@ pub async fn change_makes_the_tenant_due_at_once(fixture: &dyn StoreFixture) {
 }
 
 /// A change decided on an older revision changes nothing and tells the one there is.
-pub async fn change_refuses_a_stale_revision(fixture: &dyn StoreFixture) {
+pub(super) async fn change_refuses_a_stale_revision(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let restarted = store.change(tenant.id, None, Change::Restart, T0).await;
@@ -71,7 +71,7 @@ pub async fn change_refuses_a_stale_revision(fixture: &dyn StoreFixture) {
 }
 
 /// Asking again for what is wanted succeeds and is no change, whatever revision it was decided on.
-pub async fn change_to_the_wanted_power_changes_nothing(fixture: &dyn StoreFixture) {
+pub(super) async fn change_to_the_wanted_power_changes_nothing(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -87,7 +87,7 @@ pub async fn change_to_the_wanted_power_changes_nothing(fixture: &dyn StoreFixtu
 }
 
 /// Two restarts are two.
-pub async fn change_restarts_once_each_time(fixture: &dyn StoreFixture) {
+pub(super) async fn change_restarts_once_each_time(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     for epoch in 1..=2 {
@@ -97,7 +97,7 @@ pub async fn change_restarts_once_each_time(fixture: &dyn StoreFixture) {
 }
 
 /// Deleted is never taken back; deleting again is success.
-pub async fn change_refuses_what_is_to_be_deleted(fixture: &dyn StoreFixture) {
+pub(super) async fn change_refuses_what_is_to_be_deleted(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let deleting = store.change(tenant.id, None, DELETE, T0).await;
@@ -120,7 +120,7 @@ pub async fn change_refuses_what_is_to_be_deleted(fixture: &dyn StoreFixture) {
 }
 
 /// Neither a change nor a release makes a tenant.
-pub async fn change_refuses_what_is_not_there(fixture: &dyn StoreFixture) {
+pub(super) async fn change_refuses_what_is_not_there(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let absent = new_tenant().id;
     let change = store.change(absent, None, SUSPEND, T0).await;
@@ -132,7 +132,7 @@ pub async fn change_refuses_what_is_not_there(fixture: &dyn StoreFixture) {
 }
 
 /// A change ends the wait for a retry and the hold that is the owner's, and no other hold.
-pub async fn change_ends_the_owners_waits(fixture: &dyn StoreFixture) {
+pub(super) async fn change_ends_the_owners_waits(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     for (reason, stays) in [
@@ -155,7 +155,7 @@ pub async fn change_ends_the_owners_waits(fixture: &dyn StoreFixture) {
 }
 
 /// A holder that did not know of a change does not undo what it ended, and the tenant is due at once.
-pub async fn change_survives_the_settle_of_a_claim_before_it(fixture: &dyn StoreFixture) {
+pub(super) async fn change_survives_the_settle_of_a_claim_before_it(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -181,7 +181,7 @@ pub async fn change_survives_the_settle_of_a_claim_before_it(fixture: &dyn Store
 }
 
 /// Of 32 changes decided on one revision, one is made.
-pub async fn concurrent_changes_on_one_revision_have_one_winner(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_changes_on_one_revision_have_one_winner(fixture: &dyn StoreFixture) {
     let stores = [fixture.store(), fixture.replica()];
     let tenant = made(&*stores[0]).await;
     let answers = race(|n| {
@@ -199,7 +199,7 @@ pub async fn concurrent_changes_on_one_revision_have_one_winner(fixture: &dyn St
 }
 
 /// A release ends any hold, takes a suspected ghost to be cleared, and makes the tenant due.
-pub async fn release_ends_a_hold(fixture: &dyn StoreFixture) {
+pub(super) async fn release_ends_a_hold(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, _) = placed(&*store, &host).await;
@@ -219,7 +219,7 @@ pub async fn release_ends_a_hold(fixture: &dyn StoreFixture) {
 }
 
 /// A release where nothing is held is no change.
-pub async fn release_without_a_hold_changes_nothing(fixture: &dyn StoreFixture) {
+pub(super) async fn release_without_a_hold_changes_nothing(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -232,7 +232,7 @@ pub async fn release_without_a_hold_changes_nothing(fixture: &dyn StoreFixture) 
 }
 
 /// A holder that did not know of the release does not bring that hold back; a new hold of its own counts.
-pub async fn release_survives_the_settle_of_a_claim_before_it(fixture: &dyn StoreFixture) {
+pub(super) async fn release_survives_the_settle_of_a_claim_before_it(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let old = hold(HoldReason::Conflict, "the old one");

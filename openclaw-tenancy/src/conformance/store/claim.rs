@@ -13,7 +13,7 @@ use crate::store::{ClaimRequest, Settlement, StoreError};
 use crate::tenant::Certainty;
 
 /// At most the limit, and who has waited longest comes first.
-pub async fn claim_takes_the_longest_due_first(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_takes_the_longest_due_first(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let mut waits = Vec::new();
     for quarters in [2_u32, 1, 3] {
@@ -37,7 +37,7 @@ pub async fn claim_takes_the_longest_due_first(fixture: &dyn StoreFixture) {
 }
 
 /// What is not due yet is not given.
-pub async fn claim_leaves_what_is_not_due(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_leaves_what_is_not_due(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     assert_eq!(claim_all(&*store, "w1").await, []);
     made(&*store).await;
@@ -51,7 +51,7 @@ pub async fn claim_leaves_what_is_not_due(fixture: &dyn StoreFixture) {
 }
 
 /// A clock that is set back keeps nothing waiting: what was to be due then is due now (safety.md F25).
-pub async fn claim_takes_what_a_clock_set_back_left_behind(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_takes_what_a_clock_set_back_left_behind(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let tenant = made(&*store).await;
@@ -71,7 +71,7 @@ pub async fn claim_takes_what_a_clock_set_back_left_behind(fixture: &dyn StoreFi
 }
 
 /// While the lease lasts nobody else gets it, not even its own worker once more.
-pub async fn claim_excludes_a_second_holder(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_excludes_a_second_holder(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -86,7 +86,7 @@ pub async fn claim_excludes_a_second_holder(fixture: &dyn StoreFixture) {
 }
 
 /// A holder that vanished loses its claim when the lease ends; the next one has a higher fence.
-pub async fn claim_passes_on_when_its_lease_ends(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_passes_on_when_its_lease_ends(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let first = claim_one(&*store).await;
@@ -102,7 +102,9 @@ pub async fn claim_passes_on_when_its_lease_ends(fixture: &dyn StoreFixture) {
 }
 
 /// The row says unknown before the holder acts; the answer says what the last holder left.
-pub async fn claim_marks_places_unknown_and_answers_what_was_before(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_marks_places_unknown_and_answers_what_was_before(
+    fixture: &dyn StoreFixture,
+) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, _) = placed(&*store, &host).await;
@@ -141,7 +143,7 @@ pub async fn claim_marks_places_unknown_and_answers_what_was_before(fixture: &dy
 }
 
 /// 32 workers on two replicas: each due tenant has one holder, and none is left over.
-pub async fn concurrent_claims_share_nothing(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_claims_share_nothing(fixture: &dyn StoreFixture) {
     let stores = [fixture.store(), fixture.replica()];
     let mut ids = Vec::new();
     for _ in 0..48 {
@@ -170,7 +172,7 @@ pub async fn concurrent_claims_share_nothing(fixture: &dyn StoreFixture) {
 }
 
 /// A renewed lease lasts from the renewal.
-pub async fn renew_begins_the_lease_anew(fixture: &dyn StoreFixture) {
+pub(super) async fn renew_begins_the_lease_anew(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -188,7 +190,7 @@ pub async fn renew_begins_the_lease_anew(fixture: &dyn StoreFixture) {
 }
 
 /// Who lost the claim, or never had it, cannot renew it.
-pub async fn renew_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
+pub(super) async fn renew_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let lost = claim_one(&*store).await;

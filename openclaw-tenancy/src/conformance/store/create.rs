@@ -9,7 +9,7 @@ use crate::store::{Change, Created, StoreError, rules};
 use crate::tenant::{NewTenant, Observed, Power, Tenant};
 
 /// The row has what was asked for, revision 1 and nothing observed; reads agree with the answer.
-pub async fn create_writes_what_was_asked_for(fixture: &dyn StoreFixture) {
+pub(super) async fn create_writes_what_was_asked_for(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let new = new_tenant();
     let created = store.create(new.clone()).await.expect("it is made");
@@ -24,7 +24,7 @@ pub async fn create_writes_what_was_asked_for(fixture: &dyn StoreFixture) {
 }
 
 /// A worker can claim it without waiting.
-pub async fn create_makes_the_tenant_due_at_once(fixture: &dyn StoreFixture) {
+pub(super) async fn create_makes_the_tenant_due_at_once(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claims = claim_all(&*store, "w1").await;
@@ -33,7 +33,7 @@ pub async fn create_makes_the_tenant_due_at_once(fixture: &dyn StoreFixture) {
 }
 
 /// One live tenant for each owner; one that is being deleted still counts, one that is gone does not.
-pub async fn create_refuses_an_owner_who_has_one(fixture: &dyn StoreFixture) {
+pub(super) async fn create_refuses_an_owner_who_has_one(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let first = made(&*store).await;
     let again = || NewTenant {
@@ -56,7 +56,7 @@ pub async fn create_refuses_an_owner_who_has_one(fixture: &dyn StoreFixture) {
 }
 
 /// A slug leads to one tenant.
-pub async fn create_refuses_a_slug_in_use(fixture: &dyn StoreFixture) {
+pub(super) async fn create_refuses_a_slug_in_use(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let first = made(&*store).await;
     let answer = store.create(with_slug_of(&first)).await;
@@ -67,7 +67,9 @@ pub async fn create_refuses_a_slug_in_use(fixture: &dyn StoreFixture) {
 }
 
 /// Nobody gets a freed slug for 30 days (safety.md A32), then anybody may.
-pub async fn create_refuses_a_slug_for_30_days_after_it_was_freed(fixture: &dyn StoreFixture) {
+pub(super) async fn create_refuses_a_slug_for_30_days_after_it_was_freed(
+    fixture: &dyn StoreFixture,
+) {
     let store = fixture.store();
     let first = made(&*store).await;
     delete(&*store, &first).await;
@@ -86,7 +88,7 @@ pub async fn create_refuses_a_slug_for_30_days_after_it_was_freed(fixture: &dyn 
 }
 
 /// A plan's seats are counted over live tenants of that plan.
-pub async fn create_refuses_more_than_the_seats_of_the_plan(fixture: &dyn StoreFixture) {
+pub(super) async fn create_refuses_more_than_the_seats_of_the_plan(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let seated = || NewTenant {
         seats: Some(2),
@@ -106,7 +108,7 @@ pub async fn create_refuses_more_than_the_seats_of_the_plan(fixture: &dyn StoreF
 }
 
 /// An id is one tenant's.
-pub async fn create_refuses_an_id_in_use(fixture: &dyn StoreFixture) {
+pub(super) async fn create_refuses_an_id_in_use(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let first = made(&*store).await;
     let other = NewTenant {
@@ -120,7 +122,7 @@ pub async fn create_refuses_an_id_in_use(fixture: &dyn StoreFixture) {
 }
 
 /// Of 32 creates of one owner at once, one succeeds and the others name it.
-pub async fn concurrent_creates_give_an_owner_one_tenant(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_creates_give_an_owner_one_tenant(fixture: &dyn StoreFixture) {
     let owner = new_tenant().owner;
     let answers = race_to_create(fixture, |_| NewTenant {
         owner,
@@ -139,7 +141,7 @@ pub async fn concurrent_creates_give_an_owner_one_tenant(fixture: &dyn StoreFixt
 }
 
 /// Of 32 creates with one slug at once, one succeeds.
-pub async fn concurrent_creates_give_a_slug_once(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_creates_give_a_slug_once(fixture: &dyn StoreFixture) {
     let slug = new_tenant().slug;
     let answers = race_to_create(fixture, |_| NewTenant {
         slug: slug.clone(),
@@ -152,7 +154,7 @@ pub async fn concurrent_creates_give_a_slug_once(fixture: &dyn StoreFixture) {
 }
 
 /// Of 32 creates at once on a plan of 5 seats, 5 succeed.
-pub async fn concurrent_creates_never_exceed_the_seats(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_creates_never_exceed_the_seats(fixture: &dyn StoreFixture) {
     let answers = race_to_create(fixture, |_| NewTenant {
         seats: Some(5),
         ..new_tenant()

@@ -13,7 +13,7 @@ use super::host::{claim_hosts, never_seen, put, settle_host};
 use crate::store::{Cordon, HostSettlement, StoreError};
 
 /// An empty host is gone, and known again as one never seen when it is put again.
-pub async fn remove_host_forgets_an_empty_host(fixture: &dyn StoreFixture) {
+pub(super) async fn remove_host_forgets_an_empty_host(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     put(&*store, "h2", "ssd").await;
@@ -41,7 +41,7 @@ pub async fn remove_host_forgets_an_empty_host(fixture: &dyn StoreFixture) {
 }
 
 /// A host on which a tenant has its place stays as it is, until the tenant has left it.
-pub async fn remove_host_keeps_a_host_that_holds_a_tenant(fixture: &dyn StoreFixture) {
+pub(super) async fn remove_host_keeps_a_host_that_holds_a_tenant(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, _) = placed(&*store, &host).await;
@@ -64,7 +64,7 @@ pub async fn remove_host_keeps_a_host_that_holds_a_tenant(fixture: &dyn StoreFix
 }
 
 /// Whoever looked at the host before it was forgotten writes nothing, also when it is known again and held by another.
-pub async fn remove_host_fences_a_claim_of_before(fixture: &dyn StoreFixture) {
+pub(super) async fn remove_host_fences_a_claim_of_before(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
     let looking = claim_hosts(&*store, "w1").await.remove(0);
@@ -91,7 +91,7 @@ pub async fn remove_host_fences_a_claim_of_before(fixture: &dyn StoreFixture) {
 }
 
 /// A tenant is placed or its host is forgotten, and never both.
-pub async fn concurrent_remove_and_place_lose_no_host(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_remove_and_place_lose_no_host(fixture: &dyn StoreFixture) {
     let stores = [fixture.store(), fixture.replica()];
     let mut hosts = Vec::new();
     for n in 0..16 {

@@ -14,7 +14,7 @@ use crate::host::{Host, HostState, Reserved};
 use crate::store::{Claim, Cordon, HostSettlement, StoreError, TenantStore, rules};
 
 /// A new host is listed, empty and open, and a worker looks at it without waiting.
-pub async fn put_host_makes_a_host_known_and_due(fixture: &dyn StoreFixture) {
+pub(super) async fn put_host_makes_a_host_known_and_due(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
     let expected = never_seen("h1", "ssd");
@@ -26,7 +26,7 @@ pub async fn put_host_makes_a_host_known_and_due(fixture: &dyn StoreFixture) {
 }
 
 /// A restart of the server, which puts its hosts again, forgets nothing of them.
-pub async fn put_host_again_changes_only_labels(fixture: &dyn StoreFixture) {
+pub(super) async fn put_host_again_changes_only_labels(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     placed(&*store, &host).await;
@@ -39,7 +39,7 @@ pub async fn put_host_again_changes_only_labels(fixture: &dyn StoreFixture) {
 }
 
 /// A cordon stays until it is lifted; an unknown host has none.
-pub async fn cordon_closes_and_opens_a_host(fixture: &dyn StoreFixture) {
+pub(super) async fn cordon_closes_and_opens_a_host(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     for cordon in [Cordon::Closed, Cordon::Closed, Cordon::Open, Cordon::Open] {
@@ -54,7 +54,7 @@ pub async fn cordon_closes_and_opens_a_host(fixture: &dyn StoreFixture) {
 
 /// A released host is as one just made known, and looked at without waiting; what the operator said of it and what is
 /// reserved on it stays.
-pub async fn release_host_makes_a_quarantined_host_new_and_due(fixture: &dyn StoreFixture) {
+pub(super) async fn release_host_makes_a_quarantined_host_new_and_due(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     placed(&*store, &host).await;
@@ -82,7 +82,7 @@ pub async fn release_host_makes_a_quarantined_host_new_and_due(fixture: &dyn Sto
 }
 
 /// Only a quarantine is ended, and an unknown host has none.
-pub async fn release_host_without_a_quarantine_changes_nothing(fixture: &dyn StoreFixture) {
+pub(super) async fn release_host_without_a_quarantine_changes_nothing(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
     let host = host_id("h1");
@@ -113,7 +113,9 @@ pub async fn release_host_without_a_quarantine_changes_nothing(fixture: &dyn Sto
 }
 
 /// Who looked before the release does not bring the quarantine back, nor keep the host from being looked at.
-pub async fn release_host_survives_the_settle_of_a_claim_before_it(fixture: &dyn StoreFixture) {
+pub(super) async fn release_host_survives_the_settle_of_a_claim_before_it(
+    fixture: &dyn StoreFixture,
+) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
     let first = claim_hosts(&*store, "w1").await.remove(0);
@@ -140,7 +142,7 @@ pub async fn release_host_survives_the_settle_of_a_claim_before_it(fixture: &dyn
 }
 
 /// The order of hosts is that of their ids.
-pub async fn hosts_are_listed_by_id(fixture: &dyn StoreFixture) {
+pub(super) async fn hosts_are_listed_by_id(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     assert_eq!(store.hosts().await.expect("listed"), []);
     for name in ["h-b", "h2", "h10", "h-a"] {
@@ -156,7 +158,7 @@ pub async fn hosts_are_listed_by_id(fixture: &dyn StoreFixture) {
 }
 
 /// While the lease lasts nobody else looks at the host.
-pub async fn claim_hosts_excludes_a_second_holder(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_hosts_excludes_a_second_holder(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     for name in ["h1", "h2", "h3"] {
         put(&*store, name, "ssd").await;
@@ -168,7 +170,7 @@ pub async fn claim_hosts_excludes_a_second_holder(fixture: &dyn StoreFixture) {
 }
 
 /// A holder that vanished loses the host when the lease ends; a settled one is due when it said.
-pub async fn claim_hosts_passes_on_when_the_lease_ends(fixture: &dyn StoreFixture) {
+pub(super) async fn claim_hosts_passes_on_when_the_lease_ends(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
     let first = claim_hosts(&*store, "w1").await.remove(0);
@@ -186,7 +188,7 @@ pub async fn claim_hosts_passes_on_when_the_lease_ends(fixture: &dyn StoreFixtur
 }
 
 /// 32 workers on two replicas: each host has one holder.
-pub async fn concurrent_host_claims_share_nothing(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_host_claims_share_nothing(fixture: &dyn StoreFixture) {
     let stores = [fixture.store(), fixture.replica()];
     for n in 0..16 {
         put(&*stores[0], &format!("h{n:02}"), "ssd").await;
@@ -214,7 +216,7 @@ pub async fn concurrent_host_claims_share_nothing(fixture: &dyn StoreFixture) {
 }
 
 /// State, facts and marker are kept; `None` leaves what was known.
-pub async fn settle_host_writes_what_was_seen(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_host_writes_what_was_seen(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     put(&*store, "h1", "ssd").await;
     let facts = facts();
@@ -243,7 +245,7 @@ pub async fn settle_host_writes_what_was_seen(fixture: &dyn StoreFixture) {
 }
 
 /// Whoever lost the host writes nothing and stirs nobody; nor does one that has settled.
-pub async fn settle_host_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_host_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -278,7 +280,7 @@ pub async fn settle_host_is_fenced_when_the_claim_has_passed_on(fixture: &dyn St
 }
 
 /// What changed on a host is looked at without waiting; the rest waits; the unknown is no error.
-pub async fn settle_host_makes_stirred_tenants_due(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_host_makes_stirred_tenants_due(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let mut tenants = Vec::new();
     for _ in 0..3 {
@@ -304,7 +306,7 @@ pub async fn settle_host_makes_stirred_tenants_due(fixture: &dyn StoreFixture) {
 }
 
 /// A tenant that is being worked on is looked at once more afterwards.
-pub async fn settle_host_stirs_a_tenant_that_is_claimed(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_host_stirs_a_tenant_that_is_claimed(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -326,7 +328,7 @@ pub async fn settle_host_stirs_a_tenant_that_is_claimed(fixture: &dyn StoreFixtu
 }
 
 /// A host's tenants are those that have a place there.
-pub async fn tenants_on_lists_those_with_a_place_there(fixture: &dyn StoreFixture) {
+pub(super) async fn tenants_on_lists_those_with_a_place_there(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let hosts = [
         ready_host(&*store, "h1").await,

@@ -9,7 +9,7 @@ use crate::store::{Created, StoreError};
 use crate::tenant::{IdempotencyKey, NewTenant, Power, Tenant};
 
 /// The same key and request give the first tenant, as it is now, and make nothing.
-pub async fn create_replays_the_same_request_by_its_key(fixture: &dyn StoreFixture) {
+pub(super) async fn create_replays_the_same_request_by_its_key(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let first = keyed("k1", "a");
     let tenant = store.create(first.clone()).await.expect("made").tenant();
@@ -21,7 +21,7 @@ pub async fn create_replays_the_same_request_by_its_key(fixture: &dyn StoreFixtu
 }
 
 /// The same key with another request is refused, and makes nothing.
-pub async fn create_refuses_a_key_of_another_request(fixture: &dyn StoreFixture) {
+pub(super) async fn create_refuses_a_key_of_another_request(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let first = keyed("k1", "a");
     store.create(first.clone()).await.expect("made");
@@ -35,7 +35,7 @@ pub async fn create_refuses_a_key_of_another_request(fixture: &dyn StoreFixture)
 }
 
 /// Another owner's key of the same text is another key.
-pub async fn create_scopes_a_key_to_its_owner(fixture: &dyn StoreFixture) {
+pub(super) async fn create_scopes_a_key_to_its_owner(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     store.create(keyed("k1", "a")).await.expect("made");
     let other = keyed("k1", "b");
@@ -44,7 +44,7 @@ pub async fn create_scopes_a_key_to_its_owner(fixture: &dyn StoreFixture) {
 }
 
 /// A key answers for 24 hours, then it is as if it had never been used.
-pub async fn create_forgets_a_key_after_24_hours(fixture: &dyn StoreFixture) {
+pub(super) async fn create_forgets_a_key_after_24_hours(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let first = keyed("k1", "a");
     let tenant = store.create(first.clone()).await.expect("made").tenant();
@@ -66,7 +66,7 @@ pub async fn create_forgets_a_key_after_24_hours(fixture: &dyn StoreFixture) {
 }
 
 /// A late repeat does not make a second tenant after the first was deleted; it tells that it was.
-pub async fn create_replays_even_after_the_tenant_is_gone(fixture: &dyn StoreFixture) {
+pub(super) async fn create_replays_even_after_the_tenant_is_gone(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let first = keyed("k1", "a");
     let tenant = store.create(first.clone()).await.expect("made").tenant();
@@ -83,7 +83,7 @@ pub async fn create_replays_even_after_the_tenant_is_gone(fixture: &dyn StoreFix
 }
 
 /// A refused create leaves its key, its slug and its seat for another.
-pub async fn create_uses_up_nothing_when_it_refuses(fixture: &dyn StoreFixture) {
+pub(super) async fn create_uses_up_nothing_when_it_refuses(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let holder = made(&*store).await;
     let before = everything(&store).await;
@@ -114,7 +114,7 @@ pub async fn create_uses_up_nothing_when_it_refuses(fixture: &dyn StoreFixture) 
 }
 
 /// F26: one key, 32 callers on two replicas: one effect, 32 equal answers.
-pub async fn concurrent_creates_with_one_key_have_one_effect(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_creates_with_one_key_have_one_effect(fixture: &dyn StoreFixture) {
     let first = keyed("k1", "a");
     let stores = [fixture.store(), fixture.replica()];
     let answers = race(|n| {
@@ -137,7 +137,7 @@ pub async fn concurrent_creates_with_one_key_have_one_effect(fixture: &dyn Store
 }
 
 /// A key that two requests use at once belongs to one of them.
-pub async fn concurrent_creates_of_two_requests_with_one_key_have_one_effect(
+pub(super) async fn concurrent_creates_of_two_requests_with_one_key_have_one_effect(
     fixture: &dyn StoreFixture,
 ) {
     let first = keyed("k1", "a");

@@ -14,7 +14,7 @@ use crate::store::{Change, Settlement, TenantStore};
 use crate::tenant::{Hold, HoldReason, Power};
 
 /// Numbers grow, pages go on after a number, and one tenant's are only its own.
-pub async fn events_come_in_order_and_in_pages(fixture: &dyn StoreFixture) {
+pub(super) async fn events_come_in_order_and_in_pages(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let mut tenants = Vec::new();
     for n in 0..2 {
@@ -63,7 +63,7 @@ pub async fn events_come_in_order_and_in_pages(fixture: &dyn StoreFixture) {
 }
 
 /// The store itself tells what was asked of it.
-pub async fn events_tell_what_was_asked_for(fixture: &dyn StoreFixture) {
+pub(super) async fn events_tell_what_was_asked_for(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -94,7 +94,7 @@ pub async fn events_tell_what_was_asked_for(fixture: &dyn StoreFixture) {
 }
 
 /// A crash loop does not fill the disk: the newest events of a tenant stay.
-pub async fn events_of_one_tenant_are_bounded(fixture: &dyn StoreFixture) {
+pub(super) async fn events_of_one_tenant_are_bounded(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let other = made(&*store).await.id;
     let claim = claim_one(&*store).await;
@@ -122,7 +122,7 @@ pub async fn events_of_one_tenant_are_bounded(fixture: &dyn StoreFixture) {
 }
 
 /// Whatever is made, changed, placed, settled, released or removed is announced.
-pub async fn change_seq_grows_with_each_change(fixture: &dyn StoreFixture) {
+pub(super) async fn change_seq_grows_with_each_change(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let mut last = store.change_seq().await.expect("a number");
     let mut grew = async |what: &str| {
@@ -152,7 +152,7 @@ pub async fn change_seq_grows_with_each_change(fixture: &dyn StoreFixture) {
 }
 
 /// Each tenant once with its newest state, those that are gone by id, in pages, until there is nothing more.
-pub async fn changed_since_tells_what_changed_and_what_is_gone(fixture: &dyn StoreFixture) {
+pub(super) async fn changed_since_tells_what_changed_and_what_is_gone(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let start = store.change_seq().await.expect("a number");
     let mut tenants = Vec::new();
@@ -193,7 +193,7 @@ pub async fn changed_since_tells_what_changed_and_what_is_gone(fixture: &dyn Sto
 }
 
 /// A reader that follows the numbers while 32 writers write has at the end what there is.
-pub async fn changed_since_never_misses_a_change(fixture: &dyn StoreFixture) {
+pub(super) async fn changed_since_never_misses_a_change(fixture: &dyn StoreFixture) {
     const ROUNDS: u64 = 4;
     let stores = [fixture.store(), fixture.replica()];
     let reader = fixture.replica();

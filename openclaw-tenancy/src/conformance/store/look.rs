@@ -8,7 +8,7 @@ use crate::store::Change;
 use crate::tenant::{Hold, HoldReason, NewTenant, Power};
 
 /// Absent is a value, not an error.
-pub async fn get_finds_only_what_is_there(fixture: &dyn StoreFixture) {
+pub(super) async fn get_finds_only_what_is_there(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     assert_eq!(now_of(&*store, &tenant).await, tenant);
@@ -19,7 +19,7 @@ pub async fn get_finds_only_what_is_there(fixture: &dyn StoreFixture) {
 }
 
 /// The owner's tenant is found until it is gone.
-pub async fn find_by_owner_finds_the_live_tenant(fixture: &dyn StoreFixture) {
+pub(super) async fn find_by_owner_finds_the_live_tenant(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     made(&*store).await;
     let tenant = made(&*store).await;
@@ -31,7 +31,7 @@ pub async fn find_by_owner_finds_the_live_tenant(fixture: &dyn StoreFixture) {
 }
 
 /// Pages follow the ids, without gap or repetition, and the last says that it is.
-pub async fn list_pages_by_id(fixture: &dyn StoreFixture) {
+pub(super) async fn list_pages_by_id(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let empty = store.list(None, 2).await.expect("an empty page");
     assert_eq!((empty.tenants, empty.next), (vec![], None));
@@ -56,7 +56,7 @@ pub async fn list_pages_by_id(fixture: &dyn StoreFixture) {
 }
 
 /// Only those that wait for a host have a position: to run, no place, no hold.
-pub async fn queue_position_counts_those_made_before(fixture: &dyn StoreFixture) {
+pub(super) async fn queue_position_counts_those_made_before(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let mut queue = Vec::new();
     // Made in another order than they were asked for.
@@ -110,7 +110,7 @@ pub async fn queue_position_counts_those_made_before(fixture: &dyn StoreFixture)
 }
 
 /// A store that works says so.
-pub async fn ping_answers(fixture: &dyn StoreFixture) {
+pub(super) async fn ping_answers(fixture: &dyn StoreFixture) {
     fixture.store().ping().await.expect("it answers");
     fixture.replica().ping().await.expect("it answers");
 }

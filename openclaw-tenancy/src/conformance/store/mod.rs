@@ -18,19 +18,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use change::*;
-pub use claim::*;
-pub use create::*;
-pub use forget::*;
-pub use host::*;
-pub use keys::*;
-pub use log::*;
-pub use look::*;
-pub use place::*;
-pub use settle::*;
+use change::*;
+use claim::*;
+use create::*;
+use forget::*;
+use host::*;
+use keys::*;
+use log::*;
+use look::*;
+use place::*;
+use settle::*;
 
 use super::Rule;
-pub use super::history::histories_are_linearizable;
+use super::history::histories_are_linearizable;
 use crate::store::TenantStore;
 
 /// A store to try the rules on, empty when it is made.

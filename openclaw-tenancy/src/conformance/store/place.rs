@@ -16,7 +16,7 @@ use crate::store::{Cordon, HostSettlement, PlaceRequest, StoreError, TenantStore
 use crate::tenant::{Certainty, Location};
 
 /// The place is answered, stands in the tenant as unknown, and counts on the host.
-pub async fn place_reserves_on_the_host(fixture: &dyn StoreFixture) {
+pub(super) async fn place_reserves_on_the_host(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, location) = placed(&*store, &host).await;
@@ -47,7 +47,7 @@ pub async fn place_reserves_on_the_host(fixture: &dyn StoreFixture) {
 }
 
 /// Asking again on the same host gives the same place and reserves nothing more.
-pub async fn place_again_gives_the_same_place(fixture: &dyn StoreFixture) {
+pub(super) async fn place_again_gives_the_same_place(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, location) = placed(&*store, &host).await;
@@ -60,7 +60,7 @@ pub async fn place_again_gives_the_same_place(fixture: &dyn StoreFixture) {
 }
 
 /// A full host says what lacks, and nothing is reserved.
-pub async fn place_refuses_a_host_without_room(fixture: &dyn StoreFixture) {
+pub(super) async fn place_refuses_a_host_without_room(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     placed(&*store, &host).await;
@@ -95,7 +95,7 @@ pub async fn place_refuses_a_host_without_room(fixture: &dyn StoreFixture) {
 }
 
 /// A host that was cordoned or quarantined after the scheduler looked takes nothing; nor does an unknown one.
-pub async fn place_refuses_a_host_that_takes_nothing(fixture: &dyn StoreFixture) {
+pub(super) async fn place_refuses_a_host_that_takes_nothing(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let cordoned = ready_host(&*store, "h1").await;
     store
@@ -143,7 +143,7 @@ pub async fn place_refuses_a_host_that_takes_nothing(fixture: &dyn StoreFixture)
 }
 
 /// Swap is granted as far as the host has it; the image's floor decides whether that is enough.
-pub async fn place_grants_no_more_swap_than_is_left(fixture: &dyn StoreFixture) {
+pub(super) async fn place_grants_no_more_swap_than_is_left(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let mut request = place_on(&host, 9);
@@ -172,7 +172,7 @@ pub async fn place_grants_no_more_swap_than_is_left(fixture: &dyn StoreFixture) 
 }
 
 /// Who lost the claim reserves nothing.
-pub async fn place_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
+pub(super) async fn place_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     made(&*store).await;
@@ -194,7 +194,7 @@ pub async fn place_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFix
 }
 
 /// Each tenant of a host has a subnet of its own, another host counts anew, and a freed one is used again.
-pub async fn place_gives_subnets_until_the_pool_is_empty(fixture: &dyn StoreFixture) {
+pub(super) async fn place_gives_subnets_until_the_pool_is_empty(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let hosts = [
         ready_host(&*store, "h1").await,
@@ -236,7 +236,7 @@ pub async fn place_gives_subnets_until_the_pool_is_empty(fixture: &dyn StoreFixt
 }
 
 /// A subnet that a network of the host holds, or a part of it, is given to nobody (safety.md I10).
-pub async fn place_gives_no_subnet_that_the_host_has(fixture: &dyn StoreFixture) {
+pub(super) async fn place_gives_no_subnet_that_the_host_has(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = host_id("h1");
     store
@@ -265,7 +265,7 @@ pub async fn place_gives_no_subnet_that_the_host_has(fixture: &dyn StoreFixture)
 }
 
 /// I7: 32 places at once on a host with room for 5.
-pub async fn concurrent_places_never_exceed_the_capacity(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_places_never_exceed_the_capacity(fixture: &dyn StoreFixture) {
     let (answers, host) = race_to_place(fixture, 5).await;
     let placed = answers.iter().filter(|answer| answer.is_ok()).count();
     let full = |answer: &Result<_, _>| matches!(answer, Err(StoreError::NoRoom { .. }));
@@ -276,7 +276,7 @@ pub async fn concurrent_places_never_exceed_the_capacity(fixture: &dyn StoreFixt
 }
 
 /// 32 places at once on a host with room for all have 32 subnets.
-pub async fn concurrent_places_share_no_subnet(fixture: &dyn StoreFixture) {
+pub(super) async fn concurrent_places_share_no_subnet(fixture: &dyn StoreFixture) {
     let (answers, _) = race_to_place(fixture, 100).await;
     let subnets: BTreeSet<_> = answers
         .iter()

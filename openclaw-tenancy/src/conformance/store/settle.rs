@@ -16,7 +16,7 @@ use crate::store::{Change, Settlement, StoreError, TenantStore};
 use crate::tenant::{Certainty, ContainerRecord, Failure, FailureReason, Hold, HoldReason, Power};
 
 /// All of what was seen is there afterwards, and only that: wishes stay as they are.
-pub async fn settle_writes_what_was_seen(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_writes_what_was_seen(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, _) = placed(&*store, &host).await;
@@ -55,7 +55,7 @@ pub async fn settle_writes_what_was_seen(fixture: &dyn StoreFixture) {
 }
 
 /// It is due again after the time that the settlement gives, not before.
-pub async fn settle_makes_the_tenant_due_when_it_says(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_makes_the_tenant_due_when_it_says(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -72,7 +72,7 @@ pub async fn settle_makes_the_tenant_due_when_it_says(fixture: &dyn StoreFixture
 }
 
 /// A claim is settled once.
-pub async fn settle_again_is_fenced(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_again_is_fenced(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     made(&*store).await;
     let claim = claim_one(&*store).await;
@@ -83,7 +83,7 @@ pub async fn settle_again_is_fenced(fixture: &dyn StoreFixture) {
 }
 
 /// I10: whoever lost the claim writes nothing at all, not even an event; nor does it end the claim.
-pub async fn settle_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (lost, _) = placed(&*store, &host).await;
@@ -111,7 +111,7 @@ pub async fn settle_is_fenced_when_the_claim_has_passed_on(fixture: &dyn StoreFi
 }
 
 /// What is reserved is what the settled places say, no more and no less.
-pub async fn settle_frees_the_places_it_left(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_frees_the_places_it_left(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, location) = placed(&*store, &host).await;
@@ -135,7 +135,7 @@ pub async fn settle_frees_the_places_it_left(fixture: &dyn StoreFixture) {
 }
 
 /// The first digest stays; pinning is no change of what the owner wants.
-pub async fn settle_pins_a_digest_once(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_pins_a_digest_once(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     for digest in [Some("sha256:first"), None, Some("sha256:second")] {
@@ -154,7 +154,7 @@ pub async fn settle_pins_a_digest_once(fixture: &dyn StoreFixture) {
 }
 
 /// A generation is never used twice, whatever a worker writes.
-pub async fn settle_never_lowers_the_generation(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_never_lowers_the_generation(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     for (seen, kept) in [(7, 7), (3, 7)] {
@@ -169,7 +169,7 @@ pub async fn settle_never_lowers_the_generation(fixture: &dyn StoreFixture) {
 }
 
 /// Gone means gone from every read, with its place free; what happened to it can still be read.
-pub async fn settle_removes_what_is_gone(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_removes_what_is_gone(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let host = ready_host(&*store, "h1").await;
     let (claim, _) = placed(&*store, &host).await;
@@ -208,7 +208,7 @@ pub async fn settle_removes_what_is_gone(fixture: &dyn StoreFixture) {
 }
 
 /// I6: data goes only after somebody decided so; a worker alone cannot.
-pub async fn settle_removes_only_what_was_to_be_deleted(fixture: &dyn StoreFixture) {
+pub(super) async fn settle_removes_only_what_was_to_be_deleted(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     let claim = claim_one(&*store).await;
