@@ -41,6 +41,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::dice::Dice;
 use crate::docker::Docker;
@@ -61,6 +62,9 @@ const NEXT_KILL: Duration = Duration::from_millis(1500);
 const CONVERGED: Duration = Duration::from_secs(120);
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// One engine, two cores: each run's figures are its own where they take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// How often a server is killed, and what has to come to an end meanwhile.
 struct Run {
@@ -164,6 +168,7 @@ struct Scene<'a> {
 }
 
 async fn on_a_server(place: &Place, act: impl AsyncFnOnce(Scene<'_>, Server)) {
+    let _turn = TURN.lock().await;
     let data = tempfile::tempdir().unwrap();
     let port = free_port();
     let people = People::start(port).await;

@@ -7,7 +7,6 @@ use clap::ValueEnum as _;
 use serde::Deserialize;
 
 use crate::image::Kind;
-use crate::term::note;
 
 /// What was promised to whoever reads it.
 #[derive(Debug, Deserialize)]
@@ -40,9 +39,6 @@ pub(super) fn perform(image: Kind) -> Result<()> {
     ensure!(run.status.success(), "the check ended with {}", run.status);
     let told = summary(&run.stdout)?;
     ensure!(told.ok && told.image.is_some(), "it says {told:?}");
-    for Taken { name, seconds } in told.steps {
-        note(&format!("{name:<28} {seconds:>8.1} s"));
-    }
     Ok(())
 }
 
