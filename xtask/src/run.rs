@@ -39,13 +39,18 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned())
 }
 
-/// Runs a command with everything it prints going to a file; a failure shows the file's end.
-pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
-    if let Some(folder) = log.parent() {
+/// A new file for what programs print, in a folder that need not be there yet.
+pub(crate) fn log(path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    File::create(path).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Runs a command with everything it prints going to a file; a failure shows the file's end.
+pub(crate) fn logged(command: &mut Command, log: &Path) -> Result<()> {
+    let file = self::log(log)?;
     let status = command
         .stdin(Stdio::null())
         .stdout(file.try_clone()?)

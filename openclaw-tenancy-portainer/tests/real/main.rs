@@ -19,6 +19,7 @@ mod foreign;
 mod lifecycle;
 mod limits;
 mod mutual_tls;
+mod own;
 mod plans;
 mod reach;
 mod syscalls;

@@ -1,12 +1,10 @@
 //! A31 on an engine with `--tlsverify` of the test's own: a whole life over mutual TLS, and who is turned away, in words
 //! that say what is wrong.
 
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use ipnet::Ipv4Net;
 use openclaw_tenancy::backend::{BackendError, Scope, Signal};
 use openclaw_tenancy::container::secret::Content;
@@ -19,11 +17,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use test_support::engine::TestPki;
 use test_support::ports::free_port;
-use test_support::private_engine::{Ground, PrivateEngine, may_run_an_engine};
+use test_support::private_engine::{Ground, PrivateEngine};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::common::{Tenancy, host, keys, plan, told};
-use crate::engine::given;
+use crate::own::on_an_engine_of_its_own;
 use crate::{PATIENCE, clean_up, until};
 
 /// The name in the engine's certificate.
@@ -33,64 +31,47 @@ const CALL: Duration = Duration::from_secs(20);
 const DEPLOYMENT: &str = "tls";
 
 /// An engine with the certificates that it was started with.
-struct TlsEngine {
-    engine: PrivateEngine,
+struct TlsEngine<'a> {
+    engine: &'a PrivateEngine,
     port: u16,
-    pki: TestPki,
+    pki: &'a TestPki,
 }
 
 #[tokio::test]
 async fn a31_mutual_tls_with_a_real_engine() {
-    let Some(shared) = given("TENANCY_TEST_DOCKER_HOST") else {
-        return;
-    };
-    let Some(image) = given("TENANCY_TEST_STAND_IN_IMAGE") else {
-        return;
-    };
-    if !may_run_an_engine() {
-        return;
-    }
-    let mut tls = TlsEngine::new();
-    // Whatever becomes of it, no engine and no process stays behind.
-    let outcome = AssertUnwindSafe(async {
-        tls.engine.start().await;
-        tls.engine.load(&shared, &image);
+    let (pki, port) = (TestPki::generate().unwrap(), free_port());
+    let make = || tls_engine(&pki, port);
+    on_an_engine_of_its_own(make, async |engine, image| {
+        let tls = TlsEngine {
+            engine,
+            port,
+            pki: &pki,
+        };
         tls.wants_a_certificate().await;
         tls.turns_away().await;
         tls.serves_a_life(image).await;
     })
-    .catch_unwind()
     .await;
-    tls.engine.remove().await;
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
-    }
 }
 
-impl TlsEngine {
-    fn new() -> Self {
-        let pki = TestPki::generate().unwrap();
-        let (cert, key) = pki.server(&[NAME]).unwrap();
-        let port = free_port();
-        let ground = Ground {
-            bridge: "octtls0",
-            address: "10.235.255.9/29",
-            // Networks of a run that was killed may still be there.
-            networks: [10, 236, u8::try_from(std::process::id() % 250).unwrap()],
-        };
-        let options = format!(
-            "-H tcp://127.0.0.1:{port} --tlsverify --tlscacert {} --tlscert {} --tlskey {}",
-            pki.ca().display(),
-            cert.display(),
-            key.display()
-        );
-        Self {
-            engine: PrivateEngine::new(ground, options),
-            port,
-            pki,
-        }
-    }
+fn tls_engine(pki: &TestPki, port: u16) -> PrivateEngine {
+    let (cert, key) = pki.server(&[NAME]).unwrap();
+    let ground = Ground {
+        bridge: "octtls0",
+        address: "10.235.255.9/29",
+        // Networks of a run that was killed may still be there.
+        networks: [10, 236, u8::try_from(std::process::id() % 250).unwrap()],
+    };
+    let options = format!(
+        "-H tcp://127.0.0.1:{port} --tlsverify --tlscacert {} --tlscert {} --tlskey {}",
+        pki.ca().display(),
+        cert.display(),
+        key.display()
+    );
+    PrivateEngine::new(ground, options)
+}
 
+impl TlsEngine<'_> {
     /// The way to it for who trusts `ca` and shows the files of `client`, when its name is `name`.
     fn endpoint(&self, ca: PathBuf, client: (PathBuf, PathBuf), name: Option<&str>) -> Endpoint {
         let (cert, key) = client;
@@ -121,7 +102,7 @@ impl TlsEngine {
 
     /// Each is told at once what is wrong and what mends it, and nothing is made for them.
     async fn turns_away(&self) {
-        let ours = &self.pki;
+        let ours = self.pki;
         let foreign = TestPki::named("another CA").unwrap();
         let anew = TestPki::generate().unwrap();
         let plain = format!("tcp://127.0.0.1:{}", self.port).parse().unwrap();

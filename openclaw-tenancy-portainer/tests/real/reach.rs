@@ -6,24 +6,22 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use ipnet::Ipv4Net;
 use openclaw_tenancy::container::secret::Content;
 use openclaw_tenancy::container::{DATA_PATH, EngineId, Image, VolumeFile};
 use openclaw_tenancy_portainer::docker::DockerBackend;
 use serde_json::Value;
 use test_support::network_namespace::NetworkNamespace;
-use test_support::private_engine::{PrivateEngine, may_run_an_engine};
+use test_support::private_engine::PrivateEngine;
 use tokio::time::Instant;
 
 use crate::common::{Tenancy, host, keys, plan};
-use crate::engine::given;
+use crate::own::on_an_engine_of_its_own;
 use crate::{PATIENCE, clean_up};
 
 const DEPLOYMENT: &str = "reach";
@@ -67,28 +65,8 @@ const CONFIG: &str =
 
 #[tokio::test]
 async fn a25_what_an_instance_reaches_and_what_the_rules_of_the_readme_close() {
-    let Some(shared) = given("TENANCY_TEST_DOCKER_HOST") else {
-        return;
-    };
-    let Some(image) = given("TENANCY_TEST_STAND_IN_IMAGE") else {
-        return;
-    };
-    if !may_run_an_engine() {
-        return;
-    }
-    let mut engine = PrivateEngine::apart(format!("-H tcp://0.0.0.0:{ENGINE} --tls=false"));
-    // Whatever becomes of it, no engine and no process stays behind.
-    let outcome = AssertUnwindSafe(async {
-        engine.start().await;
-        engine.load(&shared, &image);
-        look(&engine, &image).await;
-    })
-    .catch_unwind()
-    .await;
-    engine.remove().await;
-    if let Err(panic) = outcome {
-        std::panic::resume_unwind(panic);
-    }
+    let make = || PrivateEngine::apart(format!("-H tcp://0.0.0.0:{ENGINE} --tls=false"));
+    on_an_engine_of_its_own(make, async |engine, image| look(engine, &image).await).await;
 }
 
 async fn look(engine: &PrivateEngine, image: &str) {

@@ -23,8 +23,18 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 pub(super) struct Call(Command);
 
 pub(super) fn cargo(arguments: &[&str]) -> Call {
-    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-    Call::new(Command::new(cargo)).args(arguments)
+    Call::new(Command::new(program())).args(arguments)
+}
+
+/// The same, and it leaves the processor to whoever else wants it.
+pub(super) fn cargo_patiently(arguments: &[&str]) -> Call {
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(program());
+    Call::new(nice).args(arguments)
+}
+
+fn program() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
 impl Call {
@@ -41,21 +51,6 @@ impl Call {
     pub(super) fn env(mut self, name: &str, value: &str) -> Self {
         self.0.env(name, value);
         self
-    }
-
-    /// Leaves the processor to whoever else wants it.
-    pub(super) fn patient(self) -> Self {
-        let mut nice = Command::new("nice");
-        nice.args(["-n", "19"])
-            .arg(self.0.get_program())
-            .args(self.0.get_args());
-        for (name, value) in self.0.get_envs() {
-            match value {
-                Some(value) => nice.env(name, value),
-                None => nice.env_remove(name),
-            };
-        }
-        Self::new(nice)
     }
 
     /// Runs it to its end, or ends it when the whole run is interrupted.

@@ -7,17 +7,16 @@ mod services;
 mod stages;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs::File;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use crate::platform;
 use crate::run::Interrupt;
 use crate::term::{Patient, heading, note, say, seconds};
+use crate::{platform, run};
 use services::Services;
 use stages::{Phase, Run, Stage};
 
@@ -77,19 +76,9 @@ pub(crate) fn perform(options: &Options) -> Result<()> {
 /// The phases with the stages whose name contains `only`, and what these need.
 fn chosen(mut phases: Vec<Phase>, only: Option<&str>) -> Result<Vec<Phase>> {
     let Some(only) = only else { return Ok(phases) };
-    let stages = |phases: &[Phase]| -> Vec<(&'static str, bool)> {
-        let stages = phases
-            .iter()
-            .flat_map(|phase| phase.front.iter().chain(&phase.beside));
-        stages
-            .map(|stage| (stage.name, stage.needs_services))
-            .collect()
-    };
-    let all = stages(&phases);
-    let mut served = false;
-    for (name, needs_services) in &all {
-        served |= *needs_services && name.contains(only);
-    }
+    let names = names(&phases);
+    let is_served = |stage: &Stage| stage.needs_services && stage.name.contains(only);
+    let served = phases.iter().flat_map(Phase::stages).any(is_served);
     for phase in &mut phases {
         for lane in [&mut phase.front, &mut phase.beside] {
             lane.retain(|stage| {
@@ -97,14 +86,18 @@ fn chosen(mut phases: Vec<Phase>, only: Option<&str>) -> Result<Vec<Phase>> {
             });
         }
     }
-    if stages(&phases).is_empty() {
-        let names: Vec<_> = all.into_iter().map(|(name, _)| name).collect();
+    if phases.iter().all(|phase| phase.stages().next().is_none()) {
         bail!(
             "no stage's name contains {only:?}; there are: {}",
             names.join(", ")
         );
     }
     Ok(phases)
+}
+
+fn names(phases: &[Phase]) -> Vec<&'static str> {
+    let stages = phases.iter().flat_map(Phase::stages);
+    stages.map(|stage| stage.name).collect()
 }
 
 fn serve_environment() -> Result<()> {
@@ -134,12 +127,9 @@ struct Ended {
 
 impl Report {
     fn of(phases: &[Phase]) -> Self {
-        let stages = phases
-            .iter()
-            .flat_map(|phase| phase.front.iter().chain(&phase.beside));
         Self {
             began: Instant::now(),
-            stages: stages.map(|stage| stage.name).collect(),
+            stages: names(phases),
             ended: Mutex::default(),
         }
     }
@@ -155,13 +145,13 @@ impl Report {
     }
 
     /// The same, and what it prints is shown when it has ended.
-    fn perform_beside<'a>(&self, stage: &Stage, run: impl FnOnce(File) -> Run<'a>) {
+    fn perform_beside<'a>(&self, stage: &Stage, context: impl FnOnce(File) -> Run<'a>) {
         let started = Instant::now();
         let path = platform::target_dir().join(format!("xtask/{}.log", stage.name));
-        let result = log_to(&path).and_then(|log| {
-            let run = run(log);
-            run.interrupt.check()?;
-            result_of(stage, &run)
+        let result = run::log(&path).and_then(|log| {
+            let context = context(log);
+            context.interrupt.check()?;
+            result_of(stage, &context)
         });
         heading(&format!("{} (beside)", stage.name));
         if let Ok(mut said) = File::open(&path) {
@@ -238,14 +228,6 @@ fn result_of(stage: &Stage, run: &Run<'_>) -> Result<()> {
     (stage.run)(run)
 }
 
-fn log_to(path: &Path) -> Result<File> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
-    File::create(path).with_context(|| format!("cannot write {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,10 +251,6 @@ mod tests {
                 beside: vec![],
             },
         ]
-    }
-
-    fn names(phases: &[Phase]) -> Vec<&'static str> {
-        Report::of(phases).stages
     }
 
     #[test]

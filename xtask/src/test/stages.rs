@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::call::{Call, cargo};
+use super::call::{Call, cargo, cargo_patiently};
 use super::rules;
 use super::services::Services;
 use crate::image::Kind;
@@ -48,6 +48,13 @@ pub(super) struct Phase {
     pub(super) front: Vec<Stage>,
     /// Their output is seen when each has ended.
     pub(super) beside: Vec<Stage>,
+}
+
+impl Phase {
+    /// All of them.
+    pub(super) fn stages(&self) -> impl Iterator<Item = &Stage> {
+        self.front.iter().chain(&self.beside)
+    }
 }
 
 /// The crates that go to a registry.
@@ -125,15 +132,13 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
                 }),
                 // What `up` builds, at a time when the machine has time.
                 alone("server program", |context| {
-                    cargo(&["build", "--package", "openclaw-tenancy-http"])
+                    cargo_patiently(&["build", "--package", "openclaw-tenancy-http"])
                         .args(&["--bin", "openclaw-tenancy"])
-                        .patient()
                         .run(context)
                 }),
                 alone("documentation", |context| {
-                    cargo(&["doc", "--workspace", "--no-deps", "--all-features"])
+                    cargo_patiently(&["doc", "--workspace", "--no-deps", "--all-features"])
                         .env("RUSTDOCFLAGS", "-D warnings")
-                        .patient()
                         .run(context)
                 }),
                 alone("fewer features", fewer_features),
@@ -178,16 +183,13 @@ fn other_tests(context: &Run<'_>) -> Result<()> {
     tests(&arguments).run_tests(context)
 }
 
-/// The libraries as somebody gets them who turns off what they do not need: the core by itself, and what stands on it.
+/// Each library by itself as somebody gets it who turns off what they do not need: beside another, what one forgets to ask
+/// of a dependency would be there by the other's wish.
 fn fewer_features(context: &Run<'_>) -> Result<()> {
-    let (core, others) = PUBLISHED.split_at(1);
-    for packages in [core, others] {
-        let mut arguments = vec!["clippy", "--no-default-features"];
-        for package in packages {
-            arguments.extend(["--package", package]);
-        }
-        arguments.extend(["--", "-D", "warnings"]);
-        cargo(&arguments).patient().run(context)?;
+    for package in PUBLISHED {
+        cargo_patiently(&["clippy", "--package", package, "--no-default-features"])
+            .args(&["--", "-D", "warnings"])
+            .run(context)?;
     }
     Ok(())
 }
@@ -275,9 +277,7 @@ mod tests {
     #[test]
     fn stage_names_are_unique() {
         let phases = all(true);
-        let stages = phases
-            .iter()
-            .flat_map(|phase| phase.front.iter().chain(&phase.beside));
+        let stages = phases.iter().flat_map(Phase::stages);
         let mut names: Vec<_> = stages.map(|stage| stage.name).collect();
         let count = names.len();
         names.sort_unstable();

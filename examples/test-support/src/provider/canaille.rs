@@ -35,7 +35,7 @@ pub const AWKWARD_SECRET: &str = "a secret: with + and % and &=";
 /// Starts it with these clients, which all come back to `redirect_uri`.
 ///
 /// # Panics
-/// When the package is missing or does not start: the reason is in the message or on standard error.
+/// When the package is missing or does not start; with its last words.
 pub async fn start(python: &Path, redirect_uri: &str) -> ProviderProgram {
     let client = |id: &str, field: &str, value: Value| {
         let mut client = json!({

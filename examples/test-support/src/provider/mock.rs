@@ -17,7 +17,7 @@ pub const SERVICE: &str = "oidc-provider-mock";
 /// Starts it. It sends browsers back to wherever it is asked to, `redirect_uri` among others.
 ///
 /// # Panics
-/// When the package is missing or does not start: the reason is in the message or on standard error.
+/// When the package is missing or does not start; with its last words.
 pub async fn start(python: &Path, redirect_uri: &str) -> ProviderProgram {
     let users = PEOPLE.map(|person| {
         json!({

@@ -31,7 +31,7 @@ pub fn folder() -> Option<PathBuf> {
 /// Starts it with one client that comes back to `redirect_uri`.
 ///
 /// # Panics
-/// When node or the package is missing or does not start: the reason is in the message or on standard error.
+/// When node or the package is missing or does not start; with its last words.
 pub async fn start(folder: &Path, redirect_uri: &str) -> ProviderProgram {
     let configuration = json!({
         "clientId": CLIENT_ID,
