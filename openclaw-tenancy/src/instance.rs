@@ -9,17 +9,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use ipnet::Ipv4Net;
-use serde_json::{Value, json};
 use sha2::Digest as _;
 
-use crate::container::{DATA_PATH, INSTANCE_PORT, VolumeFile, gateway_address};
+use crate::container::{DATA_PATH, VolumeFile, gateway_address};
 use crate::id::{AccountId, Slug};
 use crate::labels::hex;
 use crate::tenant::{Environment, Settings, Tenant};
 
+mod gateway;
 mod overlay;
 mod rendered;
 
+use gateway::Gateway;
 pub use overlay::{Model, ModelProvider, Overlay, SECTIONS};
 pub use rendered::RenderedOverlay;
 use rendered::{digest, ours, pretty};
@@ -153,7 +154,8 @@ pub fn files(
     overlay: &RenderedOverlay,
 ) -> InstanceFiles {
     let user = user_name(tenant.owner);
-    let gateway = gateway(&user, subnet, &origins.origin(&tenant.slug));
+    let origin = origins.origin(&tenant.slug);
+    let gateway = Gateway::new(&user, gateway_address(subnet), &origin);
     let gateway = ours("gateway", pretty(&gateway));
     let mut hash = overlay.hash.clone();
     digest(&mut hash, &gateway);
@@ -163,32 +165,6 @@ pub fn files(
         gateway,
         digest: hex(&hash.finalize()[..16]),
     }
-}
-
-/// How the instance is signed in to: by the edge alone, which it knows by its bridge's gateway address.
-fn gateway(user: &str, subnet: Ipv4Net, origin: &str) -> Value {
-    json!({
-        "mode": "local",
-        "bind": "lan",
-        "port": INSTANCE_PORT,
-        "trustedProxies": [gateway_address(subnet).to_string()],
-        "auth": {
-            "mode": "trusted-proxy",
-            // Administration of one's own instance comes with the session, never with a stored device.
-            "identityScopes": { user: ["operator.admin"] },
-            "trustedProxy": {
-                "userHeader": USER_HEADER,
-                "requiredHeaders": [PROXY_HEADER, "x-forwarded-proto"],
-                "allowUsers": [user],
-                "deviceAutoApprove": {
-                    "enabled": true,
-                    "scopes": ["operator.read", "operator.write", "operator.approvals"],
-                },
-            },
-        },
-        "controlUi": { "allowedOrigins": [origin] },
-        "terminal": { "enabled": false },
-    })
 }
 
 #[cfg(test)]

@@ -7,12 +7,17 @@ use futures::FutureExt as _;
 use tempfile::TempDir;
 use test_support::provider::program::ProviderProgram;
 use test_support::provider::strict::{self, CLIENT_ID, CLIENT_SECRET};
+use tokio::sync::Mutex;
 
 use crate::browser::{Browser, Screen};
 use crate::docker::Docker;
 use crate::given::given;
 use crate::server::{Server, free_port, last_words};
 use crate::{nothing_left, pictures};
+
+/// One at a time: two starts of `OpenClaw` on two processors take as long as one after the other, and whoever waits
+/// in the browser meanwhile waits for both.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The parts that are not ours.
 pub(crate) struct Parts {
@@ -59,6 +64,7 @@ pub(crate) async fn on_a_deployment(
     overlay: &str,
     act: impl AsyncFnOnce(&mut Deployment),
 ) {
+    let _turn = TURN.lock().await;
     let mut deployment = Deployment::start(parts, pool, overlay).await;
     let outcome = AssertUnwindSafe(async {
         act(&mut deployment).await;

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::conformance::store::given::new_tenant;
 use crate::container::INSTANCE_UID;

@@ -67,13 +67,25 @@ const PUBLISHED: [&str; 4] = [
 
 /// The tests that measure what the machine gives, in schedules a second and in processor time of a plan: nothing runs
 /// beside them.
-const ALONE: [&str; 2] = ["real", "simulation"];
+const REAL: &str = "real";
 
-/// The tests with whole servers, engines that are killed, and browsers: about half of the time of all.
-const SERVERS: [&str; 4] = ["e2e", "kill_engine", "kill_server", "server_binary"];
+/// The other one of these, a package and its test: built by itself, with a profile of its name.
+const SIMULATION: &str = "simulation";
+
+/// The tests with whole servers and engines that are killed.
+const SERVERS: [&str; 3] = ["kill_engine", "kill_server", "server_binary"];
+
+/// The tests with a browser and `OpenClaw`, which both take what they get of the processors: little runs beside them.
+const BROWSER: &str = "e2e";
 
 /// The name of the stage that the others get their services from.
 pub(super) const SERVICES: &str = "services";
+
+/// The figures that tests measure are read in the log of a run that went well.
+const SHOWN: [&str; 2] = ["--", "--show-output"];
+
+/// Where a test failed is enough; traces of many threads bury it.
+const NO_TRACES: &str = "0";
 
 /// The crates that have fuzz targets.
 const FUZZED: [&str; 2] = ["openclaw-tenancy-portainer", "openclaw-tenancy-http"];
@@ -107,17 +119,16 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
                 }),
                 alone("file rules", |_| rules::files::check()),
                 alone("dependency rules", |_| rules::dependencies::check()),
-                alone("clippy", |context| {
-                    cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
-                        .args(&["--", "-D", "warnings"])
-                        .run(context)
+                alone("test programs", |context| {
+                    tests(&["--no-run"]).run(context)?;
+                    simulation(&["--no-run"]).run(context)
                 }),
-                alone("test programs", |context| tests(&["--no-run"]).run(context)),
             ],
         },
         Phase {
             front: vec![served("tests (alone)", |context| {
-                tests(&named(&ALONE)).run_tests(context)
+                simulation(&SHOWN).run_tests(context)?;
+                tests(&named(&[REAL])).run_tests(context)
             })],
             beside: vec![],
         },
@@ -130,12 +141,20 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
                 served("tests (documentation)", |context| {
                     tests(&["--doc"]).run_tests(context)
                 }),
+                alone("clippy", clippy),
                 // What `up` builds, at a time when the machine has time.
                 alone("server program", |context| {
                     cargo_patiently(&["build", "--package", "openclaw-tenancy-http"])
                         .args(&["--bin", "openclaw-tenancy"])
                         .run(context)
                 }),
+            ],
+        },
+        Phase {
+            front: vec![served("tests (browser)", |context| {
+                tests(&named(&[BROWSER])).run_tests(context)
+            })],
+            beside: vec![
                 alone("documentation", |context| {
                     cargo_patiently(&["doc", "--workspace", "--no-deps", "--all-features"])
                         .env("RUSTDOCFLAGS", "-D warnings")
@@ -163,21 +182,45 @@ fn services(context: &Run<'_>) -> Result<()> {
 fn tests(of: &[&str]) -> Call {
     cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"])
         .args(of)
-        // The figures that tests measure are read in the log of a run that went well.
-        .args(&["--", "--show-output"])
-        // Where a test failed is enough; traces of many threads bury it.
-        .env("RUST_BACKTRACE", "0")
+        .args(&SHOWN)
+        .env("RUST_BACKTRACE", NO_TRACES)
+}
+
+/// The simulation, with nothing of the other tests' and optimised.
+fn simulation(arguments: &[&str]) -> Call {
+    cargo(&["test", "--profile", SIMULATION, "--package", SIMULATION])
+        .args(&["--test", SIMULATION])
+        .args(arguments)
+        .env("RUST_BACKTRACE", NO_TRACES)
+}
+
+/// Everything with everything, and the simulation, which "all targets" does not take in.
+fn clippy(context: &Run<'_>) -> Result<()> {
+    let everything = ["--workspace", "--all-targets", "--all-features"];
+    let simulation = ["--package", SIMULATION, "--test", SIMULATION];
+    for of in [everything.as_slice(), &simulation] {
+        cargo_patiently(&["clippy"])
+            .args(of)
+            .args(&["--", "-D", "warnings"])
+            .run(context)?;
+    }
+    Ok(())
 }
 
 fn named<'a>(tests: &[&'a str]) -> Vec<&'a str> {
     tests.iter().flat_map(|test| ["--test", test]).collect()
 }
 
+/// The tests that have a stage of their own.
+fn elsewhere() -> impl Iterator<Item = &'static str> {
+    [REAL, SIMULATION, BROWSER].into_iter().chain(SERVERS)
+}
+
 /// What the other stages of tests leave: every one has a place.
 fn other_tests(context: &Run<'_>) -> Result<()> {
     let all = targets("test", |_| true)?;
     let mut others: Vec<_> = all.iter().map(String::as_str).collect();
-    others.retain(|name| !ALONE.contains(name) && !SERVERS.contains(name));
+    others.retain(|name| !elsewhere().any(|other| other == *name));
     let mut arguments = vec!["--lib", "--bins"];
     arguments.extend(named(&others));
     tests(&arguments).run_tests(context)
@@ -288,7 +331,7 @@ mod tests {
     #[test]
     fn tests_that_have_a_stage_of_their_own_exist() {
         let all = targets("test", |_| true).unwrap();
-        for name in ALONE.iter().chain(&SERVERS) {
+        for name in elsewhere() {
             assert!(
                 all.iter().any(|test| test == name),
                 "{name} is not in {all:?}"

@@ -2,8 +2,9 @@
 //! at every await, and the invariants checked after every step: before each call that follows one, and when a pass
 //! ends.
 //!
-//! A failure prints the seed or the fault points; `SIMULATION_SEED=<n> cargo test --test simulation replay`
-//! runs that one again with its story.
+//! `cargo test --profile simulation -p simulation --test simulation` runs it, and `--test simulation replay` with
+//! `SIMULATION_SEED=<n>` in the environment the schedule of a seed, with its story. A failure prints the seed or the fault
+//! points.
 
 #![expect(
     clippy::disallowed_methods,
