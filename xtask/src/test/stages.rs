@@ -72,11 +72,9 @@ const REAL: &str = "real";
 /// The other one of these, a package and its test: built by itself, with a profile of its name.
 const SIMULATION: &str = "simulation";
 
-/// The tests with whole servers and engines that are killed.
-const SERVERS: [&str; 3] = ["kill_engine", "kill_server", "server_binary"];
-
-/// The tests with a browser and `OpenClaw`, which both take what they get of the processors: little runs beside them.
-const BROWSER: &str = "e2e";
+/// The tests with whole servers, browsers, and engines that are killed. Cargo runs them in this order: the first one
+/// has a browser and `OpenClaw`, which take what they get of the processors, so what is beside it leaves them to it.
+const SERVERS: [&str; 4] = ["e2e", "kill_engine", "kill_server", "server_binary"];
 
 /// The name of the stage that the others get their services from.
 pub(super) const SERVICES: &str = "services";
@@ -137,24 +135,18 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
                 tests(&named(&SERVERS)).run_tests(context)
             })],
             beside: vec![
-                served("tests (the others)", other_tests),
+                // Before anything is built: cargo lets one command build at a time, and the tests in front come first.
                 served("tests (documentation)", |context| {
                     tests(&["--doc"]).run_tests(context)
                 }),
                 alone("clippy", clippy),
+                served("tests (the others)", other_tests),
                 // What `up` builds, at a time when the machine has time.
                 alone("server program", |context| {
                     cargo_patiently(&["build", "--package", "openclaw-tenancy-http"])
                         .args(&["--bin", "openclaw-tenancy"])
                         .run(context)
                 }),
-            ],
-        },
-        Phase {
-            front: vec![served("tests (browser)", |context| {
-                tests(&named(&[BROWSER])).run_tests(context)
-            })],
-            beside: vec![
                 alone("documentation", |context| {
                     cargo_patiently(&["doc", "--workspace", "--no-deps", "--all-features"])
                         .env("RUSTDOCFLAGS", "-D warnings")
@@ -213,7 +205,7 @@ fn named<'a>(tests: &[&'a str]) -> Vec<&'a str> {
 
 /// The tests that have a stage of their own.
 fn elsewhere() -> impl Iterator<Item = &'static str> {
-    [REAL, SIMULATION, BROWSER].into_iter().chain(SERVERS)
+    [REAL, SIMULATION].into_iter().chain(SERVERS)
 }
 
 /// What the other stages of tests leave: every one has a place.
