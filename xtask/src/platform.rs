@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 
@@ -20,6 +21,33 @@ pub(crate) fn workspace() -> PathBuf {
 pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
+
+/// A call of cargo in the workspace.
+///
+/// What was never built here is built without what would make a next build of it quicker: a fifth of the work, which a
+/// newcomer and a CI run never get back. Whoever then changes something and builds by themselves has it from there on.
+pub(crate) fn cargo() -> Command {
+    static FIRST: LazyLock<bool> = LazyLock::new(|| {
+        let prepared = fs::read_dir(target_dir().join("debug/incremental"));
+        let mut names = prepared.into_iter().flatten().flatten();
+        !names.any(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("openclaw_tenancy")
+        })
+    });
+    let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+    let mut cargo = Command::new(program);
+    cargo.current_dir(workspace());
+    if *FIRST && std::env::var_os(INCREMENTAL).is_none() {
+        cargo.env(INCREMENTAL, "0");
+    }
+    cargo
+}
+
+/// The variable by which cargo is told so: <https://doc.rust-lang.org/cargo/reference/environment-variables.html>.
+const INCREMENTAL: &str = "CARGO_INCREMENTAL";
 
 /// Where `up` keeps its data: outside `target/`, so that `cargo clean` does not take tenants along.
 pub(crate) fn data_dir() -> Result<PathBuf> {

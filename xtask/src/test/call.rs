@@ -1,7 +1,7 @@
 //! Commands of stages: where they run, what they are given, and where what they print goes.
 
 use std::io::{BufReader, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use super::failures::{Failure, pass_on};
 use super::services::Services;
 use super::stages::Run;
-use crate::platform::workspace;
+use crate::platform;
 use crate::run;
 use crate::term::{Patient, note};
 
@@ -23,23 +23,28 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 pub(super) struct Call(Command);
 
 pub(super) fn cargo(arguments: &[&str]) -> Call {
-    Call::new(Command::new(program())).args(arguments)
+    Call(platform::cargo()).args(arguments)
 }
 
 /// The same, and it leaves the processor to whoever else wants it.
 pub(super) fn cargo_patiently(arguments: &[&str]) -> Call {
+    let cargo = platform::cargo();
     let mut nice = Command::new("nice");
-    nice.args(["-n", "19"]).arg(program());
-    Call::new(nice).args(arguments)
-}
-
-fn program() -> PathBuf {
-    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+    nice.args(["-n", "19"]).arg(cargo.get_program());
+    nice.current_dir(platform::workspace());
+    for (name, value) in cargo.get_envs() {
+        if let Some(value) = value {
+            nice.env(name, value);
+        }
+    }
+    Call(nice).args(arguments)
 }
 
 impl Call {
-    fn new(mut command: Command) -> Self {
-        command.current_dir(workspace());
+    /// A program of the workspace's.
+    pub(super) fn program(program: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.current_dir(platform::workspace());
         Self(command)
     }
 

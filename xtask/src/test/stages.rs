@@ -11,7 +11,7 @@ use super::call::{Call, cargo, cargo_patiently};
 use super::rules;
 use super::services::Services;
 use crate::image::Kind;
-use crate::platform::workspace;
+use crate::platform::{target_dir, workspace};
 use crate::run::Interrupt;
 use crate::term::note;
 use crate::{run, up};
@@ -229,22 +229,16 @@ fn fewer_features(context: &Run<'_>) -> Result<()> {
     Ok(())
 }
 
+/// As the tests were built, so that nothing is built twice; with fewer features is another stage.
 fn examples(context: &Run<'_>) -> Result<()> {
     let names = example_names()?;
     if names.is_empty() {
         bail!("the package `examples` has no example");
     }
+    cargo(&["build", "--workspace", "--all-features", "--examples"]).run(context)?;
     for name in names {
         note(&name);
-        cargo(&[
-            "run",
-            "--quiet",
-            "--package",
-            "examples",
-            "--example",
-            &name,
-        ])
-        .run(context)?;
+        Call::program(&target_dir().join("debug/examples").join(name)).run(context)?;
     }
     Ok(())
 }

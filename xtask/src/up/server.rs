@@ -96,16 +96,14 @@ struct Said {
 pub(super) fn build() -> Result<PathBuf> {
     let step = Step::begin("Server program");
     let log = platform::target_dir().join("xtask/build.log");
-    let mut command = Command::new("cargo");
-    command
-        .args([
-            "build",
-            "--package",
-            "openclaw-tenancy-http",
-            "--bin",
-            "openclaw-tenancy",
-        ])
-        .current_dir(platform::workspace());
+    let mut command = platform::cargo();
+    command.args([
+        "build",
+        "--package",
+        "openclaw-tenancy-http",
+        "--bin",
+        "openclaw-tenancy",
+    ]);
     run::logged(&mut command, &log)?;
     let program = platform::target_dir().join("debug/openclaw-tenancy");
     step.done("");

@@ -52,8 +52,9 @@ pub(super) fn ensure() -> Result<PathBuf> {
                 "--quiet",
                 "--disable-pip-version-check",
             ])
-            // Whatever is not in the list is not installed, and nothing is built here.
-            .args(["--no-deps", "--only-binary", ":all:", "--requirement"])
+            // Whatever is not in the list is not installed, and nothing is built here; what is run is compiled then.
+            .args(["--no-deps", "--only-binary", ":all:", "--no-compile"])
+            .arg("--requirement")
             .arg(&requirements),
         &log,
     )?;
