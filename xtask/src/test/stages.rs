@@ -72,9 +72,15 @@ const REAL: &str = "real";
 /// The other one of these, a package and its test: built by itself, with a profile of its name.
 const SIMULATION: &str = "simulation";
 
-/// The tests with whole servers, browsers, and engines that are killed. Cargo runs them in this order: the first one
-/// has a browser and `OpenClaw`, which take what they get of the processors, so what is beside it leaves them to it.
-const SERVERS: [&str; 4] = ["e2e", "kill_engine", "kill_server", "server_binary"];
+/// The tests with whole servers, engines that are killed, and browsers. Cargo runs them in this order, by their names: the
+/// last one has a browser and `OpenClaw`, which take what they get of the processors, when what is left beside it leaves
+/// them to whoever wants them.
+const SERVERS: [&str; 4] = [
+    "kill_engine",
+    "kill_server",
+    "server_binary",
+    "whole_journey",
+];
 
 /// The name of the stage that the others get their services from.
 pub(super) const SERVICES: &str = "services";
@@ -139,8 +145,8 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
                 served("tests (documentation)", |context| {
                     tests(&["--doc"]).run_tests(context)
                 }),
-                alone("clippy", clippy),
                 served("tests (the others)", other_tests),
+                alone("clippy", clippy),
                 // What `up` builds, at a time when the machine has time.
                 alone("server program", |context| {
                     cargo_patiently(&["build", "--package", "openclaw-tenancy-http"])
