@@ -80,11 +80,10 @@ pub(crate) fn build() -> Result<PathBuf> {
     // With an explicit target: `crt-static` would otherwise apply to build scripts and macros.
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     run::logged(
-        Command::new("cargo")
+        platform::cargo()
             .args(["build", "--package", "stand-in", "--bin", PROGRAM])
             .args(["--profile", PROFILE, "--target", &target])
-            .env("RUSTFLAGS", "-C target-feature=+crt-static")
-            .current_dir(platform::workspace()),
+            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
         &platform::target_dir().join("xtask/stand-in.log"),
     )?;
     Ok(platform::target_dir()

@@ -199,3 +199,37 @@ fn a_section_is_included_whole_none_replaces_ours_and_one_that_is_no_longer_give
     let seed = json(&without.seed, "openclaw.json");
     assert_eq!(seed.get("channels"), None, "its owner's");
 }
+
+#[test]
+fn the_gateway_lets_its_owner_in_through_the_edge_alone() {
+    let tenant = rules::made(new_tenant());
+    let user = user_name(tenant.owner);
+    let origin = format!("http://{}.localhost:8080", tenant.slug);
+    let origins = OriginTemplate::new("http://{slug}.localhost:8080").unwrap();
+    let subnet = "10.213.0.0/29".parse().unwrap();
+    let files = files(&tenant, subnet, &origins, &(&Overlay::default()).into());
+    let wanted = json!({
+        "mode": "local",
+        "bind": "lan",
+        "port": 18789,
+        "trustedProxies": ["10.213.0.1"],
+        "auth": {
+            "mode": "trusted-proxy",
+            "identityScopes": { &user: ["operator.admin"] },
+            "trustedProxy": {
+                "userHeader": "x-openclaw-tenancy-user",
+                "requiredHeaders": ["x-openclaw-tenancy-proxy", "x-forwarded-proto"],
+                "allowUsers": [&user],
+                "deviceAutoApprove": {
+                    "enabled": true,
+                    "scopes": ["operator.read", "operator.write", "operator.approvals"],
+                },
+            },
+        },
+        "controlUi": { "allowedOrigins": [origin] },
+        "terminal": { "enabled": false },
+    });
+    // To the byte: another text would be written to every instance that there is.
+    let written = text(&files.config(), "gateway.json");
+    assert_eq!(written, format!("{wanted:#}\n"));
+}

@@ -29,15 +29,13 @@ pub(super) fn cargo(arguments: &[&str]) -> Call {
 /// The same, and it leaves the processor to whoever else wants it.
 pub(super) fn cargo_patiently(arguments: &[&str]) -> Call {
     let cargo = platform::cargo();
-    let mut nice = Command::new("nice");
-    nice.args(["-n", "19"]).arg(cargo.get_program());
-    nice.current_dir(platform::workspace());
-    for (name, value) in cargo.get_envs() {
-        if let Some(value) = value {
-            nice.env(name, value);
-        }
-    }
-    Call(nice).args(arguments)
+    let told = cargo.get_envs();
+    let mut nice = Call::program(Path::new("nice"));
+    nice.0
+        .args(["-n", "19"])
+        .arg(cargo.get_program())
+        .envs(told.filter_map(|(name, value)| Some((name, value?))));
+    nice.args(arguments)
 }
 
 impl Call {

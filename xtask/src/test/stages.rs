@@ -65,11 +65,10 @@ const PUBLISHED: [&str; 4] = [
     "openclaw-tenancy-http",
 ];
 
-/// The tests that measure what the machine gives, in schedules a second and in processor time of a plan: nothing runs
-/// beside them.
+/// The tests that measure what the machine gives, here in processor time of a plan: nothing runs beside them.
 const REAL: &str = "real";
 
-/// The other one of these, a package and its test: built by itself, with a profile of its name.
+/// The others of these, in schedules a second: a package, its test, and the profile that it is built with.
 const SIMULATION: &str = "simulation";
 
 /// The tests with whole servers, engines that are killed, and browsers. Cargo runs them in this order, by their names: the
@@ -130,10 +129,14 @@ pub(super) fn all(long: bool) -> Vec<Phase> {
             ],
         },
         Phase {
-            front: vec![served("tests (alone)", |context| {
-                simulation(&SHOWN).run_tests(context)?;
-                tests(&named(&[REAL])).run_tests(context)
-            })],
+            front: vec![
+                alone("tests (simulation)", |context| {
+                    simulation(&SHOWN).run_tests(context)
+                }),
+                served("tests (real engine)", |context| {
+                    tests(&named(&[REAL])).run_tests(context)
+                }),
+            ],
             beside: vec![],
         },
         Phase {
@@ -318,6 +321,12 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn the_journey_in_a_browser_is_the_last_that_cargo_takes() {
+        assert!(SERVERS.is_sorted(), "{SERVERS:?}");
+        assert_eq!(SERVERS.last(), Some(&"whole_journey"));
     }
 
     #[test]
