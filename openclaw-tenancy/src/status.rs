@@ -136,8 +136,10 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
     let stopping = container.and_then(|container| container.stop_asked_at);
     let started = container.is_some_and(|container| container.started_at.is_some());
     if let Some(failure) = &observed.failure {
-        // While the next attempt runs, the attempt is the phase and the failure what explains it.
-        let trying = tenant.desired.power == Power::Running && started && stopping.is_none();
+        // While the next attempt runs or waits, the attempt is the phase and the failure what explains it.
+        let trying = tenant.desired.power == Power::Running
+            && stopping.is_none()
+            && (started || observed.queued.is_some());
         if !trying {
             return failed(tenant, failure);
         }

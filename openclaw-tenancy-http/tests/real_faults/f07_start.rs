@@ -11,21 +11,10 @@ use openclaw_tenancy::tenant::{FailureReason, HoldReason};
 use crate::instance::{Instance, PATIENCE, started_at};
 use crate::world::{DEADLINES, brisk, with_world};
 
-/// Nobody takes anything over here, so a call of an engine that other tests keep busy has the time that it has in the
-/// product: one that takes longer is told instead of what failed before.
-fn pace() -> Pace {
-    let Pace { lease, call, .. } = Pace::default();
-    Pace {
-        lease,
-        call,
-        ..brisk()
-    }
-}
-
 #[tokio::test]
 async fn f07_never_ready_is_told_with_its_deadline_ended_by_it_and_tried_again() {
     with_world(|world| async move {
-        let server = world.server(pace()).await;
+        let server = world.server(brisk()).await;
         let instance = Instance::running(&world, &server.tenancy).await;
         instance
             .at_next_starts(2, "STAND_IN_STARTUP_DELAY_MS=3600000")
@@ -68,7 +57,7 @@ async fn f07_never_ready_is_told_with_its_deadline_ended_by_it_and_tried_again()
             "the first, two that never came up, the last"
         );
         // Not sooner than its deadline and the least wait, by the clock of the process itself.
-        spaced(&starts[1..], &[DEADLINES.start, DEADLINES.start], &pace());
+        spaced(&starts[1..], &[DEADLINES.start, DEADLINES.start], &brisk());
         server.stop().await;
     })
     .await;
@@ -77,7 +66,7 @@ async fn f07_never_ready_is_told_with_its_deadline_ended_by_it_and_tried_again()
 #[tokio::test]
 async fn f07_a_crash_loop_is_spaced_bounded_and_names_the_exit_code() {
     with_world(|world| async move {
-        let server = world.server(pace()).await;
+        let server = world.server(brisk()).await;
         let instance = Instance::running(&world, &server.tenancy).await;
         instance.at_next_starts(5, "STAND_IN_EXIT_AT_START=3").await;
         instance.restart().await;
@@ -96,7 +85,7 @@ async fn f07_a_crash_loop_is_spaced_bounded_and_names_the_exit_code() {
             .await;
         let starts = instance.starts().await;
         assert_eq!(starts.len(), 7, "the first, five that crashed, the last");
-        spaced(&starts[1..], &[Duration::ZERO; 5], &pace());
+        spaced(&starts[1..], &[Duration::ZERO; 5], &brisk());
         server.stop().await;
     })
     .await;
@@ -105,7 +94,7 @@ async fn f07_a_crash_loop_is_spaced_bounded_and_names_the_exit_code() {
 #[tokio::test]
 async fn f07_exit_78_starts_once_and_is_held_until_its_owner_acts() {
     with_world(|world| async move {
-        let server = world.server(pace()).await;
+        let server = world.server(brisk()).await;
         let instance = Instance::running(&world, &server.tenancy).await;
         // A second start would find the knob used up, and run.
         instance
@@ -119,11 +108,11 @@ async fn f07_exit_78_starts_once_and_is_held_until_its_owner_acts() {
         assert!(message.contains("exit code 78"), "{message}");
         assert!(message.contains("repair it, then restart"), "{message}");
         // Longer than any wait after a failure, and several looks: the span is what is tested.
-        let end = SystemClock.now().plus(pace().backoff_most * 3);
+        let end = SystemClock.now().plus(brisk().backoff_most * 3);
         while SystemClock.now() < end {
             let now = instance.view().await.status.phase;
             assert!(held(&now), "{now:?}");
-            tokio::time::sleep(pace().watch).await;
+            tokio::time::sleep(brisk().watch).await;
         }
         assert_eq!(instance.starts().await.len(), 2);
         assert_eq!(instance.inspect(".State.ExitCode").await, "78");
@@ -141,7 +130,7 @@ async fn f07_exit_78_starts_once_and_is_held_until_its_owner_acts() {
 #[tokio::test]
 async fn f07_a_child_killed_for_memory_is_told_while_the_instance_runs_on() {
     with_world(|world| async move {
-        let server = world.server(pace()).await;
+        let server = world.server(brisk()).await;
         let instance = Instance::running(&world, &server.tenancy).await;
         assert_eq!(instance.view().await.status.message, None);
         let process = instance.inspect(".State.Pid").await;
@@ -158,7 +147,7 @@ async fn f07_a_child_killed_for_memory_is_told_while_the_instance_runs_on() {
             }
             assert!(SystemClock.now() < end, "not told");
             instance.knob("child-oom?mib=200").await;
-            tokio::time::sleep(pace().resync).await;
+            tokio::time::sleep(brisk().resync).await;
         };
         assert_eq!(told.phase, Phase::Running);
         let message = told.message.unwrap();
@@ -179,7 +168,7 @@ async fn f07_a_child_killed_for_memory_is_told_while_the_instance_runs_on() {
 #[tokio::test]
 async fn f07_the_instance_itself_killed_for_memory_fails_as_out_of_memory_and_is_started_again() {
     with_world(|world| async move {
-        let server = world.server(pace()).await;
+        let server = world.server(brisk()).await;
         let instance = Instance::running(&world, &server.tenancy).await;
         instance
             .at_next_starts(2, "STAND_IN_ALLOCATE_MIB=200")

@@ -6,7 +6,7 @@ use openclaw_tenancy::status::Phase;
 use openclaw_tenancy::tenant::Power;
 
 use crate::instance::Instance;
-use crate::world::{DEADLINES, World, brisk, with_world};
+use crate::world::{DEADLINES, World, brisk, brisk_to_take_over, with_world};
 
 #[tokio::test]
 async fn f09_who_ignores_sigterm_is_killed_after_the_grace_and_what_is_wanted_last_wins() {
@@ -63,7 +63,7 @@ async fn f09_the_deletion_of_who_ignores_sigterm_leaves_nothing() {
 #[tokio::test]
 async fn f09_a_stop_that_its_server_does_not_see_the_end_of_is_finished_by_the_next() {
     with_world(|world| async move {
-        let mut server = world.server(brisk()).await;
+        let mut server = world.server(brisk_to_take_over()).await;
         let mut instance = deaf(&world, &server.tenancy, 2).await;
         for killed in [false, true] {
             let asked = SystemClock.now();
@@ -76,7 +76,7 @@ async fn f09_a_stop_that_its_server_does_not_see_the_end_of_is_finished_by_the_n
             }
             // Nobody is there to kill it: it hears, and goes on.
             assert_eq!(instance.inspect(".State.Running").await, "true");
-            server = world.server(brisk()).await;
+            server = world.server(brisk_to_take_over()).await;
             instance = instance.at(&server.tenancy);
             instance
                 .until(|status| status.phase == Phase::Suspended)

@@ -47,17 +47,19 @@ impl MemoryBackend {
         });
     }
 
-    /// An image that is on its way to a host until [`add_image`](Self::add_image) brings it.
+    /// An image that is on its way to a host until [`add_image`](Self::add_image) brings it, or
+    /// [`remove_image`](Self::remove_image) ends that.
     pub fn begin_pull(&self, host: &HostId, reference: &str) {
         self.with(host, |engine| {
             engine.pulled.insert(reference.to_owned());
         });
     }
 
-    /// Takes an image from a host.
+    /// Takes an image from a host, also one that is on its way.
     pub fn remove_image(&self, host: &HostId, reference: &str) {
         self.with(host, |engine| {
             engine.images.remove(reference);
+            engine.pulled.remove(reference);
         });
     }
 

@@ -82,8 +82,9 @@ impl Call {
         let told = told.recv_timeout(LAST_WORDS);
         match (outcome, told) {
             (Err(error), Ok(Ok(failures))) => {
-                let failures: String = failures.iter().map(Failure::to_string).collect();
-                bail!("{error:#}\n{failures}")
+                let names: Vec<_> = failures.iter().map(|failure| &failure.name[..]).collect();
+                let said: String = failures.iter().map(Failure::to_string).collect();
+                bail!("{error:#}: {}\n{said}", names.join(", "))
             }
             (outcome, Ok(Ok(_))) => outcome,
             (outcome, told) => outcome.and_then(|()| bail!("what tests print ended with {told:?}")),

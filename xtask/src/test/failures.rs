@@ -1,5 +1,6 @@
 //! What failed tests said, out of everything that a run of `cargo test` prints: a log that is cut keeps its end.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 
 /// As many of a test's last lines as tell what was wrong.
@@ -8,7 +9,8 @@ const LINES: usize = 60;
 /// One failed test.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    name: String,
+    /// The test's.
+    pub(super) name: String,
     said: Vec<String>,
 }
 
@@ -26,11 +28,30 @@ impl std::fmt::Display for Failure {
     }
 }
 
+impl Failure {
+    /// Of a program that ended before it told how its tests went.
+    fn without_result(last: &mut VecDeque<String>) -> Self {
+        Self {
+            name: "a test program ended without a result".to_owned(),
+            said: last.drain(..).collect(),
+        }
+    }
+}
+
+/// Whether a program begins with this line.
+fn is_first(line: &str) -> bool {
+    let count = line.strip_prefix("running ");
+    count.is_some_and(|rest| rest.ends_with(" tests") || rest.ends_with(" test"))
+}
+
 /// Passes on what test programs print, and answers the failures among it.
 pub(super) fn pass_on(from: impl BufRead, mut to: impl Write) -> std::io::Result<Vec<Failure>> {
     let mut failures: Vec<Failure> = Vec::new();
     // A program tells what successful tests said, then what failed ones said, then the names of these.
     let mut told = false;
+    // Between the first and the last word of a program: it is killed, or aborts, with neither.
+    let mut runs = false;
+    let mut last: VecDeque<String> = VecDeque::new();
     for line in from.split(b'\n') {
         let mut line = line?;
         line.push(b'\n');
@@ -38,10 +59,21 @@ pub(super) fn pass_on(from: impl BufRead, mut to: impl Write) -> std::io::Result
         to.flush()?;
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
+        if is_first(line) {
+            if runs {
+                failures.push(Failure::without_result(&mut last));
+            }
+            (runs, told) = (true, false);
+            last.clear();
+        }
+        if last.len() == LINES {
+            last.pop_front();
+        }
+        last.push_back(line.to_owned());
         if line == "failures:" {
             told = !told;
         } else if line.starts_with("test result: ") {
-            told = false;
+            (runs, told) = (false, false);
         } else if told {
             if let Some(name) = line
                 .strip_prefix("---- ")
@@ -55,6 +87,9 @@ pub(super) fn pass_on(from: impl BufRead, mut to: impl Write) -> std::io::Result
                 failure.said.push(line.to_owned());
             }
         }
+    }
+    if runs {
+        failures.push(Failure::without_result(&mut last));
     }
     Ok(failures)
 }
@@ -92,6 +127,7 @@ failures:
 
 test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 running 0 tests
+test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
 
     #[test]
@@ -105,6 +141,20 @@ running 0 tests
             "---- bad ----\nthread 'bad' panicked at tests/bad.rs:1:1:\nleft is not right\n\
              ---- worse ----\nit said\n"
         );
+    }
+
+    #[test]
+    fn a_program_that_was_killed_is_told_with_its_last_words() {
+        let killed = "running 2 tests\ntest good ... ok\n";
+        for after in ["", PRINTED] {
+            let printed = format!("{PRINTED}{killed}{after}");
+            let failures = pass_on(printed.as_bytes(), Vec::new()).unwrap();
+            let names: Vec<_> = failures.iter().map(|failure| &failure.name[..]).collect();
+            let without = "a test program ended without a result";
+            assert_eq!(names[..3], ["bad", "worse", without]);
+            assert_eq!(names.len(), if after.is_empty() { 3 } else { 5 });
+            assert_eq!(failures[2].said, ["running 2 tests", "test good ... ok"]);
+        }
     }
 
     #[test]

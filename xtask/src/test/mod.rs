@@ -204,19 +204,22 @@ impl Report {
 
     fn verdict(&self) -> Result<()> {
         let ended = self.ended();
-        let failed: Vec<_> = ended
-            .iter()
-            .filter(|(_, stage)| stage.error.is_some())
-            .map(|(name, _)| *name)
-            .collect();
+        let mut failed = Vec::new();
+        for (name, stage) in ended.iter() {
+            if let Some(error) = &stage.error {
+                // Its first line says what went wrong; the others were told.
+                let error = error.lines().next().unwrap_or_default();
+                failed.push(format!("{name}: {error}"));
+            }
+        }
         if failed.is_empty() {
             return Ok(());
         }
         bail!(
-            "{} of {} stages failed: {}",
+            "{} of {} stages failed:\n  {}",
             failed.len(),
             ended.len(),
-            failed.join(", ")
+            failed.join("\n  ")
         )
     }
 }
@@ -258,10 +261,11 @@ mod tests {
         let report = Report::of(&[]);
         report.add("format", Duration::ZERO, None);
         assert!(report.verdict().is_ok());
-        report.add("tests", Duration::ZERO, Some(anyhow::anyhow!("no")));
+        let error = anyhow::anyhow!("`cargo test` ended: bad\n---- bad ----\nwhy");
+        report.add("tests", Duration::ZERO, Some(error));
         assert_eq!(
             report.verdict().unwrap_err().to_string(),
-            "1 of 2 stages failed: tests"
+            "1 of 2 stages failed:\n  tests: `cargo test` ended: bad"
         );
     }
 

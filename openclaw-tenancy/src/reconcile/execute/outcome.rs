@@ -22,6 +22,10 @@ impl Pass<'_> {
             let message = "the container does not end, not even by SIGKILL".to_owned();
             return self.fail(FailureReason::Engine, message);
         }
+        if self.tenant.desired.power != Power::Running {
+            // Heard: what failed before is over, and its end has a deadline of its own.
+            self.tenant.observed.failure = None;
+        }
         // It ends when it ends; asking at once again would only be noise.
         After::Rest(self.pace().watch)
     }
@@ -111,6 +115,8 @@ impl Pass<'_> {
             error = cause,
             "failed; tried again"
         );
+        // What it waited for before, it has or will not get.
+        self.tenant.observed.queued = None;
         self.tenant.observed.failure = Some(Failure {
             reason,
             message,

@@ -334,6 +334,34 @@ fn f09_a_container_that_does_not_stop_is_killed_after_its_grace() {
 }
 
 #[test]
+fn f09_what_failed_before_it_was_asked_to_end_is_not_told_while_it_ends() {
+    for power in [Power::Suspended, Power::Deleted] {
+        let mut world = World::new();
+        world.create(0, None).unwrap().unwrap();
+        // A host that does not answer for a moment, and then does: told until the instance is stable.
+        world.faults.next("start", Some(Fault::LoseAnswer));
+        world.until_running();
+        assert!(world.rows()[0].observed.failure.is_some());
+        let stubborn = Behavior {
+            ignores_terminate: true,
+            ..Behavior::default()
+        };
+        let id = world.rows()[0].id;
+        world.backend.set_behavior(&world.host, id, stubborn);
+        world.set_power(0, power);
+        world.faults.next("signal", Some(Fault::Fail));
+        world.round_when(|phase| matches!(phase, Phase::HostLost { .. }));
+        let ending = |phase: &Phase| matches!(phase, Phase::Stopping | Phase::Deleting);
+        world.round_when(ending);
+        let told = status(&world.rows()[0], world.tenancy.deadlines());
+        let asked = world.rows()[0].observed.locations[0].container.clone();
+        let asked = asked.and_then(|container| container.stop_asked_at).unwrap();
+        assert_eq!(told.message, None);
+        assert_eq!(told.deadline, Some(asked.plus(SECOND * 60)));
+    }
+}
+
+#[test]
 fn f09_what_is_wanted_last_wins() {
     let mut world = World::new();
     world.create(0, None).unwrap().unwrap();
@@ -567,4 +595,21 @@ fn f30_an_instance_whose_image_is_being_pulled_is_on_its_way_and_not_failed() {
     world.until_running();
     let row = world.rows().remove(0);
     assert_eq!(status(&row, world.tenancy.deadlines()).message, None);
+}
+
+#[test]
+fn f30_what_failed_before_the_pull_is_not_told_while_it_goes_on() {
+    let mut world = World::new();
+    world.backend.remove_image(&world.host, IMAGE);
+    world.backend.begin_pull(&world.host, IMAGE);
+    world.create(0, None).unwrap().unwrap();
+    world.faults.next("prepare", Some(Fault::Fail));
+    world.round_when(|phase| matches!(phase, Phase::HostLost { .. }));
+    world.round_when(|phase| *phase == Phase::Provisioning);
+    assert!(world.rows()[0].observed.failure.is_some());
+    // It ends, and nothing is there: that is told, and no pull any more.
+    world.backend.remove_image(&world.host, IMAGE);
+    let reason = FailureReason::Image;
+    world
+        .round_when(|phase| matches!(phase, Phase::Failed { reason: told, .. } if *told == reason));
 }
