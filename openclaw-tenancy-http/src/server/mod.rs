@@ -22,6 +22,7 @@ mod listen;
 mod logging;
 mod metrics;
 mod plain;
+mod seat;
 mod serve;
 mod shutdown;
 mod store;

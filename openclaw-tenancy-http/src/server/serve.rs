@@ -62,7 +62,8 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         () = &mut asked => return Ok(()),
     };
     let _alone = foundation.database.exclusive()?;
-    if let Err(error) = foundation.database.take_over().await {
+    let mut seat = foundation.database.seat(&loaded.data_dir);
+    if let Err(error) = foundation.database.take_over(seat.as_ref()).await {
         // Their leases run out all the same, and a full disk is to be told by a server that runs.
         tracing::warn!(
             error = format!("{error:#}"),
@@ -73,6 +74,11 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         tracing::warn!("{warning}");
     }
     let assembly = assemble::assemble(loaded, &foundation, ports).await?;
+    if let Some(seat) = &mut seat
+        && let Err(error) = seat.occupied_by(assembly.tenancy.worker())
+    {
+        tracing::warn!(%error, "a server after this one will wait for its leases");
+    }
     first_admin::introduce(&assembly, out).await?;
 
     let clock = Arc::clone(&foundation.clock);

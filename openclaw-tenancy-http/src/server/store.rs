@@ -15,6 +15,7 @@ use openclaw_tenancy_postgres::{
 use secrecy::ExposeSecret as _;
 
 use super::config::{Secret, StoreSection};
+use super::seat::Seat;
 
 /// What a server that was killed has asked of an engine has mostly landed by then. What lands later is ours by its
 /// labels and gives way; waiting for all of it would be a lease.
@@ -122,17 +123,40 @@ impl Database {
         }
     }
 
-    /// Ends the claims of the server before this one, which is gone: [`exclusive`](Self::exclusive) says so, whatever
-    /// the clock was that its leases were written by. Where several servers may live, their leases say it.
+    /// Its place in the data directory, where several servers may live; `None` also when another server that runs has
+    /// it, or it cannot be had, which is logged.
+    pub(crate) fn seat(&self, data_dir: &Path) -> Option<Seat> {
+        match self {
+            // It has a lock of its own.
+            Self::Sqlite(..) => None,
+            Self::Postgres(_) => Seat::take(data_dir).unwrap_or_else(|error| {
+                let dir = data_dir.display();
+                tracing::warn!(%dir, %error, "the data directory cannot hold who serves");
+                None
+            }),
+        }
+    }
+
+    /// Ends the claims of the server before this one, which is gone. Of SQLite [`exclusive`](Self::exclusive) says so,
+    /// whatever the clock was that its leases were written by; of PostgreSQL the [`seat`](Self::seat). Of every other
+    /// that may live its leases say it.
     ///
     /// # Errors
     /// When the database does not take it.
-    pub(crate) async fn take_over(&self) -> anyhow::Result<()> {
-        let Self::Sqlite(store, path) = self else {
-            return Ok(());
-        };
-        let taken = store.take_over(STILL_LANDING).await;
-        taken.with_context(|| format!("the database {} takes no writes", path.display()))
+    pub(crate) async fn take_over(&self, seat: Option<&Seat>) -> anyhow::Result<()> {
+        match self {
+            Self::Sqlite(store, path) => {
+                let taken = store.take_over(STILL_LANDING).await;
+                taken.with_context(|| format!("the database {} takes no writes", path.display()))
+            }
+            Self::Postgres(store) => {
+                let Some(before) = seat.and_then(Seat::before) else {
+                    return Ok(());
+                };
+                let taken = store.take_over(before.clone(), STILL_LANDING).await;
+                taken.context("the database takes no writes")
+            }
+        }
     }
 
     /// Ends its connections, once the calls under way have ended.

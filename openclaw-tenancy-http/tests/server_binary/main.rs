@@ -19,6 +19,7 @@ mod docker;
 #[path = "../kill/holdings.rs"]
 mod holdings;
 mod instances;
+mod killed_on_postgres;
 #[path = "../kill/left.rs"]
 mod left;
 mod life;

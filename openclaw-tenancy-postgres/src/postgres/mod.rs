@@ -10,6 +10,7 @@ mod open;
 mod outcome;
 mod run;
 mod settle;
+mod take_over;
 mod work;
 
 use std::fmt;

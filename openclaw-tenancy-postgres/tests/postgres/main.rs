@@ -21,5 +21,6 @@ mod open;
 mod outcome;
 mod slow;
 mod support;
+mod take_over;
 #[path = "../support/without_tables.rs"]
 mod without_tables;

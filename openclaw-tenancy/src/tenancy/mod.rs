@@ -17,7 +17,7 @@ use crate::access::Account;
 use crate::backend::ContainerBackend;
 use crate::clock::{Clock, Entropy};
 use crate::host::{Host, Shortage};
-use crate::id::{AccountId, HostId, Slug, TenantId};
+use crate::id::{AccountId, HostId, Slug, TenantId, WorkerId};
 use crate::plan::{Plan, PlanCatalog};
 use crate::quantity::Bytes;
 use crate::quota::PlanPolicy;
@@ -374,6 +374,12 @@ impl Tenancy {
     #[must_use]
     pub fn deadlines(&self) -> &Deadlines {
         &self.0.context.blueprint.deadlines
+    }
+
+    /// The name by which this one claims work: no other start of any replica has it.
+    #[must_use]
+    pub fn worker(&self) -> &WorkerId {
+        &self.0.context.worker
     }
 
     /// The state.
