@@ -136,10 +136,13 @@ pub fn status(tenant: &Tenant, deadlines: &Deadlines) -> Status {
     let stopping = container.and_then(|container| container.stop_asked_at);
     let started = container.is_some_and(|container| container.started_at.is_some());
     if let Some(failure) = &observed.failure {
-        // While the next attempt runs or waits, the attempt is the phase and the failure what explains it.
+        // While the next attempt runs or waits, the attempt is the phase and the failure what explains it. Of one that
+        // was ready, on a host that did not answer, nobody knows.
+        let ready = container.is_some_and(|container| container.ready_at.is_some());
         let trying = tenant.desired.power == Power::Running
             && stopping.is_none()
-            && (started || observed.queued.is_some());
+            && (started || observed.queued.is_some())
+            && !(ready && failure.reason == FailureReason::HostUnreachable);
         if !trying {
             return failed(tenant, failure);
         }

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 /// After an error of accepting, such as no file descriptor left: the next would come at once.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
+/// What lasts is told once in so long.
+const TOLD: Duration = Duration::from_secs(10);
 /// How long sockets are still read after the end has begun. What had come in by then is found by the first turn of the
 /// runtime's driver, and its timers run after one.
 const LAST_LOOK: Duration = Duration::from_millis(20);
@@ -26,11 +28,18 @@ pub(crate) async fn accept(
     admit: impl Fn(TcpStream, SocketAddr) + Send + Sync,
 ) {
     let accepting = async {
+        let (mut told, mut untold) = (None, 0_u32);
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => admit(stream, peer),
                 Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
+                    let now = clock.now();
+                    if told.is_none_or(|told| now.since(told) >= TOLD) {
+                        tracing::warn!(%error, untold, "a connection cannot be accepted");
+                        (told, untold) = (Some(now), 0);
+                    } else {
+                        untold = untold.saturating_add(1);
+                    }
                     clock.sleep(AFTER_ERROR).await;
                 }
             }

@@ -56,7 +56,8 @@ impl EdgeConfig {
 /// How much a client, an address or an instance may have at once, and how long things may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EdgeLimits {
-    /// Connections in all.
+    /// Connections in all. Each may take two open files, one for the instance: what the process may have open
+    /// (`RLIMIT_NOFILE`) has to be above that, or it accepts nobody when they are taken.
     pub connections: usize,
     /// Connections of one address; of one `/64` for IPv6. Loopback and trusted proxies are exempt: behind those are
     /// many.

@@ -247,6 +247,9 @@ mod tests {
             "The attempt before failed: It ran out of memory."
         );
         assert_eq!(starting(Lang::ZhCn, failed), "上一次尝试失败：内存不足。");
-        assert_eq!(starting(Lang::ZhCn, None), "通常不到一分钟。");
+        assert_eq!(
+            starting(Lang::ZhCn, None),
+            "大约需要一分钟，最小的套餐需要两分钟。"
+        );
     }
 }

@@ -101,7 +101,7 @@ words! {
     provisioning_text: "Its container, its disk and its network are being made.", "正在创建容器、磁盘和网络。";
     starting: "Starting", "启动中";
     starting_title: "Starting OpenClaw", "正在启动 OpenClaw";
-    starting_text: "This usually takes less than a minute.", "通常不到一分钟。";
+    starting_text: "This takes about a minute, with the smallest plan two.", "大约需要一分钟，最小的套餐需要两分钟。";
     running: "Running", "运行中";
     running_title: "Your OpenClaw is ready", "您的 OpenClaw 已就绪";
     running_text: "Open it in a new tab; you are signed in there already.", "在新标签页中打开，无需再次登录。";

@@ -14,11 +14,12 @@ use openclaw_tenancy::tenancy::Tenancy;
 use openclaw_tenancy_portainer::docker::DockerBackend;
 
 use super::config::{Config, Loaded, Placement};
+use super::descriptors::Share;
 use super::foundation::Foundation;
 use super::identity;
 use super::metrics::MeteredStore;
 use crate::api::ApiState;
-use crate::edge::{Edge, EdgeConfig, EdgePorts, HttpProbe};
+use crate::edge::{Edge, EdgeConfig, EdgeLimits, EdgePorts, HttpProbe};
 use crate::identity::local::LocalAccounts;
 
 /// The ports that are listened on: they stand in links, and may have been chosen by the system.
@@ -45,7 +46,7 @@ pub(crate) struct Assembly {
     pub(crate) access: Arc<dyn AccessStore>,
 }
 
-/// Puts together what `loaded` describes. Makes the hosts known to the store, and asks no engine anything.
+/// Puts together what `loaded` describes, with an edge of `edge` connections. Makes the hosts known to the store, and asks no engine anything.
 ///
 /// # Errors
 /// Whatever does not fit, with the setting where there is one.
@@ -53,6 +54,7 @@ pub(crate) async fn assemble(
     loaded: &Loaded,
     foundation: &Foundation,
     ports: Ports,
+    edge: Share,
 ) -> anyhow::Result<Assembly> {
     let config = &loaded.config;
     let store: Arc<dyn TenantStore> = Arc::new(MeteredStore::new(foundation.database.tenants()));
@@ -69,6 +71,11 @@ pub(crate) async fn assemble(
     let edge_config = EdgeConfig {
         trusted_proxies: proxies.clone(),
         deadlines: deadlines(config),
+        limits: EdgeLimits {
+            connections: edge.in_all,
+            connections_per_address: edge.per_address,
+            ..EdgeLimits::default()
+        },
         ..EdgeConfig::new(public_url.clone(), config.origins(ports.edge)?)
     };
     let edge_ports = EdgePorts {

@@ -12,16 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::connection;
+use super::descriptors::Share;
 use crate::access::accept::accept;
 use crate::access::address::TrustedProxies;
 use crate::access::places::{Places, shared, turn_away};
 
 /// How long a client may take for a request's head, and stay silent between two requests.
 const HEAD: Duration = Duration::from_secs(10);
-/// Connections at once; further ones are turned away (safety row A26).
-const MAX_CONNECTIONS: usize = 4096;
-/// Connections of one address at once, of one `/64` for IPv6: nobody alone takes the places of all (safety row A26).
-const MAX_CONNECTIONS_PER_ADDRESS: usize = 256;
 /// At the end, what is under way has so long to finish.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -68,13 +65,15 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// `router`; behind `proxies` and on this machine are many, and their connections are not counted by address.
-    pub(crate) fn new(name: &'static str, router: Router, proxies: &TrustedProxies) -> Self {
-        let places = Places::new(
-            MAX_CONNECTIONS,
-            MAX_CONNECTIONS_PER_ADDRESS,
-            shared(proxies),
-        );
+    /// `router`, to `share`; behind `proxies` and on this machine are many, and their connections are not counted by
+    /// address. Further ones are turned away (safety row A26).
+    pub(crate) fn new(
+        name: &'static str,
+        router: Router,
+        share: Share,
+        proxies: &TrustedProxies,
+    ) -> Self {
+        let places = Places::new(share.in_all, share.per_address, shared(proxies));
         Self {
             name,
             router,
@@ -156,7 +155,15 @@ mod tests {
         let router = Router::new()
             .route("/", get(async || "here").post(async |body: String| body))
             .layer(from_fn_with_state(Arc::new(OwnHosts::default()), own_host));
-        let mut served = Served::new("test", router, &TrustedProxies::default());
+        let mut served = Served::new(
+            "test",
+            router,
+            Share {
+                in_all: 4_096,
+                per_address: 256,
+            },
+            &TrustedProxies::default(),
+        );
         if let Some(places) = places {
             served.places = places;
         }

@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod config;
 mod connection;
+mod descriptors;
 mod doctor;
 mod edge_threads;
 mod escape;

@@ -32,7 +32,12 @@ impl Seat {
         match fs::read_to_string(BOOT_ID) {
             Ok(boot) => Self::take_at(data_dir, boot.trim()),
             // Another system: nobody is known to be gone there.
-            Err(_) => Ok(None),
+            Err(_) => Self::take_at(data_dir, "unknown").map(|seat| {
+                seat.map(|seat| Self {
+                    before: None,
+                    ..seat
+                })
+            }),
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::assemble::{self, Assembly, Ports};
 use super::config::{Config, Loaded};
+use super::descriptors::{self, Shares};
 use super::edge_threads::EdgeThreads;
 use super::foundation::Foundation;
 use super::listen::Served;
@@ -45,6 +46,7 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     let asked = asked_by_signal().context("the system gives no signals")?;
     // Aside from the tasks: it is to be noted in the start and in the end as well.
     tokio::spawn(noting_hangups().context("the system gives no signals")?);
+    let shares = shares();
     // Ports first: of two servers by mistake, the second must not get as far as the database.
     let listeners = bind(&loaded.config).await?;
     let ports = Ports {
@@ -73,7 +75,7 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     for warning in &foundation.keys.warnings {
         tracing::warn!("{warning}");
     }
-    let assembly = assemble::assemble(loaded, &foundation, ports).await?;
+    let assembly = assemble::assemble(loaded, &foundation, ports, shares.edge).await?;
     if let Some(seat) = &mut seat
         && let Err(error) = seat.occupied_by(assembly.tenancy.worker())
     {
@@ -90,7 +92,12 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
             "metrics",
             listen::serve(
                 listener,
-                Served::new("metrics", router, &TrustedProxies::default()),
+                Served::new(
+                    "metrics",
+                    router,
+                    shares.metrics,
+                    &TrustedProxies::default(),
+                ),
                 Arc::clone(&clock),
                 tasks.stop(),
             ),
@@ -110,6 +117,7 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
     let api = Served::new(
         "api",
         api::router(assembly.api.clone()),
+        shares.api,
         &loaded.config.trusted_proxies(),
     );
     tasks.run(
@@ -140,6 +148,23 @@ pub(crate) async fn serve(loaded: &Loaded, out: &mut (impl Write + Send)) -> any
         End::Failed => bail!("a part of the server failed; its log line says which"),
         End::Cut => bail!("the server was cut short: something did not end within 40 s"),
     }
+}
+
+/// How many connections each listener takes; fewer where few open files are allowed, which is logged.
+fn shares() -> Shares {
+    let open_files = descriptors::raise();
+    let shares = Shares::of(open_files);
+    if let Some(limit) = open_files.filter(|limit| *limit < descriptors::needed()) {
+        tracing::warn!(
+            limit,
+            needed = descriptors::needed(),
+            edge = shares.edge.in_all,
+            api = shares.api.in_all,
+            "few open files are allowed, so fewer connections are taken; raise the limit (systemd: LimitNOFILE, \
+             Docker: --ulimit nofile)"
+        );
+    }
+    shares
 }
 
 fn run(

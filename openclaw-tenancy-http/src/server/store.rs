@@ -129,11 +129,24 @@ impl Database {
         match self {
             // It has a lock of its own.
             Self::Sqlite(..) => None,
-            Self::Postgres(_) => Seat::take(data_dir).unwrap_or_else(|error| {
+            Self::Postgres(_) => {
                 let dir = data_dir.display();
-                tracing::warn!(%dir, %error, "the data directory cannot hold who serves");
-                None
-            }),
+                match Seat::take(data_dir) {
+                    Ok(seat @ Some(_)) => seat,
+                    Ok(None) => {
+                        tracing::warn!(
+                            %dir,
+                            "another server runs in this data directory; give each its own with --data, or after a crash \
+                             what this one had in hand waits 30 s"
+                        );
+                        None
+                    }
+                    Err(error) => {
+                        tracing::warn!(%dir, %error, "the data directory cannot hold who serves");
+                        None
+                    }
+                }
+            }
         }
     }
 

@@ -127,3 +127,38 @@ async fn f16_postgresql_killed_writes_are_503_and_the_edge_goes_on() {
     assert_eq!(code, Some(0), "{log}");
     engine.clear(dir.path()).await;
 }
+
+/// SIGTERM while there is no database: what is under way cannot be settled, and nothing waits for its return.
+#[tokio::test(flavor = "multi_thread")]
+async fn f16_without_a_database_the_server_ends_all_the_same() {
+    let Some(engine) = Engine::given() else {
+        return;
+    };
+    let Some(mut postgres) = Postgres::start() else {
+        return;
+    };
+    let url = postgres.url(postgres.address());
+    let dir = tempfile::tempdir().unwrap();
+    let mut environment = engine.environment("10.231.40.0/24").to_vec();
+    environment.push(("DATABASE_URL", &url));
+    let server = Server::start(dir.path(), &environment).await;
+    let token = services::token(dir.path(), &environment).await;
+    let made = server.post("/api/tenants", &token, json!({ "plan": "free" }));
+    assert_eq!(made.await.0, 202);
+    phase(&server, &token, "running").await;
+
+    postgres.kill();
+    // It has noticed, and waits for its return.
+    let notices = async {
+        let health = || client().get(format!("{}/api/health", server.api)).send();
+        while health().await.unwrap().status() != 503 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, notices).await.expect("health tells");
+    let asked = Instant::now();
+    let (code, log) = server.stop().await;
+    println!("without a database, ended after {:.1?}", asked.elapsed());
+    assert_eq!(code, Some(0), "{log}");
+    engine.clear(dir.path()).await;
+}

@@ -159,9 +159,11 @@ impl PostgresStore {
         Ok(pending(MIGRATIONS, &made))
     }
 
-    /// Ends all connections, once the calls under way have ended.
+    /// Ends all connections, once the calls under way have ended; of a database that does not answer, after the deadline
+    /// of a call.
     pub async fn close(&self) {
-        self.pool.close().await;
+        // The pool waits for a connection that is being opened, for as long as nobody answers.
+        let _ = tokio::time::timeout(self.deadline, self.pool.close()).await;
     }
 }
 

@@ -205,6 +205,11 @@ impl World {
         now(self.tenancy.set_power(id, power)).unwrap().unwrap();
     }
 
+    pub(crate) fn restart(&self, who: u64) {
+        let id = self.account(who).id;
+        now(self.tenancy.restart(id)).unwrap().unwrap();
+    }
+
     /// The same person each time.
     fn account(&self, who: u64) -> Account {
         let born = ManualClock::new(Timestamp::from_seconds(1_790_000_000));

@@ -93,7 +93,9 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
                 "{SIGN_IN}{}{WITH_PASSWORD}{}",
                 first.user, first.password
             ));
-            note("          It is shown only now. Change it, or keep it well.");
+            note(
+                "          It is shown only now: keep it well. `openclaw-tenancy password` makes a new one.",
+            );
         }
         None => {
             note(&format!(
@@ -109,9 +111,13 @@ fn serve(settings: &Settings, data: &Path) -> Result<()> {
     note(&format!("Data      {}", data.display()));
     if let Some(directory) = settings.program.parent() {
         note(&format!(
-            "Commands  export PATH=\"{}:$PATH\"   # then `openclaw-tenancy token`, `doctor`, `--help`",
+            "Commands  export PATH=\"{}:$PATH\"",
             directory.display()
         ));
+        for (name, value) in settings.told(data) {
+            note(&format!("          export {name}=\"{value}\""));
+        }
+        note("          # then `openclaw-tenancy token`, `doctor`, `--help`");
     }
     if let Some(line) = ssh_line(&places, ssh_connection().as_deref()) {
         note("");

@@ -47,6 +47,25 @@ pub(super) struct Settings {
     pub(super) floor: Option<&'static str>,
 }
 
+impl Settings {
+    /// What the server was told by us and other commands have to be told as well, as environment variables: on other
+    /// data `token` would speak for another deployment, and with another image `doctor` would look for that.
+    pub(super) fn told(&self, data: &Path) -> Vec<(&'static str, String)> {
+        let mut told = vec![("OPENCLAW_TENANCY_DATA", data.display().to_string())];
+        if let Some(host) = &self.host {
+            told.push(("OPENCLAW_TENANCY__HOSTS__0__ID", "local".to_owned()));
+            told.push(("OPENCLAW_TENANCY__HOSTS__0__ADDRESS", host.clone()));
+        }
+        if let Some(image) = &self.image {
+            told.push(("OPENCLAW_TENANCY__IMAGE__REFERENCE", image.clone()));
+        }
+        if let Some(floor) = self.floor {
+            told.push(("OPENCLAW_TENANCY__IMAGE__FLOOR", floor.to_owned()));
+        }
+        told
+    }
+}
+
 /// How a server is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {

@@ -126,7 +126,7 @@ const fn english(phase: &Phase) -> (&'static str, &'static str) {
         ),
         Phase::Starting => (
             "Your instance is starting",
-            "This usually takes less than a minute. The page opens by itself.",
+            "This takes about a minute, with the smallest plan two. The page opens by itself.",
         ),
         Phase::Running => (
             "Almost there",
@@ -191,7 +191,10 @@ const fn chinese(phase: &Phase) -> (&'static str, &'static str) {
     match phase {
         Phase::Queued => ("正在为您的实例寻找主机", "一旦主机有空位即会启动。"),
         Phase::Provisioning => ("正在准备您的实例", "正在创建存储、网络和容器。"),
-        Phase::Starting => ("您的实例正在启动", "通常不到一分钟，完成后页面会自动打开。"),
+        Phase::Starting => (
+            "您的实例正在启动",
+            "大约需要一分钟，最小的套餐需要两分钟；完成后页面会自动打开。",
+        ),
         Phase::Running => ("马上就好", "您的实例已就绪，页面即将打开。"),
         Phase::Stopping => ("您的实例正在停止", "它正在完成手头的工作。"),
         Phase::Suspended => ("您的实例已暂停", "数据已保留。请在控制台中恢复运行。"),

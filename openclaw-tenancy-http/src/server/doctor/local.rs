@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use super::Check;
 use crate::server::config::{Config, Loaded};
+use crate::server::descriptors::{self, Shares};
 
 pub(super) fn configuration(loaded: &Loaded) -> Check {
     let file = match &loaded.file {
@@ -70,6 +71,28 @@ fn tempfile_in(dir: &Path) -> io::Result<()> {
     // An empty file fits on a full disk.
     let written = file.write_all(&[0; 4096]).and_then(|()| file.sync_all());
     written.and(std::fs::remove_file(&path))
+}
+
+/// What a process that is started as this one may have open.
+pub(super) fn open_files(most: Option<u64>) -> Check {
+    let (subject, needed) = ("open files", descriptors::needed());
+    match most {
+        Some(most) if most < needed => {
+            let edge = Shares::of(Some(most)).edge.in_all;
+            Check::warn(
+                subject,
+                format!(
+                    "{most} at most, {needed} are needed for all; the edge takes {edge} connections"
+                ),
+                format!(
+                    "allow a server of many people more: LimitNOFILE={needed} (systemd), --ulimit nofile={needed} \
+                     (Docker), or `ulimit -Hn`"
+                ),
+            )
+        }
+        Some(most) => Check::ok(subject, format!("{most} at most")),
+        None => Check::ok(subject, "as many as it likes"),
+    }
 }
 
 pub(super) async fn ports(config: &Config) -> Vec<Check> {
@@ -142,6 +165,17 @@ mod tests {
             checks[1].fix.as_ref().unwrap().contains("edge.listen"),
             "{checks:?}"
         );
+    }
+
+    #[test]
+    fn few_open_files_are_told_with_what_they_are_enough_for() {
+        let few = open_files(Some(1_024));
+        assert_eq!(few.outcome, Outcome::Warn);
+        assert!(few.found.contains("takes 214 connections"), "{few:?}");
+        assert!(few.fix.as_ref().unwrap().contains("LimitNOFILE="));
+        for enough in [Some(1 << 20), None] {
+            assert_eq!(open_files(enough).outcome, Outcome::Ok);
+        }
     }
 
     #[test]

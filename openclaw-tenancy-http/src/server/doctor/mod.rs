@@ -13,6 +13,7 @@ use openclaw_tenancy::clock::SystemClock;
 use serde::Serialize;
 
 use super::config::Loaded;
+use super::descriptors;
 
 /// What came of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -103,6 +104,7 @@ pub(crate) async fn examine(loaded: &Loaded) -> Report {
         loaded.config.reconcile.subnet_pool,
     ));
     checks.push(local::data_dir(&loaded.data_dir));
+    checks.push(local::open_files(descriptors::most()));
     let (store, ports, providers, engines) = tokio::join!(
         store_checks::examine(loaded),
         local::ports(&loaded.config),

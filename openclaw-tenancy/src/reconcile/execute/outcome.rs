@@ -44,7 +44,13 @@ impl Pass<'_> {
         if observed.hold.is_none() {
             let newly = observed.converged != Some(self.tenant.revision);
             observed.converged = Some(self.tenant.revision);
-            let over = !running || ready.is_some_and(|since| now.since(since) >= pace.stable);
+            let reason = observed.failure.as_ref().map(|failure| failure.reason);
+            let over = !running
+                || ready.is_some_and(|since| {
+                    // A host has answered, or an instance has lasted.
+                    reason == Some(FailureReason::HostUnreachable)
+                        || now.since(since) >= pace.stable
+                });
             if over {
                 observed.failure = None;
             }

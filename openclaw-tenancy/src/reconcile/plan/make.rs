@@ -27,7 +27,7 @@ pub(super) fn make(s: &Situation<'_>, location: &Location) -> Step {
             return Step::Hold(
                 HoldReason::Conflict,
                 format!(
-                    "host {}: the data volume is gone; an empty one would hide the loss. Restore it, or release the hold to begin anew",
+                    "host {}: the data volume is gone; an empty one would hide the loss. Release the hold to begin anew with an empty one, into which a backup of its files can be copied",
                     location.host
                 ),
             );

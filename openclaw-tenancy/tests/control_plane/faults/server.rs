@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use openclaw_tenancy::TenancyError;
 use openclaw_tenancy::labels::Role;
-use openclaw_tenancy::memory::Fault;
-use openclaw_tenancy::status::Phase;
+use openclaw_tenancy::memory::{Fault, Reachable};
+use openclaw_tenancy::status::{Phase, status};
 use openclaw_tenancy::tenant::Power;
 
 use crate::faulty::{LEASE_AND_MORE, SECOND, World};
@@ -170,4 +170,29 @@ fn f28_an_end_that_nobody_told_of_is_found_by_the_next_list() {
     );
     world.rounds(5, SECOND * 60);
     assert!(world.backend.is_as_added(&world.host, &foreign.unwrap()));
+}
+
+#[test]
+fn f21_what_is_wanted_of_a_running_instance_whose_host_is_silent_is_told_as_that() {
+    let mut world = World::new();
+    let made = world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    world.backend.set_reachable(&world.host, Reachable::No);
+    world.restart(0);
+    world.round_when(|phase| matches!(phase, Phase::HostLost { .. }));
+    let row = world.rows().remove(0);
+    let told = status(&row, world.tenancy.deadlines());
+    assert!(
+        told.message
+            .is_some_and(|why| why.contains("did not answer"))
+    );
+    // Whether it runs is not known; that it has an address is.
+    assert!(world.tenancy.route(&row).upstream.is_some());
+
+    world.backend.set_reachable(&world.host, Reachable::Yes);
+    world.until_running();
+    let row = world.rows().remove(0);
+    assert_eq!(row.id, made.view.tenant.id);
+    assert_eq!(row.observed.failure, None, "it has answered");
+    assert_eq!(row.desired.restart_epoch, 1);
 }
