@@ -46,7 +46,8 @@ pub(crate) struct Assembly {
     pub(crate) access: Arc<dyn AccessStore>,
 }
 
-/// Puts together what `loaded` describes, with an edge of `edge` connections. Makes the hosts known to the store, and asks no engine anything.
+/// Puts together what `loaded` describes, with an edge of `edge` connections. Makes the hosts known to the store, and
+/// asks no engine anything.
 ///
 /// # Errors
 /// Whatever does not fit, with the setting where there is one.

@@ -29,16 +29,9 @@ impl Seat {
     /// # Errors
     /// When the file cannot be had.
     pub(crate) fn take(data_dir: &Path) -> io::Result<Option<Self>> {
-        match fs::read_to_string(BOOT_ID) {
-            Ok(boot) => Self::take_at(data_dir, boot.trim()),
-            // Another system: nobody is known to be gone there.
-            Err(_) => Self::take_at(data_dir, "unknown").map(|seat| {
-                seat.map(|seat| Self {
-                    before: None,
-                    ..seat
-                })
-            }),
-        }
+        // On a system without it nobody is known to be gone.
+        let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
+        Self::take_at(data_dir, boot.trim())
     }
 
     fn take_at(data_dir: &Path, boot: &str) -> io::Result<Option<Self>> {
@@ -56,7 +49,9 @@ impl Seat {
         let mut said = String::new();
         // What is no text was not written by us: nobody is known to be gone.
         let read = file.read_to_string(&mut said).is_ok();
-        let before = said.split_once(' ').filter(|(at, _)| read && *at == boot);
+        let before = said
+            .split_once(' ')
+            .filter(|(at, _)| read && !at.is_empty() && *at == boot);
         Ok(Some(Self {
             before: before.and_then(|(_, worker)| worker.trim_end().parse().ok()),
             boot: boot.to_owned(),
@@ -126,6 +121,9 @@ mod tests {
             .unwrap();
         assert_eq!(seat(dir.path(), "elsewhere").before(), None);
         assert_eq!(seat(dir.path(), "here").before(), Some(&worker("w-1")));
+        // Nor where nothing tells which machine it is.
+        seat(dir.path(), "").occupied_by(&worker("w-2")).unwrap();
+        assert_eq!(seat(dir.path(), "").before(), None);
     }
 
     #[test]

@@ -48,8 +48,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// What the server was told by us and other commands have to be told as well, as environment variables: on other
-    /// data `token` would speak for another deployment, and with another image `doctor` would look for that.
+    /// What the server is told, and its other commands have to be told as well, as environment variables: on other data
+    /// `token` would speak for another deployment, and with another image `doctor` would look for that.
     pub(super) fn told(&self, data: &Path) -> Vec<(&'static str, String)> {
         let mut told = vec![("OPENCLAW_TENANCY_DATA", data.display().to_string())];
         if let Some(host) = &self.host {
@@ -135,26 +135,13 @@ impl Server {
         fs::create_dir_all(data)
             .with_context(|| format!("cannot make the data folder {}", data.display()))?;
         let mut command = Command::new(&settings.program);
-        command.arg("serve").arg("--data").arg(data);
-        let mut set = |key: &str, value: &str| {
-            command.arg("--set").arg(format!("{key}={value}"));
-        };
-        if let Some(image) = &settings.image {
-            set("image.reference", image);
-        }
-        if let Some(host) = &settings.host {
-            set("hosts[0].id", "local");
-            set("hosts[0].address", host);
-        }
-        if let Some(floor) = settings.floor {
-            set("image.floor", floor);
-        }
+        command.arg("serve").envs(settings.told(data));
         if mode == Mode::Check {
             for listener in ["server.listen", "edge.listen", "metrics.listen"] {
-                set(listener, "127.0.0.1:0");
+                command.args(["--set", &format!("{listener}=127.0.0.1:0")]);
             }
             // A check beside a running server must not hand out the same networks.
-            set("reconcile.subnet_pool", "10.214.0.0/16");
+            command.args(["--set", "reconcile.subnet_pool=10.214.0.0/16"]);
         }
         // A group of its own: Ctrl-C reaches this tool, which then asks the server to end, once.
         let mut child = command
