@@ -34,12 +34,6 @@ async fn postgres() -> Option<Postgres> {
 }
 
 impl Postgres {
-    async fn put_forward(&self, millis: i64) {
-        let put_forward = sqlx::query("UPDATE test_clock SET ahead = ahead + $1").bind(millis);
-        let mut connection = self.database.connection().await;
-        put_forward.execute(&mut connection).await.unwrap();
-    }
-
     async fn remove(&self) {
         for replica in &self.replicas {
             replica.close().await;
@@ -59,12 +53,12 @@ impl StoreFixture for Postgres {
     }
 
     async fn pass(&self, time: Duration) {
-        self.put_forward(i64::try_from(time.as_millis()).unwrap())
-            .await;
+        self.database.put_forward(time).await;
     }
 
     async fn set_back(&self, time: Duration) {
-        self.put_forward(-i64::try_from(time.as_millis()).unwrap())
+        self.database
+            .move_clock(-i64::try_from(time.as_millis()).unwrap())
             .await;
     }
 

@@ -20,12 +20,6 @@ async fn f25_a_lease_is_by_the_databases_clock_and_not_by_a_workers() {
         let Some(database) = Database::create().await else {
             return;
         };
-        let mut clock = database.connection().await;
-        let mut put_forward = async |time: Duration| {
-            let millis = i64::try_from(time.as_millis()).unwrap();
-            let statement = sqlx::query("UPDATE test_clock SET ahead = ahead + $1").bind(millis);
-            statement.execute(&mut clock).await.unwrap();
-        };
         let holder = database.store(PoolOptions::default()).await;
         let other = database.store(PoolOptions::default()).await;
         let by_other = || ClaimRequest {
@@ -39,7 +33,7 @@ async fn f25_a_lease_is_by_the_databases_clock_and_not_by_a_workers() {
         };
         let tenant = other.create(new).await.unwrap().tenant();
         let host = ready_host(&holder).await;
-        put_forward(LEASE).await;
+        database.put_forward(LEASE).await;
         let held = holder.claim_tenants(claim_request(10)).await.unwrap();
         let hosts = holder.claim_hosts(claim_request(10)).await.unwrap();
         assert_eq!((held.len(), hosts.len()), (1, 1));
@@ -53,7 +47,7 @@ async fn f25_a_lease_is_by_the_databases_clock_and_not_by_a_workers() {
         let change = other.change(tenant.id, None, Change::Restart, theirs);
         change.await.unwrap();
         for moment in [Duration::ZERO, LEASE - Duration::from_secs(60)] {
-            put_forward(moment).await;
+            database.put_forward(moment).await;
             assert_eq!(other.claim_tenants(by_other()).await.unwrap(), []);
             assert_eq!(other.claim_hosts(by_other()).await.unwrap(), []);
             let id = held[0].item.id;
@@ -66,11 +60,11 @@ async fn f25_a_lease_is_by_the_databases_clock_and_not_by_a_workers() {
         // The holder's is the holder's until the end.
         let renewed = holder.renew(tenant.id, held[0].fence, claim_request(10).worker, LEASE);
         renewed.await.unwrap();
-        put_forward(LEASE - Duration::from_secs(60)).await;
+        database.put_forward(LEASE - Duration::from_secs(60)).await;
         assert_eq!(other.claim_tenants(by_other()).await.unwrap(), []);
 
         // When the database says that it is over it is, and what the one before brings is late.
-        put_forward(Duration::from_secs(61)).await;
+        database.put_forward(Duration::from_secs(61)).await;
         let taken = other.claim_tenants(by_other()).await.unwrap();
         assert_eq!(taken.len(), 1, "{ahead}");
         assert!(taken[0].fence > held[0].fence);

@@ -23,17 +23,11 @@ async fn f15_what_a_worker_that_is_gone_had_claimed_is_had_within_the_wait_and_n
     let Some(database) = Database::create().await else {
         return;
     };
-    let mut clock = database.connection().await;
-    let mut put_forward = async |time: Duration| {
-        let millis = i64::try_from(time.as_millis()).unwrap();
-        let statement = sqlx::query("UPDATE test_clock SET ahead = ahead + $1").bind(millis);
-        statement.execute(&mut clock).await.unwrap();
-    };
     let store = database.store(PoolOptions::default()).await;
     store.create(new_tenant()).await.unwrap();
     store.create(new_tenant()).await.unwrap();
     ready_host(&store).await;
-    put_forward(LEASE).await;
+    database.put_forward(LEASE).await;
     let old = store.claim_tenants(by("killed")).await.unwrap().remove(0);
     let hosts = store.claim_hosts(by("killed")).await.unwrap();
     assert_eq!(hosts.len(), 1);
@@ -41,13 +35,13 @@ async fn f15_what_a_worker_that_is_gone_had_claimed_is_had_within_the_wait_and_n
 
     // Again is success, and gives it no longer.
     for moment in [Duration::ZERO, WAIT - Duration::from_secs(1)] {
-        put_forward(moment).await;
+        database.put_forward(moment).await;
         let gone = by("killed").worker;
         store.take_over(gone, WAIT).await.unwrap();
         assert_eq!(store.claim_tenants(by("next")).await.unwrap(), []);
         assert_eq!(store.claim_hosts(by("next")).await.unwrap(), []);
     }
-    put_forward(Duration::from_secs(1)).await;
+    database.put_forward(Duration::from_secs(1)).await;
     let taken = store.claim_tenants(by("next")).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].item.id, old.item.id);
@@ -55,7 +49,7 @@ async fn f15_what_a_worker_that_is_gone_had_claimed_is_had_within_the_wait_and_n
     let late = store.renew(old.item.id, old.fence, by("killed").worker, LEASE);
     assert!(matches!(late.await, Err(StoreError::Fenced)));
 
-    put_forward(LEASE - Duration::from_secs(60)).await;
+    database.put_forward(LEASE - Duration::from_secs(60)).await;
     assert_eq!(store.claim_tenants(by("another")).await.unwrap(), []);
     let renewed = store.renew(living.item.id, living.fence, living.worker, LEASE);
     renewed.await.expect("it lives, and is left alone");

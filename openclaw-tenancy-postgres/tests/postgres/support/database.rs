@@ -49,6 +49,19 @@ impl Database {
         Some(Self::copy(server, &url, "template0").await)
     }
 
+    /// Puts the clock forward by which this database has leases.
+    pub(crate) async fn put_forward(&self, time: Duration) {
+        self.move_clock(i64::try_from(time.as_millis()).unwrap())
+            .await;
+    }
+
+    /// The same by milliseconds, or back by as many.
+    pub(crate) async fn move_clock(&self, millis: i64) {
+        let statement = sqlx::query("UPDATE test_clock SET ahead = ahead + $1").bind(millis);
+        let mut connection = self.connection().await;
+        statement.execute(&mut connection).await.unwrap();
+    }
+
     async fn copy(server: PgConnectOptions, url: &str, template: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
