@@ -115,7 +115,7 @@ impl Bug {
             Self::ConvergesTheNewest => 1421,
             Self::AdoptsForeign => 126,
             Self::SilenceIsAbsence => 29,
-            Self::NeverTriedAgain => 9,
+            Self::NeverTriedAgain => 126,
             Self::QueueIsForgotten => 6,
             Self::NeverDoubts => 65214,
             Self::FenceIsIgnored => 1895,

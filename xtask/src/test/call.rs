@@ -82,9 +82,9 @@ impl Call {
         let told = told.recv_timeout(LAST_WORDS);
         match (outcome, told) {
             (Err(error), Ok(Ok(failures))) => {
-                let names: Vec<_> = failures.iter().map(|failure| &failure.name[..]).collect();
+                let brief: Vec<_> = failures.iter().map(Failure::brief).collect();
                 let said: String = failures.iter().map(Failure::to_string).collect();
-                bail!("{error:#}: {}\n{said}", names.join(", "))
+                bail!("{error:#}: {}\n{said}", brief.join(", "))
             }
             (outcome, Ok(Ok(_))) => outcome,
             (outcome, told) => outcome.and_then(|()| bail!("what tests print ended with {told:?}")),

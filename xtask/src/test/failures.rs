@@ -6,11 +6,14 @@ use std::io::{BufRead, Write};
 /// As many of a test's last lines as tell what was wrong.
 const LINES: usize = 60;
 
+/// As much of a line as the list of failed tests has room for.
+const BRIEF: usize = 300;
+
 /// One failed test.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     /// The test's.
-    pub(super) name: String,
+    name: String,
     said: Vec<String>,
 }
 
@@ -29,6 +32,19 @@ impl std::fmt::Display for Failure {
 }
 
 impl Failure {
+    /// One line: the test and what its panic said, for a log of which only the end is kept.
+    pub(super) fn brief(&self) -> String {
+        let mut said = self.said.iter();
+        let panic = said
+            .find(|line| line.contains(" panicked at "))
+            .and_then(|_| said.next());
+        let Some(why) = panic.or(self.said.last()) else {
+            return self.name.clone();
+        };
+        let why: String = why.chars().take(BRIEF).collect();
+        format!("{} ({why})", self.name)
+    }
+
     /// Of a program that ended before it told how its tests went.
     fn without_result(last: &mut VecDeque<String>) -> Self {
         Self {
@@ -51,6 +67,8 @@ pub(super) fn pass_on(from: impl BufRead, mut to: impl Write) -> std::io::Result
     let mut told = false;
     // Between the first and the last word of a program: it is killed, or aborts, with neither.
     let mut runs = false;
+    // What tests said comes after the last of them, and may be what another test program said to them.
+    let mut reports = false;
     let mut last: VecDeque<String> = VecDeque::new();
     for line in from.split(b'\n') {
         let mut line = line?;
@@ -59,7 +77,7 @@ pub(super) fn pass_on(from: impl BufRead, mut to: impl Write) -> std::io::Result
         to.flush()?;
         let line = String::from_utf8_lossy(&line);
         let line = line.trim_end();
-        if is_first(line) {
+        if is_first(line) && !reports {
             if runs {
                 failures.push(Failure::without_result(&mut last));
             }
@@ -70,10 +88,11 @@ pub(super) fn pass_on(from: impl BufRead, mut to: impl Write) -> std::io::Result
             last.pop_front();
         }
         last.push_back(line.to_owned());
+        reports |= line == "successes:";
         if line == "failures:" {
-            told = !told;
+            (reports, told) = (true, !told);
         } else if line.starts_with("test result: ") {
-            (runs, told) = (false, false);
+            (runs, told, reports) = (false, false, false);
         } else if told {
             if let Some(name) = line
                 .strip_prefix("---- ")
@@ -155,6 +174,19 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
             assert_eq!(names.len(), if after.is_empty() { 3 } else { 5 });
             assert_eq!(failures[2].said, ["running 2 tests", "test good ... ok"]);
         }
+    }
+
+    #[test]
+    fn a_program_that_a_test_ran_is_not_one_without_a_result() {
+        let inner = "running 1 test\ntest inner ... ok\n\ntest result: ok. 1 passed\n";
+        let printed = format!(
+            "running 2 tests\ntest outer ... ok\ntest bad ... FAILED\n\nsuccesses:\n\n---- outer stdout ----\n\
+             {inner}\n\nsuccesses:\n    outer\n\nfailures:\n\n---- bad stdout ----\nthread 'bad' panicked at \
+             tests/bad.rs:1:1:\nleft is not right\n\n\nfailures:\n    bad\n\ntest result: FAILED. 1 passed\n"
+        );
+        let failures = pass_on(printed.as_bytes(), Vec::new()).unwrap();
+        let brief: Vec<_> = failures.iter().map(Failure::brief).collect();
+        assert_eq!(brief, ["bad (left is not right)"]);
     }
 
     #[test]
