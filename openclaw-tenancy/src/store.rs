@@ -7,6 +7,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::container::Image;
 use crate::event::{Event, NewEvent};
 use crate::host::{Capacity, Host, HostFacts, HostState};
 use crate::id::{AccountId, Fence, HostId, Revision, TenantId, WorkerId};
@@ -97,8 +98,8 @@ pub struct PlaceRequest {
 pub struct Settlement {
     /// What was seen. Reservations at hosts that are not among its locations are freed.
     pub observed: Observed,
-    /// The image's digest, when it was resolved now: pinned unless one is.
-    pub pin_digest: Option<String>,
+    /// The image and its digest, when it was resolved now: the tenant's from now on unless its own has a digest.
+    pub pin: Option<Image>,
     /// When the item is due again, from now; it is due at once when it was changed meanwhile.
     pub next_due: Duration,
     /// What happened.

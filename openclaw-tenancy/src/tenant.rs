@@ -31,7 +31,8 @@ pub struct Desired {
     pub plan: PlanName,
     /// The plan's limits when it was given: an edit of the catalogue changes no tenant.
     pub limits: Limits,
-    /// The image. Its digest is pinned at the first preparation and only an upgrade changes it.
+    /// The image. It is pinned, with its digest, at the first preparation, and only an upgrade changes it then; until
+    /// then it is whatever instances are made from.
     pub image: Image,
     /// Counts up with each restart that was asked for.
     pub restart_epoch: u64,

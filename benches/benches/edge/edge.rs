@@ -153,7 +153,7 @@ async fn ready_tenant(store: &MemoryStore) -> anyhow::Result<Grant> {
     }];
     let settlement = Settlement {
         observed,
-        pin_digest: None,
+        pin: None,
         next_due: Duration::from_secs(3600),
         events: Vec::new(),
         gone: false,

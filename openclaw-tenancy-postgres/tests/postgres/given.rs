@@ -65,7 +65,7 @@ pub(crate) fn claim_request(limit: u32) -> ClaimRequest {
 pub(crate) fn settlement(observed: Observed) -> Settlement {
     Settlement {
         observed,
-        pin_digest: None,
+        pin: None,
         next_due: LEASE,
         events: Vec::new(),
         gone: false,

@@ -179,9 +179,8 @@ pub fn settle(tenant: &mut Tenant, meanwhile: &Meanwhile, settlement: &Settlemen
         observed.release();
     }
     tenant.observed = observed;
-    let digest = &mut tenant.desired.image.digest;
-    if digest.is_none() {
-        digest.clone_from(&settlement.pin_digest);
+    if let (None, Some(pin)) = (&tenant.desired.image.digest, &settlement.pin) {
+        tenant.desired.image.clone_from(pin);
     }
 }
 

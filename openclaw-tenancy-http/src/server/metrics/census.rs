@@ -293,7 +293,7 @@ mod tests {
             });
             let settlement = Settlement {
                 observed,
-                pin_digest: None,
+                pin: None,
                 next_due: Duration::ZERO,
                 events: Vec::new(),
                 gone: false,

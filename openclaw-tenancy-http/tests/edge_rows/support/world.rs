@@ -275,7 +275,7 @@ impl World {
             for claim in claims {
                 let mut settlement = Settlement {
                     observed: claim.item.observed.clone(),
-                    pin_digest: None,
+                    pin: None,
                     next_due: Duration::from_secs(3600),
                     events: Vec::new(),
                     gone: false,

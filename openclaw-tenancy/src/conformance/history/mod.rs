@@ -76,7 +76,7 @@ async fn clear(store: &dyn TenantStore) {
     for claim in store.claim_tenants(request).await.expect("claimed") {
         let gone = Settlement {
             observed: claim.item.observed,
-            pin_digest: None,
+            pin: None,
             next_due: std::time::Duration::ZERO,
             events: Vec::new(),
             gone: true,

@@ -264,7 +264,7 @@ impl Caller {
                 }
                 let settlement = Settlement {
                     observed,
-                    pin_digest: None,
+                    pin: None,
                     next_due: Duration::ZERO,
                     events: Vec::new(),
                     gone,

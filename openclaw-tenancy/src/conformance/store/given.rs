@@ -158,7 +158,7 @@ pub(super) async fn claim_one(store: &dyn TenantStore) -> Claim<Tenant> {
 pub(super) fn settlement(claim: &Claim<Tenant>) -> Settlement {
     Settlement {
         observed: claim.item.observed.clone(),
-        pin_digest: None,
+        pin: None,
         next_due: FARTHEST,
         events: Vec::new(),
         gone: false,

@@ -7,7 +7,7 @@ use super::given::{
     AFTER_LEASE, DAY, HOUR, LATER, T0, claim_all, claim_one, everything, made, now_of, placed,
     ready_host, settle, settlement,
 };
-use crate::container::EngineId;
+use crate::container::{EngineId, Image};
 use crate::event::{EventKind, NewEvent};
 use crate::host::Reserved;
 use crate::id::Generation;
@@ -92,7 +92,7 @@ pub(super) async fn settle_is_fenced_when_the_claim_has_passed_on(fixture: &dyn 
     let before = everything(&store).await;
     let mut late = eventful(&lost);
     late.observed.locations.clear();
-    late.pin_digest = Some("sha256:late".to_owned());
+    late.pin = Some(image("sha256:late"));
     fenced(&*store, &lost, late.clone()).await;
     late.gone = true;
     fenced(&*store, &lost, late).await;
@@ -134,21 +134,27 @@ pub(super) async fn settle_frees_the_places_it_left(fixture: &dyn StoreFixture) 
     assert_eq!(now.observed.generation, location.generation, "never again");
 }
 
-/// The first digest stays; pinning is no change of what the owner wants.
+fn image(digest: &str) -> Image {
+    Image {
+        reference: format!("reference of {digest}"),
+        digest: Some(digest.to_owned()),
+    }
+}
+
+/// The first image with a digest stays; pinning is no change of what the owner wants.
 pub(super) async fn settle_pins_a_digest_once(fixture: &dyn StoreFixture) {
     let store = fixture.store();
     let tenant = made(&*store).await;
     for digest in [Some("sha256:first"), None, Some("sha256:second")] {
         let claim = claim_one(&*store).await;
         let pin = Settlement {
-            pin_digest: digest.map(str::to_owned),
+            pin: digest.map(image),
             next_due: Duration::ZERO,
             ..settlement(&claim)
         };
         settle(&*store, &claim, pin).await;
         let now = now_of(&*store, &tenant).await;
-        let pinned = now.desired.image.digest.as_deref();
-        assert_eq!(pinned, Some("sha256:first"));
+        assert_eq!(now.desired.image, image("sha256:first"));
         assert_eq!(now.revision, tenant.revision);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::backend::{BackendError, Signal};
 use crate::clock::Timestamp;
-use crate::container::{CONFIG_PATH, DATA_PATH, ObjectRef, ObjectSpec};
+use crate::container::{CONFIG_PATH, DATA_PATH, Image, ObjectRef, ObjectSpec};
 use crate::event::{EventKind, NewEvent};
 use crate::host::{Host, HostState};
 use crate::instance::{self, InstanceFiles};
@@ -62,7 +62,7 @@ struct Pass<'a> {
     /// What is there, while this pass knows it without looking again.
     seen: Option<Seen>,
     events: Vec<NewEvent>,
-    pin: Option<String>,
+    pin: Option<Image>,
     files: Option<Arc<InstanceFiles>>,
     /// The lease runs at least from here on, by our clock.
     kept_at: Timestamp,
@@ -133,7 +133,7 @@ pub async fn pass(
     };
     let settlement = Settlement {
         observed: pass.tenant.observed,
-        pin_digest: pass.pin,
+        pin: pass.pin,
         next_due,
         events: pass.events,
         gone,
@@ -387,7 +387,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Why the tenant's host must not be touched, if it must not; a hold for that ends once the host may be again.
+    /// Why the tenant's host must not be touched, if it must not; a hold for that ends once the host may be again, and
+    /// a wait because it did not answer once it does.
     async fn quarantine(&mut self) -> Result<Option<String>, PassError> {
         let observed = &self.tenant.observed;
         let Some(location) = observed.location() else {
@@ -413,10 +414,16 @@ impl Pass<'_> {
                 observed.hold = None;
                 observed.failure = None;
             }
-            (
-                None,
-                Some(HostState::New | HostState::Ready | HostState::Unreachable { .. }) | None,
-            )
+            // Due before its wait is over: the host is back, or something of the tenant's changed there.
+            (None, Some(HostState::Ready)) => {
+                let now = self.context.clock.now();
+                if let Some(failure) = &mut self.tenant.observed.failure
+                    && failure.reason == FailureReason::HostUnreachable
+                {
+                    failure.retry_at = failure.retry_at.min(now);
+                }
+            }
+            (None, Some(HostState::New | HostState::Unreachable { .. }) | None)
             | (
                 Some(_),
                 Some(

@@ -82,7 +82,13 @@ impl Pass<'_> {
 
     pub(super) async fn prepare(&mut self) -> Result<Result<(), BackendError>, PassError> {
         let host = self.host()?;
-        let image = self.tenant.desired.image.clone();
+        // Nothing was made of what is not pinned: a reference that was wrong, and is corrected, is the corrected one.
+        let pinned = self.tenant.desired.image.digest.is_some();
+        let image = if pinned {
+            self.tenant.desired.image.clone()
+        } else {
+            self.context.blueprint.image.clone()
+        };
         let preparing = self.context.backend.prepare(&host, &image);
         // A pull may take long; the claim is renewed meanwhile.
         let done = self
@@ -91,9 +97,9 @@ impl Pass<'_> {
         Ok(done.map(|prepared| {
             self.memory.prepared = true;
             self.tenant.observed.queued = None;
-            if self.tenant.desired.image.digest.is_none() {
-                self.pin.clone_from(&prepared.image.digest);
-                self.tenant.desired.image.digest = prepared.image.digest;
+            if !pinned {
+                self.pin = Some(prepared.image.clone());
+                self.tenant.desired.image = prepared.image;
             }
         }))
     }

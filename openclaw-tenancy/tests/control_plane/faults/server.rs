@@ -172,6 +172,28 @@ fn f28_an_end_that_nobody_told_of_is_found_by_the_next_list() {
     assert!(world.backend.is_as_added(&world.host, &foreign.unwrap()));
 }
 
+/// What waited for it does not wait on for minutes once it answers.
+#[test]
+fn f21_a_host_that_is_back_is_asked_at_once() {
+    let mut world = World::new();
+    world.create(0, None).unwrap().unwrap();
+    world.until_running();
+    world.backend.set_reachable(&world.host, Reachable::No);
+    world.set_power(0, Power::Deleted);
+    // Long enough that the next try is minutes away.
+    world.rounds(60, SECOND * 20);
+    let failure = world.rows().remove(0).observed.failure.unwrap();
+    let wait = failure.retry_at.since(world.now());
+    assert!(wait > SECOND * 60, "{wait:?}");
+    world.backend.set_reachable(&world.host, Reachable::Yes);
+    let back = world.now();
+    while !world.rows().is_empty() {
+        world.rounds(1, SECOND);
+        let took = world.now().since(back);
+        assert!(took < SECOND * 60, "{took:?}: {:?}", world.rows());
+    }
+}
+
 #[test]
 fn f21_what_is_wanted_of_a_running_instance_whose_host_is_silent_is_told_as_that() {
     let mut world = World::new();

@@ -1,6 +1,7 @@
 //! An instance's whole life on the in-memory backends: the thinnest path through all parts of the core.
 
 mod hosts;
+mod image;
 
 use std::time::Duration;
 

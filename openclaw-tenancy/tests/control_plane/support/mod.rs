@@ -13,7 +13,7 @@ use openclaw_tenancy::labels::LabelKeys;
 use openclaw_tenancy::memory::{MemoryAccess, MemoryBackend, MemoryStore};
 use openclaw_tenancy::quantity::Bytes;
 use openclaw_tenancy::reconcile::{execute, host};
-use openclaw_tenancy::store::ClaimRequest;
+use openclaw_tenancy::store::{ClaimRequest, TenantStore};
 use openclaw_tenancy::tenant::Tenant;
 
 pub(crate) const IMAGE: &str = "openclaw/openclaw:test";
@@ -36,17 +36,8 @@ impl World {
         let host = HostId::new("h1").unwrap();
         let backend =
             MemoryBackend::new(keys, Arc::new(clock.clone())).with_host(host.clone(), IMAGE);
-        let tenancy = Tenancy::builder()
-            .backend(Arc::new(backend.clone()))
-            .probe(Arc::new(backend.clone()))
-            .store(Arc::new(MemoryStore::new(Arc::new(clock.clone()))))
-            .clock(Arc::new(clock.clone()))
-            .entropy(Arc::new(SeededEntropy::new(1)))
-            .deployment(deployment)
-            .origins(OriginTemplate::new("http://{slug}.localhost:8080").unwrap())
-            .image(IMAGE, Bytes::gib(1))
-            .build()
-            .unwrap();
+        let store = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
+        let tenancy = tenancy(&clock, &backend, store, IMAGE);
         let access = MemoryAccess::new();
         let world = Self {
             clock,
@@ -58,6 +49,12 @@ impl World {
         world.tenancy.register_hosts().await.unwrap();
         world.hosts_pass().await;
         world
+    }
+
+    /// The server begins again, and its instances are made from `image` now.
+    pub(crate) fn restarted_with(&mut self, image: &str) {
+        let store = Arc::clone(self.tenancy.store());
+        self.tenancy = tenancy(&self.clock, &self.backend, store, image);
     }
 
     pub(crate) async fn account(&self, subject: &str) -> Account {
@@ -133,4 +130,23 @@ impl World {
         }
         tenants
     }
+}
+
+fn tenancy(
+    clock: &ManualClock,
+    backend: &MemoryBackend,
+    store: Arc<dyn TenantStore>,
+    image: &str,
+) -> Tenancy {
+    Tenancy::builder()
+        .backend(Arc::new(backend.clone()))
+        .probe(Arc::new(backend.clone()))
+        .store(store)
+        .clock(Arc::new(clock.clone()))
+        .entropy(Arc::new(SeededEntropy::new(1)))
+        .deployment(DeploymentId::new("d1").unwrap())
+        .origins(OriginTemplate::new("http://{slug}.localhost:8080").unwrap())
+        .image(image, Bytes::gib(1))
+        .build()
+        .unwrap()
 }

@@ -221,7 +221,7 @@ impl Broken {
         for claim in self.inner.claim_tenants(request(u32::MAX)).await? {
             let settlement = Settlement {
                 observed: observed.clone().unwrap_or(claim.item.observed),
-                pin_digest: None,
+                pin: None,
                 next_due: HOUR,
                 events: Vec::new(),
                 gone: false,

@@ -300,7 +300,7 @@ impl TenantStore for Broken {
             Bug::LosesFailures => settlement.observed.failure = None,
             Bug::DueAtOnceAlways => settlement.next_due = Duration::ZERO,
             Bug::SettlesForAnybody => fence = self.newest(id, fence),
-            Bug::NeverPins => settlement.pin_digest = None,
+            Bug::NeverPins => settlement.pin = None,
             Bug::LosesGenerations => settlement.observed.generation = Generation(0),
             Bug::KeepsWhatIsGone => settlement.gone = false,
             Bug::KeepsLeftPlaces if settlement.observed.locations.is_empty() => {
