@@ -183,7 +183,7 @@ fn tenancy(
     Ok(tenancy.build()?)
 }
 
-fn deadlines(config: &Config) -> Deadlines {
+pub(super) fn deadlines(config: &Config) -> Deadlines {
     Deadlines {
         start: config.reconcile.start_deadline,
         stop: config.reconcile.stop_deadline,

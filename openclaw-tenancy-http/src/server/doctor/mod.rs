@@ -1,6 +1,7 @@
 //! `doctor`: looks whether everything is there, and says what to do about what is not. Changes nothing.
 
 mod engine_checks;
+mod instance_checks;
 mod local;
 mod pool_checks;
 mod providers;

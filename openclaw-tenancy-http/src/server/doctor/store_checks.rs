@@ -10,8 +10,9 @@ use openclaw_tenancy::host::{Host, HostState};
 use openclaw_tenancy_postgres::OpenError;
 use tokio::time::timeout;
 
-use super::Check;
+use super::{Check, instance_checks};
 use crate::api::try_write;
+use crate::server::assemble::deadlines;
 use crate::server::config::Loaded;
 use crate::server::foundation::may_pass;
 use crate::server::keys;
@@ -104,6 +105,8 @@ async fn look(database: &Database, name: &str, loaded: &Loaded) -> Vec<Check> {
     let configured = &loaded.config.hosts;
     let has_left = |host: &&Host| !configured.iter().any(|h| h.id == host.id.as_str());
     checks.extend(hosts.iter().filter(has_left).map(left_check));
+    let deadlines = deadlines(&loaded.config);
+    checks.extend(instance_checks::examine(&*tenants, &deadlines).await);
     checks.push(if pending.is_empty() {
         Check::ok("migrations", "the tables are up to date")
     } else {
