@@ -90,7 +90,7 @@ impl Default for EdgeLimits {
                 stall: Duration::from_secs(60),
             },
             upstream: UpstreamLimits {
-                requests: 10_000,
+                requests: 512,
                 connect: Duration::from_secs(3),
                 first_byte: Duration::from_secs(300),
                 upload: 30 * 1024 * 1024,

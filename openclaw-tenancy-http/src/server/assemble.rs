@@ -69,14 +69,16 @@ pub(crate) async fn assemble(
     let (clock, entropy) = (&foundation.clock, &foundation.entropy);
     let public_url = config.public_url(ports.api)?;
     let proxies = config.trusted_proxies();
+    let mut limits = EdgeLimits {
+        connections: edge.in_all,
+        connections_per_address: edge.per_address,
+        ..EdgeLimits::default()
+    };
+    limits.upstream.requests = limits.upstream.requests.min(edge.per_address);
     let edge_config = EdgeConfig {
         trusted_proxies: proxies.clone(),
         deadlines: deadlines(config),
-        limits: EdgeLimits {
-            connections: edge.in_all,
-            connections_per_address: edge.per_address,
-            ..EdgeLimits::default()
-        },
+        limits,
         ..EdgeConfig::new(public_url.clone(), config.origins(ports.edge)?)
     };
     let edge_ports = EdgePorts {

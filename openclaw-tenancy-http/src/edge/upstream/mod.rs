@@ -179,7 +179,8 @@ async fn reap(backend: Weak<Backend>) {
 /// What an instance is given and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpstreamLimits {
-    /// Requests under way at one instance; tunnels count.
+    /// Requests under way at one instance; tunnels count. It is one person's: many times what their browsers hold open,
+    /// and a small part of [`EdgeLimits::connections`](super::EdgeLimits::connections), or one of them takes all.
     pub requests: usize,
     /// From dialling to a connection.
     pub connect: Duration,
