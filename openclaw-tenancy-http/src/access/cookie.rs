@@ -14,6 +14,8 @@ pub const SESSION: &str = "__Host-oct-session";
 pub const LOGIN: &str = "__Host-oct-login";
 /// Carries the first administrator's claim through the sign-in.
 pub const CLAIM: &str = "__Host-oct-claim";
+/// By what a browser that has signed in before is known again.
+pub const BROWSER: &str = "__Host-oct-browser";
 /// The language somebody chose.
 pub const LANGUAGE: &str = "__Host-oct-lang";
 /// What the names of all of ours begin with, here and at instances.

@@ -6,7 +6,8 @@
 //! - [`csrf`]: which writes a cookie may make;
 //! - [`rights`]: what configuration and a provider's groups add to an account;
 //! - [`claim`]: how the first administrator is made under an external provider;
-//! - [`limit`]: how often a caller or an address may try, and `familiar` from where a name has signed in before;
+//! - [`limit`]: how often a caller or an address may try, and `familiar` from where a name has signed in before, of
+//!   which `browser` is one;
 //! - [`address`]: which address that is;
 //! - `accept`: how connections come in and a listener ends, and `places` how many one has at once;
 //! - [`host`]: which host name a request gives;
@@ -15,6 +16,7 @@
 #[cfg(feature = "edge")]
 pub(crate) mod accept;
 pub mod address;
+pub(crate) mod browser;
 pub mod caller;
 pub mod claim;
 pub mod cookie;

@@ -10,7 +10,8 @@ use openclaw_tenancy::identity::IdentityError;
 
 use super::problem::{Kind, Problem};
 use super::refusals::Refusals;
-use crate::access::familiar::Familiar;
+use crate::access::browser::Browser;
+use crate::access::familiar::{Familiar, Place};
 use crate::access::limit::{Limiter, Rate};
 use crate::access::missed::Missed;
 
@@ -25,18 +26,19 @@ pub struct Rates {
     /// of many people may come from one address. Beyond it what was never good here is not looked for.
     pub missed: Rate,
     /// Passwords from one address, right or wrong: each costs us a hash. Not those for a name that has signed in from
-    /// there before: these have [`familiar`](Self::familiar).
+    /// there or in this browser before: these have [`familiar`](Self::familiar).
     pub password: Rate,
-    /// Passwords, right or wrong, for one name from one address from which it has signed in before. What others at
-    /// that address try does not count: behind one address may be many people, and one of them must not be able to
-    /// keep the others out. The price is that whoever shares an address with somebody, and has used up what strange
+    /// Passwords, right or wrong, for one name from one address, or in one browser, from which it has signed in before.
+    /// What others at that address try for other names does not count, and for the same name not what others' browsers
+    /// try: behind one address may be many people, and one of them must not be able to keep the others out. The price is that whoever shares an address with somebody, and has used up what strange
     /// names have there, can tell whether a name signs in from it.
     pub familiar: Rate,
     /// Wrong passwords from one address, for names that have not signed in from there.
     pub address: Rate,
     /// Sign-ins that one address has begun at a provider: each keeps a row for ten minutes.
     pub begun: Rate,
-    /// Wrong passwords for one name from one address.
+    /// Wrong passwords for one name from one address, apart from those in a browser in which it has signed in before;
+    /// and in such a browser.
     pub name_at_address: Rate,
     /// Wrong passwords for one name from anywhere: a bound on what many addresses together can try. An address from
     /// which the name has signed in is not held up by it, so that strangers cannot keep its owner out.
@@ -77,9 +79,9 @@ pub(crate) struct Limits {
     pub(crate) sessions: Missed,
     pub(crate) claims: Missed,
     password: Limiter<IpAddr>,
-    familiar: Limiter<(String, IpAddr)>,
+    familiar: Limiter<(String, Place)>,
     address: Limiter<IpAddr>,
-    name_at_address: Limiter<(String, IpAddr)>,
+    name_at_place: Limiter<(String, Place)>,
     name: Limiter<String>,
     places: Familiar,
     pub(super) refusals: Refusals,
@@ -100,7 +102,7 @@ impl Limits {
             password: Limiter::new(rates.password, clock()),
             familiar: Limiter::new(rates.familiar, clock()),
             address: Limiter::new(rates.address, clock()),
-            name_at_address: Limiter::new(rates.name_at_address, clock()),
+            name_at_place: Limiter::new(rates.name_at_address, clock()),
             name: Limiter::new(rates.name, clock()),
             places: Familiar::default(),
             refusals: Refusals::new(clock),
@@ -111,11 +113,17 @@ impl Limits {
         }
     }
 
-    /// One try of a password for `name` from `address`; [`Self::settle`] says what it came to.
+    /// One try of a password for `name` from `address`, by a browser or a program; [`Self::settle`] says what it came
+    /// to.
     ///
     /// It counts as wrong until it is known: of many tries at once none is free. The narrowest bucket comes first, so
     /// that a flood at one name does not use up the wider ones.
-    pub(super) fn password(&self, name: &str, address: IpAddr) -> Result<Try, Problem> {
+    pub(super) fn password(
+        &self,
+        name: &str,
+        address: IpAddr,
+        browser: Option<&Browser>,
+    ) -> Result<Try, Problem> {
         // The name's spellings are one account; a long one is nobody's.
         let name: String = name
             .trim()
@@ -123,20 +131,23 @@ impl Limits {
             .take(64)
             .collect::<String>()
             .to_lowercase();
+        let browser = browser.map(|browser| Place::Browser(browser.hash()));
+        let own = browser.filter(|browser| self.places.knows(&name, *browser));
+        let place = own.unwrap_or(Place::Address(address));
         let tried = Try {
-            strange: !self.places.knows(&name, address),
-            name,
+            strange: !self.places.knows(&name, place),
+            at: (name, place),
             address,
+            browser,
         };
         let counted = if tried.strange {
             self.password
                 .take(address)
                 .and_then(|()| self.count(&tried))
         } else {
-            let at = (tried.name.clone(), address);
             self.familiar
-                .take(at.clone())
-                .and_then(|()| self.name_at_address.take(at))
+                .take(tried.at.clone())
+                .and_then(|()| self.name_at_place.take(tried.at.clone()))
         };
         counted.map_err(too_many)?;
         Ok(tried)
@@ -144,14 +155,13 @@ impl Limits {
 
     /// Takes one of each bucket of wrong passwords for strange names, or none.
     fn count(&self, tried: &Try) -> Result<(), Duration> {
-        let at = (tried.name.clone(), tried.address);
-        self.name_at_address.take(at.clone())?;
+        self.name_at_place.take(tried.at.clone())?;
         if let Err(wait) = self.address.take(tried.address) {
-            self.name_at_address.give_back(&at);
+            self.name_at_place.give_back(&tried.at);
             return Err(wait);
         }
-        if let Err(wait) = self.name.take(tried.name.clone()) {
-            self.name_at_address.give_back(&at);
+        if let Err(wait) = self.name.take(tried.at.0.clone()) {
+            self.name_at_place.give_back(&tried.at);
             self.address.give_back(&tried.address);
             return Err(wait);
         }
@@ -160,29 +170,27 @@ impl Limits {
 
     /// What a try came to. Only a refused one stays counted: whoever knows the password may sign in as often as they
     /// like, and that we were too busy to look is nobody's fault.
-    pub(super) fn settle<T>(&self, tried: Try, outcome: &Result<T, IdentityError>) {
-        if matches!(outcome, Err(IdentityError::Refused { .. })) {
-            return;
-        }
-        let (name, address) = self.forget(tried);
-        if outcome.is_ok() {
-            self.places.keep(name, address);
+    pub(super) fn settle<T>(&self, tried: &Try, outcome: &Result<T, IdentityError>) {
+        match outcome {
+            Err(IdentityError::Refused { .. }) => {}
+            Err(_) => self.forget(tried),
+            Ok(_) => {
+                self.forget(tried);
+                let places = [Some(Place::Address(tried.address)), tried.browser];
+                for place in places.into_iter().flatten() {
+                    self.places.keep(tried.at.0.clone(), place);
+                }
+            }
         }
     }
 
     /// A try that came to nothing, by no fault of whoever tried: it does not count as wrong.
-    pub(super) fn forget(&self, tried: Try) -> (String, IpAddr) {
-        let Try {
-            name,
-            address,
-            strange,
-        } = tried;
-        self.name_at_address.give_back(&(name.clone(), address));
-        if strange {
-            self.address.give_back(&address);
-            self.name.give_back(&name);
+    pub(super) fn forget(&self, tried: &Try) {
+        self.name_at_place.give_back(&tried.at);
+        if tried.strange {
+            self.address.give_back(&tried.address);
+            self.name.give_back(&tried.at.0);
         }
-        (name, address)
     }
 }
 
@@ -190,8 +198,10 @@ impl Limits {
 #[derive(Debug)]
 #[must_use = "settle it"]
 pub(super) struct Try {
-    name: String,
+    /// The name, and the place that it is counted for.
+    at: (String, Place),
     address: IpAddr,
+    browser: Option<Place>,
     /// The name has not signed in from here before: it is counted for the address, and for the name from anywhere, too.
     strange: bool,
 }

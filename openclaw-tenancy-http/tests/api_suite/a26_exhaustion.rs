@@ -10,9 +10,15 @@ use openclaw_tenancy::access::{AccessStore as _, GrantKind};
 use crate::support::{Answer, App, PASSWORD, request};
 
 async fn password(app: &App, from: &str, name: &str, password: &str) -> Answer {
+    password_in(app, "", from, name, password).await
+}
+
+/// The same, in a browser that keeps this cookie.
+async fn password_in(app: &App, cookie: &str, from: &str, name: &str, password: &str) -> Answer {
     let body = format!(r#"{{"username":"{name}","password":"{password}"}}"#);
     let mut request = request(Method::POST, "/api/auth/password")
         .header(header::CONTENT_TYPE, "application/json")
+        .header(header::COOKIE, cookie)
         .body(body.into())
         .unwrap();
     let peer: SocketAddr = from.parse().unwrap();
@@ -164,6 +170,52 @@ async fn a26_exhaustion_somebody_at_the_same_address_does_not_lock_the_others_ou
         assert_eq!(answer.status, if guess < 5 { 401 } else { 429 });
     }
     assert_eq!(password(&app, here, "bob", PASSWORD).await.status, 200);
+}
+
+/// Who sits in the same office and knows a name keeps nobody out of a browser in which they have signed in before.
+#[tokio::test]
+async fn a26_exhaustion_guesses_of_a_colleague_do_not_count_in_an_owners_browser() {
+    let app = App::new().await;
+    let here = "192.0.2.1:1";
+    for name in ["ada", "bob"] {
+        app.local_account(name).await;
+    }
+    let browser_of = |answer: &Answer| {
+        let cookies = answer.headers.get_all(header::SET_COOKIE);
+        cookies
+            .iter()
+            .filter_map(|cookie| cookie.to_str().unwrap().split(';').next())
+            .find(|pair| pair.starts_with("__Host-oct-browser="))
+            .map(str::to_owned)
+    };
+    let first = password(&app, here, "ada", PASSWORD).await;
+    let hers = browser_of(&first).expect("a browser that is new");
+    let wrong = password(&app, here, "bob", "wrong").await;
+    assert_eq!(browser_of(&wrong), None, "of a sign-in alone");
+    let his = browser_of(&password(&app, here, "bob", PASSWORD).await).expect("another");
+    for _ in 0..20 {
+        password_in(&app, &his, here, "ada", "wrong").await;
+    }
+    password(&app, here, "ada", PASSWORD)
+        .await
+        .problem(429, "too-many-requests");
+    // Wherever she takes it.
+    for from in [here, "203.0.113.1:1"] {
+        let again = password_in(&app, &hers, from, "ada", PASSWORD).await;
+        assert_eq!(again.status, 200);
+        assert_eq!(browser_of(&again), None, "it has one");
+    }
+    // One that is stolen is no way to guess without end, and none to another name.
+    for guess in 0..20 {
+        let answer = password_in(&app, &hers, here, "ada", "wrong").await;
+        assert_eq!(answer.status, if guess < 5 { 401 } else { 429 });
+    }
+    let made_up = format!("__Host-oct-browser={}", "a".repeat(43));
+    for cookie in [&his, &made_up] {
+        password_in(&app, cookie, here, "ada", PASSWORD)
+            .await
+            .problem(429, "too-many-requests");
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use super::super::lang::Lang;
 use super::super::problem::{Kind, Missing, Problem};
 use super::super::state::ApiState;
 use super::{OWN_PATHS, SignedIn, establish, me, with_cookies};
+use crate::access::browser::Browser;
 use crate::access::csrf;
 use crate::identity::local::normal;
 use crate::identity::return_path::{self, HOME};
@@ -41,12 +42,13 @@ pub(in crate::api) async fn sign_in(
         .copied()
         .unwrap_or_default();
     let id = request.extensions().get::<RequestId>().cloned();
+    let browser = Browser::of(&headers, &**state.tenancy().entropy());
     match JsonOrForm::from_request(request, &()).await? {
         JsonOrForm::Json(fields) => {
             from_our_page_or_program(&headers, &state)?;
             let (username, password) = credentials(fields)?;
-            let checked = check(&state, username, password, address).await?;
-            let signed_in = sign_in_checked(&state, &headers, checked).await?;
+            let checked = check(&state, username, password, address, Some(&browser)).await?;
+            let signed_in = sign_in_checked(&state, &headers, checked, &browser).await?;
             let lifetime = signed_in.session.lifetime.as_secs();
             let body = json!({
                 "account": me::AccountJson::from(&signed_in.account),
@@ -63,12 +65,14 @@ pub(in crate::api) async fn sign_in(
                 .unwrap_or_else(|| HOME.to_owned());
             let shown_name = fields.peek("username");
             let checked = match credentials(fields) {
-                Ok((username, password)) => check(&state, username, password, address).await,
+                Ok((username, password)) => {
+                    check(&state, username, password, address, Some(&browser)).await
+                }
                 Err(problem) => Err(problem),
             };
             match checked {
                 Ok(checked) => {
-                    let signed_in = sign_in_checked(&state, &headers, checked).await?;
+                    let signed_in = sign_in_checked(&state, &headers, checked, &browser).await?;
                     let to = pages::login::onward_to(&return_to);
                     Ok(with_cookies(
                         Redirect::to(&to).into_response(),
@@ -166,9 +170,11 @@ async fn sign_in_checked(
     state: &ApiState,
     headers: &HeaderMap,
     checked: Checked,
+    browser: &Browser,
 ) -> Result<SignedIn, Problem> {
-    let signed_in = establish(state, headers, checked.identity).await?;
+    let mut signed_in = establish(state, headers, checked.identity).await?;
     checked.kept.confirm(state, signed_in.account.id).await?;
+    signed_in.cookies.extend(browser.cookie());
     Ok(signed_in)
 }
 
@@ -179,20 +185,21 @@ pub(super) async fn check(
     username: String,
     password: SecretString,
     address: IpAddr,
+    browser: Option<&Browser>,
 ) -> Result<Checked, Problem> {
     let local = state.providers().local.as_ref();
     let local = local.ok_or(Kind::NotFound(Missing::Provider))?;
-    let tried = state.limits().password(&username, address)?;
+    let tried = state.limits().password(&username, address, browser)?;
     let kept = match Kept::of(state, &username).await {
         Ok(kept) => kept,
         Err(problem) => {
-            state.limits().forget(tried);
+            state.limits().forget(&tried);
             return Err(problem);
         }
     };
     let answer = LoginAnswer::Password { username, password };
     let outcome = local.finish(answer).await;
-    state.limits().settle(tried, &outcome);
+    state.limits().settle(&tried, &outcome);
     if matches!(outcome, Err(IdentityError::Refused { .. })) {
         audit::sign_in_refused(state, address, kept.account_name());
     }

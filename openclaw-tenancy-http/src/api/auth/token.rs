@@ -53,7 +53,7 @@ pub(in crate::api) async fn issue(
         password::from_our_page_or_program(&head.headers, &state)?;
         let (username, password) = password::credentials(fields)?;
         let address = state.proxies().client(&head.extensions, &head.headers);
-        let checked = password::check(&state, username, password, address).await?;
+        let checked = password::check(&state, username, password, address, None).await?;
         let (account, granted) = state.authenticator().sign_in(checked.identity).await?;
         For::Password(account.id, granted, checked.kept)
     };
