@@ -61,6 +61,7 @@ words! {
     create_title: "Create your OpenClaw", "创建您的 OpenClaw";
     create_lede: "It runs in a container of its own, and nobody else can open it.", "它运行在独立的容器中，只有您能打开。";
     choose_plan: "Choose a plan", "选择套餐";
+    plan_hint: "Storage is not enforced yet, and sandboxes are not available yet.", "存储限额暂未强制，沙箱暂未提供。";
     memory: "Memory", "内存";
     storage: "Storage", "存储";
     sandboxes: "Sandboxes", "沙箱";
@@ -85,6 +86,7 @@ words! {
     plan: "Plan", "套餐";
     created: "Created", "创建于";
     not_enforced: "not enforced yet", "暂未强制";
+    not_there_yet: "not available yet", "暂未提供";
     next_try: "Next try", "下次尝试";
 
     step_place: "Find a place", "分配主机";

@@ -156,7 +156,12 @@ async fn what_was_asked_before_the_end_is_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_websockets_stay_open_and_go_both_ways() {
-    let world = World::new().await;
+    // All of one instance, which has fewer unless it is told otherwise.
+    let world = World::with(
+        |config| config.limits.upstream.requests = 1_000,
+        |store, access| (store, access),
+    )
+    .await;
     let tenant = world.ready("alpha", 0).await;
     let _instance = Instance::echo(tenant.ip(), "hello").await;
     let cookie = world.sign_in(&tenant).await;

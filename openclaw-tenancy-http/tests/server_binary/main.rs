@@ -25,6 +25,7 @@ mod left;
 mod life;
 #[path = "../kill/of_server.rs"]
 mod of_server;
+mod open_files;
 mod operator;
 mod postgres_killed;
 #[path = "../kill/processes.rs"]

@@ -38,7 +38,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts on free ports, with an engine that does not answer, and waits until it serves.
     pub(crate) async fn start(data: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = command(data)
+        Self::start_by(command(data), environment).await
+    }
+
+    /// The same by a command of its own: the binary, or what becomes it.
+    pub(crate) async fn start_by(mut command: Command, environment: &[(&str, &str)]) -> Self {
+        let mut child = command
             .arg("serve")
             .envs(NOWHERE)
             .envs(environment.iter().copied())

@@ -11,9 +11,26 @@ use tokio::time::timeout;
 /// The longest anything here may take; five times what a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+const BINARY: &str = env!("CARGO_BIN_EXE_openclaw-tenancy");
+
 /// The binary in an environment of its own.
 pub(crate) fn command(data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_openclaw-tenancy"));
+    alone(Command::new(BINARY), data)
+}
+
+/// The same, with no more than `files` open, soft and hard.
+pub(crate) fn command_with_few_files(data: &Path, files: u32) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args([
+        "-euc",
+        "ulimit -n \"$1\"; shift; exec \"$0\" \"$@\"",
+        BINARY,
+    ]);
+    shell.arg(files.to_string());
+    alone(shell, data)
+}
+
+fn alone(mut command: Command, data: &Path) -> Command {
     command
         .env_clear()
         .env("OPENCLAW_TENANCY_DATA", data)

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::Ipv4Net;
@@ -15,9 +16,13 @@ use openclaw_tenancy::quantity::Bytes;
 use serde_json::{Value, json};
 
 use crate::engine::{GREEDY, RealEngine};
-use crate::{Silence, backend, deployment, host, id, labels, mounting, other_options, silent_host};
+use crate::{Silence, backend, deployment, host, id, labels, mounting, other_options};
 
 openclaw_tenancy::conformance_backend!(Real::new());
+
+/// Rules say what a call does, not how quickly: an engine on which other tests start a hundred containers takes longer
+/// than the reconciler would wait.
+const PATIENT: Duration = Duration::from_secs(120);
 
 /// A deployment of its own on the real engine, gone when it is dropped, also after a rule that failed.
 #[derive(Debug)]
@@ -38,7 +43,9 @@ impl Real {
         let image = engine.waiting_image().await?;
         let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
         let silence = Silence::begin();
-        let backend = backend(&numbered(number), engine.endpoint.clone(), &silence).build();
+        let backend = backend(&numbered(number), engine.endpoint.clone(), &silence)
+            .call_limit(PATIENT)
+            .build();
         Some(Self {
             backend: Arc::new(backend.unwrap()),
             engine,
@@ -127,14 +134,20 @@ fn path(object: &ObjectRef) -> String {
 impl Drop for Real {
     fn drop(&mut self) {
         // Calls of async functions, in a place where nothing can be awaited.
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
+        let cleaned = std::thread::scope(|scope| {
+            let cleaning = scope.spawn(|| {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build();
                 runtime.unwrap().block_on(self.clean());
             });
+            cleaning.join()
         });
+        // A second panic would end the program, and with it what the first one said.
+        assert!(
+            cleaned.is_ok() || std::thread::panicking(),
+            "what a rule made can be removed"
+        );
     }
 }
 
@@ -241,8 +254,9 @@ impl BackendFixture for Real {
         })
     }
 
+    /// What is silent is no engine; it is waited for as long as the reconciler would by the scripted engine's fixture.
     fn silent_host(&self) -> Option<HostId> {
-        Some(silent_host())
+        None
     }
 
     async fn finish(&self) {}

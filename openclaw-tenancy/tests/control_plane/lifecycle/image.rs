@@ -1,11 +1,19 @@
 //! What instances are made from, and what becomes of that when the operator names another.
 
+use std::sync::Arc;
+
 use openclaw_tenancy::CreateRequest;
 use openclaw_tenancy::status::Phase;
 use openclaw_tenancy::tenant::FailureReason;
 
 use super::{SECOND, phase, running};
-use crate::support::{IMAGE, World};
+use crate::support::{IMAGE, World, tenancy};
+
+/// The server begins again, and its instances are made from `image` now.
+fn restart_with(world: &mut World, image: &str) {
+    let store = Arc::clone(world.tenancy.store());
+    world.tenancy = tenancy(&world.clock, &world.backend, store, image);
+}
 
 /// Nothing was made of a name that was wrong: whoever waits for it gets what the corrected one means.
 #[tokio::test]
@@ -24,7 +32,7 @@ async fn an_image_that_is_not_pinned_is_the_one_of_now() {
     assert_eq!(tenants[0].desired.image.reference, IMAGE);
 
     world.backend.add_image(&world.host, "corrected");
-    world.restarted_with("corrected");
+    restart_with(&mut world, "corrected");
     let tenants = world
         .until(30, SECOND, |t| phase(&world, t) == Phase::Running)
         .await;
@@ -39,7 +47,7 @@ async fn an_image_that_is_pinned_stays() {
     let mut world = World::new().await;
     let tenant = running(&world).await;
     world.backend.add_image(&world.host, "newer");
-    world.restarted_with("newer");
+    restart_with(&mut world, "newer");
     world.backend.cut_off(&world.host, tenant.id);
     let generation = tenant.observed.generation;
     let tenants = world

@@ -51,12 +51,6 @@ impl World {
         world
     }
 
-    /// The server begins again, and its instances are made from `image` now.
-    pub(crate) fn restarted_with(&mut self, image: &str) {
-        let store = Arc::clone(self.tenancy.store());
-        self.tenancy = tenancy(&self.clock, &self.backend, store, image);
-    }
-
     pub(crate) async fn account(&self, subject: &str) -> Account {
         let identity = Identity {
             who: Subject {
@@ -132,7 +126,8 @@ impl World {
     }
 }
 
-fn tenancy(
+/// A server on these, whose instances are made from `image`.
+pub(crate) fn tenancy(
     clock: &ManualClock,
     backend: &MemoryBackend,
     store: Arc<dyn TenantStore>,
