@@ -30,8 +30,9 @@ pub struct Rates {
     pub password: Rate,
     /// Passwords, right or wrong, for one name from one address, or in one browser, from which it has signed in before.
     /// What others at that address try for other names does not count, and for the same name not what others' browsers
-    /// try: behind one address may be many people, and one of them must not be able to keep the others out. The price is that whoever shares an address with somebody, and has used up what strange
-    /// names have there, can tell whether a name signs in from it.
+    /// try: behind one address may be many people, and one of them must not be able to keep the others out. The price
+    /// is that whoever shares an address with somebody, and has used up what strange names have there, can tell whether
+    /// a name signs in from it.
     pub familiar: Rate,
     /// Wrong passwords from one address, for names that have not signed in from there.
     pub address: Rate,

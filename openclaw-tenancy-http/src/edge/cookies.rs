@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 pub(super) use crate::access::cookie::is_ours;
 use crate::access::cookie::split;
+use crate::identity::secret;
 
 /// The browser's session with one instance.
 pub(super) const INSTANCE: &str = "__Host-oct-instance";
@@ -22,16 +23,9 @@ pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .filter(|pair| pair.0 == name)
         .map(|pair| pair.1);
     match (found.next(), found.next()) {
-        (Some(value), None) => is_secret(value).then_some(value),
+        (Some(value), None) => secret::is_one(value).then_some(value),
         (Some(_), Some(_)) | (None, _) => None,
     }
-}
-
-fn is_secret(value: &str) -> bool {
-    value.len() == 43
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// The cookies that are the instance's own; `None` when there is none.

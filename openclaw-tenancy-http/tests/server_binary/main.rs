@@ -36,6 +36,7 @@ mod readme;
 mod ready_and_killed;
 mod renamed_host;
 mod replicas;
+mod restored;
 mod server;
 mod services;
 mod sign_out;

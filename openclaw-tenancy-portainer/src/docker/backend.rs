@@ -275,15 +275,3 @@ impl ContainerBackend for DockerBackend {
         self.engine(host)?.logs(container, limit).await
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use openclaw_tenancy::reconcile::Pace;
-
-    use super::*;
-
-    #[test]
-    fn a_call_ends_before_its_claim() {
-        assert!(CALL_LIMIT < Pace::default().lease);
-    }
-}

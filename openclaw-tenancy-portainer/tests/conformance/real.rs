@@ -16,7 +16,7 @@ use openclaw_tenancy::quantity::Bytes;
 use serde_json::{Value, json};
 
 use crate::engine::{GREEDY, RealEngine};
-use crate::{Silence, backend, deployment, host, id, labels, mounting, other_options};
+use crate::{Silence, backend, deployment, host, id, labels, mounting, other_options, silent_host};
 
 openclaw_tenancy::conformance_backend!(Real::new());
 
@@ -29,6 +29,8 @@ const PATIENT: Duration = Duration::from_secs(120);
 struct Real {
     engine: RealEngine,
     backend: Arc<dyn ContainerBackend>,
+    /// With the limits that an operator has.
+    usual: Arc<dyn ContainerBackend>,
     number: u32,
     image: Image,
     /// What was planted, as the engine showed it then.
@@ -43,11 +45,12 @@ impl Real {
         let image = engine.waiting_image().await?;
         let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
         let silence = Silence::begin();
-        let backend = backend(&numbered(number), engine.endpoint.clone(), &silence)
-            .call_limit(PATIENT)
-            .build();
+        let builder = || backend(&numbered(number), engine.endpoint.clone(), &silence);
+        let backend = builder().call_limit(PATIENT).build().unwrap();
+        let usual = builder().build().unwrap();
         Some(Self {
-            backend: Arc::new(backend.unwrap()),
+            backend: Arc::new(backend),
+            usual: Arc::new(usual),
             engine,
             number,
             image,
@@ -254,9 +257,8 @@ impl BackendFixture for Real {
         })
     }
 
-    /// What is silent is no engine; it is waited for as long as the reconciler would by the scripted engine's fixture.
-    fn silent_host(&self) -> Option<HostId> {
-        None
+    fn silent_host(&self) -> Option<(Arc<dyn ContainerBackend>, HostId)> {
+        Some((Arc::clone(&self.usual), silent_host()))
     }
 
     async fn finish(&self) {}

@@ -182,8 +182,8 @@ impl BackendFixture for Scripted {
         })
     }
 
-    fn silent_host(&self) -> Option<HostId> {
-        Some(silent_host())
+    fn silent_host(&self) -> Option<(Arc<dyn ContainerBackend>, HostId)> {
+        Some((self.backend(), silent_host()))
     }
 
     async fn finish(&self) {}

@@ -159,8 +159,8 @@ impl BackendFixture for Bench {
         })
     }
 
-    fn silent_host(&self) -> Option<HostId> {
-        Some(silent())
+    fn silent_host(&self) -> Option<(Arc<dyn ContainerBackend>, HostId)> {
+        Some((self.backend(), silent()))
     }
 
     /// Nothing in memory takes time.

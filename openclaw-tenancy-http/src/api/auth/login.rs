@@ -48,7 +48,7 @@ async fn at_provider(
 ) -> Result<Response, Problem> {
     // One browser may have several sign-ins under way, in several tabs: they share the cookie.
     let browser = match cookie::read(headers, cookie::LOGIN) {
-        Some(known) if is_ours(known) => SecretString::from(known),
+        Some(known) if secret::is_one(known) => SecretString::from(known),
         Some(_) | None => secret::random(&**state.tenancy().entropy()),
     };
     let cookie = cookie::set(cookie::LOGIN, browser.expose_secret(), LOGIN_LIFETIME);
@@ -65,14 +65,6 @@ async fn at_provider(
         )),
         LoginStep::Password => Ok(to_page(&return_to)),
     }
-}
-
-/// Whether a pre-login cookie has the form of ours: 256 bits in base64url.
-fn is_ours(value: &str) -> bool {
-    value.len() == 43
-        && value
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 fn to_page(return_to: &str) -> Response {

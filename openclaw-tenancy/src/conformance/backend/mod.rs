@@ -111,8 +111,9 @@ pub trait BackendFixture: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Another host of the backend's, which takes connections and never says anything.
-    fn silent_host(&self) -> Option<HostId> {
+    /// Another host, which takes connections and never says anything, and the backend that has it, with the limits that
+    /// an operator has.
+    fn silent_host(&self) -> Option<(Arc<dyn ContainerBackend>, HostId)> {
         None
     }
 

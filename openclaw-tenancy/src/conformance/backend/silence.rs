@@ -13,11 +13,12 @@ type Call<'a> = BoxFuture<'a, Result<(), BackendError>>;
 
 /// Every call ends before a claim's lease does, whichever it is, and says that it may have happened: silence is no answer.
 pub(super) async fn calls_end_when_the_host_says_nothing(fixture: &dyn BackendFixture) {
-    let Some(host) = fixture.silent_host() else {
+    let Some((backend, host)) = fixture.silent_host() else {
         println!("skipped: the fixture has no host that says nothing");
         return;
     };
     let given = Given {
+        backend,
         host,
         ..Given::new(fixture)
     };
