@@ -96,6 +96,7 @@ ops! {
     Write SweepGrants { now: Timestamp, limit: u32 } -> u64: "removing expired grants";
     Write SignIn { identity: Identity, id: AccountId, now: Timestamp } -> Account: "signing in";
     Read ReadAccount { id: AccountId } -> Option<Account>: "reading an account";
+    Read ListAccounts { after: Option<AccountId>, limit: u32 } -> Vec<Account>: "listing accounts";
     Write SetRights { id: AccountId, rights: Rights } -> Account: "changing an account's rights";
     Read HasAdmin {} -> bool: "looking for an administrator";
     Write PutPassword { username: String, phc: SecretString, replace: Replace } -> bool: "writing a password";

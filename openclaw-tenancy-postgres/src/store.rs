@@ -228,6 +228,14 @@ macro_rules! ports {
                 self.run(&ops::ReadAccount { id }).await
             }
 
+            async fn accounts(
+                &self,
+                after: Option<AccountId>,
+                limit: u32,
+            ) -> Result<Vec<Account>, StoreError> {
+                self.run(&ops::ListAccounts { after, limit }).await
+            }
+
             async fn set_account_rights(
                 &self,
                 id: AccountId,

@@ -210,6 +210,23 @@ pub trait AccessStore: std::fmt::Debug + Send + Sync + 'static {
     /// Reads only.
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
 
+    /// At most `limit` accounts whose ids come after `after`; from the first on if it is `None`.
+    ///
+    /// # Behavior
+    /// In the order of their ids, each once: the last one's id leads to the next page, and an answer without any
+    /// is the end.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    ///
+    /// # Idempotency
+    /// Reads only.
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError>;
+
     /// Sets what an account may do.
     ///
     /// # Errors

@@ -69,16 +69,10 @@ pub(crate) async fn assemble(
     let (clock, entropy) = (&foundation.clock, &foundation.entropy);
     let public_url = config.public_url(ports.api)?;
     let proxies = config.trusted_proxies();
-    let mut limits = EdgeLimits {
-        connections: edge.in_all,
-        connections_per_address: edge.per_address,
-        ..EdgeLimits::default()
-    };
-    limits.upstream.requests = limits.upstream.requests.min(edge.per_address);
     let edge_config = EdgeConfig {
         trusted_proxies: proxies.clone(),
         deadlines: deadlines(config),
-        limits,
+        limits: edge_limits(edge),
         ..EdgeConfig::new(public_url.clone(), config.origins(ports.edge)?)
     };
     let edge_ports = EdgePorts {
@@ -190,5 +184,45 @@ pub(super) fn deadlines(config: &Config) -> Deadlines {
         start: config.reconcile.start_deadline,
         stop: config.reconcile.stop_deadline,
         provision: config.reconcile.provision_deadline,
+    }
+}
+
+/// One instance has no more requests under way than one address has connections: whoever has few places at the edge
+/// would else give all of them to one tenant (safety row A26).
+fn edge_limits(edge: Share) -> EdgeLimits {
+    let mut limits = EdgeLimits {
+        connections: edge.in_all,
+        connections_per_address: edge.per_address,
+        ..EdgeLimits::default()
+    };
+    limits.upstream.requests = limits.upstream.requests.min(edge.per_address);
+    limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::descriptors::Shares;
+    use super::*;
+
+    #[test]
+    fn a26_exhaustion_no_instance_has_most_places_of_the_edge() {
+        for files in [
+            None,
+            Some(30_000),
+            Some(4_096),
+            Some(1_024),
+            Some(600),
+            Some(0),
+        ] {
+            let limits = edge_limits(Shares::of(files).edge);
+            let (requests, places) = (limits.upstream.requests, limits.connections);
+            assert!(requests >= 1, "{files:?}: {limits:?}");
+            assert!(requests * 2 <= places, "{files:?}: {limits:?}");
+        }
+        let all = edge_limits(Shares::of(None).edge);
+        assert_eq!(
+            all.upstream.requests,
+            EdgeLimits::default().upstream.requests
+        );
     }
 }

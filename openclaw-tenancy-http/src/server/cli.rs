@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// out. `openclaw-tenancy account sign-out NAME` does that without a new password.
     #[command(verbatim_doc_comment)]
     Password(Password),
-    /// Make local accounts, and sign accounts out
+    /// Make local accounts, list accounts, and sign them out
     Account(Account),
     /// Print the settings in effect, with secrets redacted and where each came from
     Config(Config),
@@ -241,6 +241,12 @@ pub(crate) enum AccountCommand {
     /// replaced by `openclaw-tenancy password NAME`.
     #[command(verbatim_doc_comment)]
     Add(AddAccount),
+    /// List the accounts: ids, providers, names, and what each may do
+    ///
+    /// An account is made when its person first signs in. What a provider's groups
+    /// add holds from one sign-in to the next and is not shown.
+    #[command(verbatim_doc_comment)]
+    List(ListAccounts),
     /// Sign an account out everywhere
     ///
     /// Every session and token of ours that the account has ends, at the API at once
@@ -266,6 +272,17 @@ pub(crate) struct AddAccount {
     /// Where to write to its person; nothing is sent
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) email: Option<String>,
+    /// Where settings come from.
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `account list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListAccounts {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Where settings come from.
     #[command(flatten)]
     pub(crate) settings: Settings,
@@ -334,7 +351,7 @@ mod tests {
             insta::assert_snapshot!(format!("help_{name}"), sub.render_long_help());
         }
         let account = command.find_subcommand_mut("account").unwrap();
-        for name in ["add", "sign-out"] {
+        for name in ["add", "list", "sign-out"] {
             let sub = account.find_subcommand_mut(name).unwrap();
             let snapshot = format!("help_account_{}", name.replace('-', "_"));
             insta::assert_snapshot!(snapshot, sub.render_long_help());

@@ -16,7 +16,7 @@ use super::cli::{AccountCommand, Cli, Command, Settings};
 use super::config::{self, ConfigError, EXAMPLE, Loaded, Sources};
 use super::doctor::{self, Outcome};
 use super::foundation::Foundation;
-use super::{accounts, identity, logging, serve};
+use super::{account_list, accounts, identity, logging, serve};
 use crate::api::audit;
 use crate::identity::local::{ISSUER, LocalAccounts};
 
@@ -100,6 +100,16 @@ async fn run(cli: Cli, out: &mut (impl Write + Send)) -> anyhow::Result<ExitCode
                 logging::init_command(&loaded.config.log)?;
                 let password = accounts::add(&loaded, &add).await?;
                 writeln!(out, "{password}")?;
+            }
+            AccountCommand::List(list) => {
+                let loaded = load(&list.settings, &[])?;
+                logging::init_command(&loaded.config.log)?;
+                let entries = account_list::list(&loaded).await?;
+                if list.json {
+                    writeln!(out, "{}", serde_json::to_string_pretty(&entries)?)?;
+                } else {
+                    write!(out, "{}", account_list::table(&entries))?;
+                }
             }
             AccountCommand::SignOut(sign_out) => {
                 let loaded = load(&sign_out.settings, &[])?;
@@ -207,8 +217,8 @@ pub(super) async fn find(foundation: &Foundation, whose: &str) -> anyhow::Result
     let username = whose.trim().to_ascii_lowercase();
     if access.password(&username).await?.is_none() {
         bail!(
-            "there is no local account {whose:?}; name one (the first is `admin`), or give the account id \
-             that /api/auth/me shows"
+            "there is no local account {whose:?}; name one (the first is `admin`), or give the id that \
+             `openclaw-tenancy account list` shows"
         );
     }
     // A local account is found as a sign-in finds it.
@@ -227,7 +237,8 @@ pub(super) async fn find(foundation: &Foundation, whose: &str) -> anyhow::Result
     Ok(access.sign_in(identity, id, foundation.clock.now()).await?)
 }
 
-fn of(account: &Account) -> Identity {
+/// What is known of an account's person without a sign-in.
+pub(super) fn of(account: &Account) -> Identity {
     Identity {
         who: account.who.clone(),
         email: account.email.clone(),

@@ -5,6 +5,7 @@
 //!                    └────► doctor, token, password, account, config
 //! ```
 
+mod account_list;
 mod accounts;
 mod assemble;
 mod cli;

@@ -1,6 +1,6 @@
 //! `account`: local accounts, made beside a server that runs.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::{Server, client, send};
 use crate::support::{run, text};
@@ -86,6 +86,37 @@ async fn an_account_made_beside_a_running_server_signs_in_at_once() {
     let (status, answer) = server.post("/api/tenants", &token, pro).await;
     assert_ne!(status, 403, "{answer}");
     assert_eq!(server.get("/api/hosts", &token).await.0, 403);
+
+    // All of them, beside the server that runs.
+    let output = run(dir.path(), &["account", "list", "--json"], &[]).await;
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let listed: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|entry| {
+            json!([
+                entry["subject"],
+                entry["email"],
+                entry["admin"],
+                entry["plan"]
+            ])
+        })
+        .collect();
+    let all = [
+        json!(["admin", null, true, "pro"]),
+        json!(["ann", "ann@example.com", false, null]),
+        json!(["bob", null, true, "pro"]),
+        json!(["eve", null, false, "pro"]),
+    ];
+    assert_eq!(listed, all);
+    let output = run(dir.path(), &["account", "list"], &[]).await;
+    let table = text(&output.stdout);
+    let anns = table.lines().find(|line| line.starts_with(id));
+    assert!(
+        anns.unwrap_or(&table).contains("ann@example.com"),
+        "{table}"
+    );
 
     let (code, log) = server.stop().await;
     assert_eq!(code, Some(0), "{log}");

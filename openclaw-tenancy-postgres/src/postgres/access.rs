@@ -5,11 +5,12 @@ use openclaw_tenancy::identity::Identity;
 use openclaw_tenancy::store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::ops::{
-    HasAdmin, Meta, PutGrant, PutPassword, ReadAccount, ReadGrant, ReadPassword, RevokeGrants, Run,
-    SetRights, SignIn, SweepGrants, TakeGrant,
+    HasAdmin, ListAccounts, Meta, PutGrant, PutPassword, ReadAccount, ReadGrant, ReadPassword,
+    RevokeGrants, Run, SetRights, SignIn, SweepGrants, TakeGrant,
 };
 use crate::rows::{AccountRow, GrantRow};
 
@@ -166,6 +167,20 @@ impl Run<PgConnection> for ReadAccount {
         .fetch_optional(on)
         .await?;
         Ok(row.map(|row| row.0))
+    }
+}
+
+impl Run<PgConnection> for ListAccounts {
+    async fn run(&self, on: &mut PgConnection) -> Result<Vec<Account>, Failure> {
+        let rows: Vec<AccountRow> = sqlx::query_as(
+            "SELECT id, issuer, subject, email, name, admin, plan, created_at \
+             FROM accounts WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(self.after.map_or(Uuid::nil(), |id| id.as_uuid()))
+        .bind(i64::from(self.limit))
+        .fetch_all(on)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.0).collect())
     }
 }
 

@@ -4,12 +4,13 @@ use openclaw_tenancy::access::{Account, GRANTS_KEPT, Grant, Replace};
 use openclaw_tenancy::identity::Identity;
 use openclaw_tenancy::store::StoreError;
 use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
 
 use super::On;
 use crate::error::Failure;
 use crate::ops::{
-    HasAdmin, Meta, PutGrant, PutPassword, ReadAccount, ReadGrant, ReadPassword, RevokeGrants, Run,
-    SetRights, SignIn, SweepGrants, TakeGrant,
+    HasAdmin, ListAccounts, Meta, PutGrant, PutPassword, ReadAccount, ReadGrant, ReadPassword,
+    RevokeGrants, Run, SetRights, SignIn, SweepGrants, TakeGrant,
 };
 use crate::rows::{AccountRow, GrantRow};
 
@@ -163,6 +164,24 @@ impl Run<On<'_>> for ReadAccount {
         .fetch_optional(&mut *on.sql)
         .await?;
         Ok(row.map(|row| row.0))
+    }
+}
+
+impl Run<On<'_>> for ListAccounts {
+    async fn run(&self, on: &mut On<'_>) -> Result<Vec<Account>, Failure> {
+        let rows: Vec<AccountRow> = sqlx::query_as(
+            "SELECT id, issuer, subject, email, name, admin, plan, created_at \
+             FROM accounts WHERE id > ?1 ORDER BY id LIMIT ?2",
+        )
+        .bind(
+            self.after
+                .map_or(Uuid::nil(), |id| id.as_uuid())
+                .hyphenated(),
+        )
+        .bind(i64::from(self.limit))
+        .fetch_all(&mut *on.sql)
+        .await?;
+        Ok(rows.into_iter().map(|row| row.0).collect())
     }
 }
 

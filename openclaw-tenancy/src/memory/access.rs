@@ -1,6 +1,7 @@
 //! [`AccessStore`] in memory.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -149,6 +150,18 @@ impl AccessStore for MemoryAccess {
 
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         Ok(self.tables().accounts.get(&id).cloned())
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let tables = self.tables();
+        let page = tables.accounts.range((from, Bound::Unbounded)).take(limit);
+        Ok(page.map(|(_, account)| account.clone()).collect())
     }
 
     async fn set_account_rights(

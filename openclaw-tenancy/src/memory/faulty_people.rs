@@ -70,6 +70,15 @@ impl<P: AccessStore + ?Sized> AccessStore for Faulty<P> {
         self.faults.run("access.account", call, store_error).await
     }
 
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        let call = self.inner.accounts(after, limit);
+        self.faults.run("access.accounts", call, store_error).await
+    }
+
     async fn set_account_rights(
         &self,
         id: AccountId,

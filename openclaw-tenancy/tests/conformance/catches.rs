@@ -268,6 +268,18 @@ const ACCESS: &[(&str, AccessBug)] = &[
         AccessBug::RacySignIn,
     ),
     ("account_finds_only_what_is_there", AccessBug::FindsAnother),
+    (
+        "accounts_are_listed_once_each_in_pages",
+        AccessBug::ListsTheLastAgain,
+    ),
+    (
+        "accounts_are_listed_once_each_in_pages",
+        AccessBug::ListsMore,
+    ),
+    (
+        "accounts_are_listed_once_each_in_pages",
+        AccessBug::ListsByTime,
+    ),
     ("set_account_rights_keeps_them", AccessBug::LosesPlans),
     (
         "set_account_rights_refuses_what_is_not_there",

@@ -83,6 +83,13 @@ impl AccessStore for Outage {
     async fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
         self.up()?.account(id).await
     }
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        self.up()?.accounts(after, limit).await
+    }
     async fn set_account_rights(
         &self,
         id: AccountId,

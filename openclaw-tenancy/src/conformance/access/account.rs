@@ -171,6 +171,34 @@ pub(super) async fn account_finds_only_what_is_there(fixture: &dyn AccessFixture
     assert_eq!(store.account(id(9)).await.expect("an answer"), None);
 }
 
+/// Every account is in one page, whatever order they were made in and however long a page is.
+pub(super) async fn accounts_are_listed_once_each_in_pages(fixture: &dyn AccessFixture) {
+    let store = fixture.access();
+    let none = store.accounts(None, 10).await;
+    assert_eq!(none.expect("an answer"), []);
+    let mut there = Vec::new();
+    for n in [3, 1, 5, 2, 4] {
+        there.push(sign_in(&*store, identity(&format!("person-{n}")), n).await);
+    }
+    let administrator = store.set_account_rights(id(2), admin()).await;
+    there.sort_by_key(|account| account.id);
+    there[1] = administrator.expect("the account is there");
+
+    let replica = fixture.replica();
+    for limit in [1, 2, 5, 10] {
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = replica.accounts(after, limit).await.expect("an answer");
+            assert!(page.len() <= limit as usize, "{limit}: {page:?}");
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            listed.extend(page);
+            assert!(listed.len() <= there.len(), "{limit}: {listed:?}");
+        }
+        assert_eq!(listed, there, "{limit}");
+    }
+}
+
 /// Rights are replaced as a whole, and stay.
 pub(super) async fn set_account_rights_keeps_them(fixture: &dyn AccessFixture) {
     let store = fixture.access();

@@ -54,6 +54,7 @@ macro_rules! conformance_access {
             sign_in_refuses_an_id_in_use
             concurrent_sign_ins_give_one_account
             account_finds_only_what_is_there
+            accounts_are_listed_once_each_in_pages
             set_account_rights_keeps_them
             set_account_rights_refuses_what_is_not_there
             has_admin_tells_whether_one_administers

@@ -36,6 +36,9 @@ pub(crate) enum Bug {
     TakesOverIds,
     RacySignIn,
     FindsAnother,
+    ListsTheLastAgain,
+    ListsMore,
+    ListsByTime,
     LosesPlans,
     RightsOfNobody,
     AlwaysAdmin,
@@ -220,6 +223,32 @@ impl AccessStore for Broken {
         match (self.bug, self.inner.account(id).await?) {
             (Bug::FindsAnother, None) => Ok(self.seen.lock().unwrap().accounts.first().cloned()),
             (_, found) => Ok(found),
+        }
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        match (self.bug, after) {
+            (Bug::ListsTheLastAgain, Some(last)) => {
+                let mut page = vec![self.inner.account(last).await?.unwrap()];
+                page.extend(self.inner.accounts(after, limit - 1).await?);
+                Ok(page)
+            }
+            (Bug::ListsMore, _) => self.inner.accounts(after, limit + 1).await,
+            (Bug::ListsByTime, _) => {
+                let seen = self.seen.lock().unwrap().accounts.clone();
+                let known = seen.iter().position(|account| Some(account.id) == after);
+                let from = known.map_or(0, |place| place + 1);
+                let mut page = Vec::new();
+                for account in seen.into_iter().skip(from).take(limit as usize) {
+                    page.extend(self.inner.account(account.id).await?);
+                }
+                Ok(page)
+            }
+            _ => self.inner.accounts(after, limit).await,
         }
     }
 
