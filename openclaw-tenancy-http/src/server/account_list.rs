@@ -12,7 +12,7 @@ use super::commands::{existing, of};
 use super::config::{Loaded, LogFormat};
 use super::escape::escape;
 use super::identity;
-use crate::access::RightsPolicy;
+use crate::access::rights::RightsPolicy;
 
 /// Rows of one question.
 const PAGE: u32 = 500;
