@@ -99,7 +99,7 @@ impl Load {
     /// Waits until the first delete was acknowledged: a kill before that could hit none.
     pub(crate) async fn until_deletes(&self, within: Duration) {
         let end = Instant::now() + within;
-        while self.deleting() + self.counts.deletes.load(Ordering::Relaxed) == 0 {
+        while self.deleting() + self.deleted() == 0 {
             assert!(Instant::now() < end, "nobody deletes: {}", self.counts);
             tokio::time::sleep(REQUESTS).await;
         }
@@ -108,6 +108,11 @@ impl Load {
     /// How many deletes were acknowledged and not yet seen to have ended.
     pub(crate) fn deleting(&self) -> u64 {
         self.counts.deleting.load(Ordering::Relaxed)
+    }
+
+    /// How many deletes were seen to have ended.
+    pub(crate) fn deleted(&self) -> u64 {
+        self.counts.deletes.load(Ordering::Relaxed)
     }
 
     /// Prints what was done in each second until now, and asserts what cannot be said of people who were idle between so
