@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::ports::free_port;
 use crate::services::is_required;
 
 /// A server process with a data directory of its own, on a loopback port of its own.
@@ -72,11 +73,10 @@ impl Server {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
         Some(Self {
             directory,
             programs,
-            port: port.expect("a port").port(),
+            port: free_port(),
             process: None,
         })
     }
@@ -130,7 +130,9 @@ impl Server {
                 .spawn()
                 .expect("the server starts");
             while process.try_wait().expect("a child").is_none() {
-                if TcpStream::connect(self.address()).is_ok() {
+                // Somebody else may have taken the port: then this one ends.
+                let answers = TcpStream::connect(self.address()).is_ok();
+                if answers && process.try_wait().expect("a child").is_none() {
                     self.process = Some(process);
                     break;
                 }

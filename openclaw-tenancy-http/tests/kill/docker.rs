@@ -5,6 +5,9 @@ use tokio::process::Command;
 /// Every object of a deployment carries it, with the deployment's id.
 const LABEL: &str = "io.openclaw-tenancy.deployment";
 
+/// And with what it is.
+const ROLE: &str = "io.openclaw-tenancy.role";
+
 /// One deployment's objects on one engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Docker {
@@ -57,6 +60,16 @@ impl Docker {
         let listed = [args, &["--filter", &filter, "--format", format]].concat();
         let listed = self.run(&listed).await;
         listed.lines().map(str::to_owned).collect()
+    }
+
+    /// The same of the containers that are instances: beside them stand, for a moment, those that the product asks a host with.
+    pub(crate) async fn instances(&self, format: &str) -> Vec<String> {
+        let with_role = format!("{{{{.Label \"{ROLE}\"}}}} {format}");
+        let listed = self.list(Kind::Container, &with_role).await;
+        let instances = listed
+            .iter()
+            .filter_map(|line| line.strip_prefix("instance "));
+        instances.map(str::to_owned).collect()
     }
 
     /// Removes whatever the deployment has on the engine, the host's marker too: the end of every test.

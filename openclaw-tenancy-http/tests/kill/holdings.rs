@@ -25,7 +25,7 @@ pub(crate) async fn count_by_tenant(docker: &Docker, kind: Kind) -> BTreeMap<Str
 /// The tenant of each container that runs, as often as there are such.
 async fn running_tenants(docker: &Docker) -> Vec<String> {
     let format = r#"{{.State}} {{.Label "io.openclaw-tenancy.tenant"}}"#;
-    let listed = docker.list(Kind::Container, format).await;
+    let listed = docker.instances(format).await;
     let running = listed
         .iter()
         .filter_map(|line| line.strip_prefix("running "));

@@ -41,7 +41,7 @@ pub(crate) async fn until_left(docker: &Docker, tenants: &BTreeSet<&str>, within
 
 /// This many containers of the deployment run, and nothing else has its volumes, by the kernel's own account.
 pub(crate) async fn only_these_run(docker: &Docker, count: usize) {
-    let listed = docker.list(Kind::Container, "{{.State}} {{.ID}}").await;
+    let listed = docker.instances("{{.State}} {{.ID}}").await;
     let running: BTreeSet<&str> = listed
         .iter()
         .filter_map(|line| line.strip_prefix("running "))

@@ -36,6 +36,8 @@ impl People {
         let client = Client::builder()
             .no_proxy()
             .timeout(REQUEST)
+            // Before the server closes one that rests, which may be just when the next request comes.
+            .pool_idle_timeout(Duration::from_secs(5))
             .build()
             .unwrap();
         Self {

@@ -6,7 +6,6 @@ use openclaw_tenancy::status::Phase;
 use openclaw_tenancy::tenant::FailureReason;
 use serde_json::Value;
 
-use crate::docker::Kind;
 use crate::instance::Instance;
 use crate::world::{World, brisk, with_world};
 
@@ -32,7 +31,7 @@ async fn f05_a_volume_with_other_options_is_named_never_mounted_and_left_as_it_i
         let message = failed.message.expect("what is wrong");
         assert!(message.contains(&volume), "{message}");
         assert!(message.contains("remove it on the host"), "{message}");
-        let containers = world.docker.list(Kind::Container, "{{.ID}}").await;
+        let containers = world.docker.instances("{{.ID}}").await;
         assert!(containers.is_empty(), "{containers:?}");
         let after = world.docker.run(&["volume", "inspect", &volume]).await;
         assert_eq!(before, after);

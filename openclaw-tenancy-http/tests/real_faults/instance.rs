@@ -9,7 +9,7 @@ use openclaw_tenancy::status::{Phase, Status};
 use openclaw_tenancy::tenant::Power;
 use openclaw_tenancy::{CreateRequest, Tenancy, TenancyError, TenantView};
 
-use crate::docker::{Docker, Kind};
+use crate::docker::Docker;
 use crate::world::World;
 
 /// For what comes surely, on a machine that is busy with everything else.
@@ -159,7 +159,7 @@ impl Instance {
 
     /// The one container that the engine has of it.
     pub(crate) async fn container(&self) -> String {
-        let all = self.docker.list(Kind::Container, "{{.ID}}").await;
+        let all = self.docker.instances("{{.ID}}").await;
         let [one] = all.try_into().expect("one container");
         one
     }

@@ -30,7 +30,8 @@ use crate::given::given;
 
 /// What the product is told, short enough that a test sees the end of each.
 pub(crate) const DEADLINES: Deadlines = Deadlines {
-    start: Duration::from_secs(5),
+    // A start on an engine with others under way is far quicker.
+    start: Duration::from_secs(20),
     stop: Duration::from_secs(3),
     provision: Duration::from_secs(60),
 };

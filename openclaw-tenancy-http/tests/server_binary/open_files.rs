@@ -42,8 +42,7 @@ async fn a26_exhaustion_connections_leave_the_server_the_files_it_needs() {
     assert!(!open.is_empty());
 
     // It still reaches its database, which it writes to for this, and its accounts.
-    let (status, health) = send(client().get(format!("{}/api/health", server.api))).await;
-    assert_eq!(status, 200, "{health}");
+    let health = server.healthy().await;
     assert_eq!(health["checks"]["writes"], "ok", "{health}");
     let (name, password) = server.first_administrator().unwrap();
     let signing_in = client()

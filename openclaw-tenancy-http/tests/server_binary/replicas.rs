@@ -200,11 +200,21 @@ async fn stop_in_the_middle(
     };
     timeout(PATIENCE, on_their_way).await.expect(call);
     let mut victim = Signals::to(&[pair.server(VICTIM).pid()]);
-    let at = Instant::now();
-    victim.stop().await;
-    let claims = pair.claims_of(worker).await;
-    let lease = claims.values().copied().max().unwrap_or_default();
-    let tenants: BTreeSet<String> = claims.into_keys().collect();
+    let end = Instant::now() + PATIENCE;
+    let (at, lease, tenants) = loop {
+        let at = Instant::now();
+        victim.stop().await;
+        let claims = pair.claims_of(worker).await;
+        let lease = claims.values().copied().max().unwrap_or_default();
+        let tenants: BTreeSet<String> = claims.into_keys().collect();
+        // A call may be held twice for one of them, where the first took too long.
+        let whole = tenants.len() == BUSY.len() && under_way(&pair.docker()).await == tenants;
+        if whole || end < Instant::now() {
+            break (at, lease, tenants);
+        }
+        victim.go_on();
+        sleep(MOMENT).await;
+    };
     assert_eq!(tenants.len(), BUSY.len(), "{call}: {tenants:?}");
     assert_eq!(under_way(&pair.docker()).await, tenants, "{call}");
     other.go_on();

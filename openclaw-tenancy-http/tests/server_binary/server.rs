@@ -127,6 +127,23 @@ impl Server {
         self.ended().await
     }
 
+    /// What the server says of its health, once that is 200: its writes may wait for a busy disk longer than it allows.
+    pub(crate) async fn healthy(&self) -> Value {
+        let asked = async {
+            loop {
+                let (status, health) = self.get("/api/health", "").await;
+                if status == 200 {
+                    return health;
+                }
+                assert_eq!(status, 503, "{health}");
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .expect("it is healthy")
+    }
+
     pub(crate) async fn get(&self, path: &str, token: &str) -> (u16, Value) {
         send(
             client()

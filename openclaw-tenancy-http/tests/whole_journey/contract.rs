@@ -9,7 +9,7 @@ use openclaw_tenancy::instance::PROXY_HEADER;
 use serde_json::Value;
 use stand_in::contract::{Claim, Target, check, check_reload, check_shutdown};
 
-use crate::docker::{Docker, Kind};
+use crate::docker::Docker;
 
 /// The instance on the engine, and how the edge speaks to it.
 struct Instance {
@@ -63,7 +63,7 @@ pub(crate) async fn is_kept(docker: &Docker) {
 
 impl Instance {
     async fn find(docker: &Docker) -> Self {
-        let found = docker.list(Kind::Container, "{{.ID}}").await;
+        let found = docker.instances("{{.ID}}").await;
         let [container] = found.as_slice() else {
             panic!("not one container: {found:?}")
         };

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::docker::{Docker, Kind};
+use crate::docker::Docker;
 use crate::model::{self, ModelServer};
 use crate::{COMPOSER, OPENCLAW};
 
@@ -44,7 +44,7 @@ fn of(address: SocketAddr, key: &str, default_model: &str) -> String {
 /// other key, and the old one is nowhere on the volume.
 pub(crate) async fn reaches(browser: &mut Browser, model: &ModelServer, docker: &Docker) {
     let began = Instant::now();
-    let found = docker.list(Kind::Container, "{{.ID}}").await;
+    let found = docker.instances("{{.ID}}").await;
     let [container] = found.as_slice() else {
         panic!("not one container: {found:?}")
     };

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::browser::Browser;
-use crate::docker::{Docker, Kind};
+use crate::docker::Docker;
 use crate::{PAGE, READY, sign_in_at_provider};
 
 const MIB: u64 = 1 << 20;
@@ -60,7 +60,7 @@ async fn page(browser: &mut Browser, name: &str) {
 /// Free's memory and its swap, as much of it as this machine has, were granted, and nothing of it was killed for want
 /// of more.
 async fn has_the_plans_limits(docker: &Docker) {
-    let found = docker.list(Kind::Container, "{{.ID}}").await;
+    let found = docker.instances("{{.ID}}").await;
     let [container] = found.as_slice() else {
         panic!("not one container: {found:?}")
     };

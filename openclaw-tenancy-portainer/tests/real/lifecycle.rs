@@ -6,11 +6,11 @@ use openclaw_tenancy::quantity::Bytes;
 use serde_json::{Value, json};
 
 use crate::common::{plan, told};
-use crate::{until, with_tenant};
+use crate::{PATIENCE, until, with_tenant};
 
 #[tokio::test]
 async fn a_whole_life_with_every_step_done_twice() {
-    with_tenant(|_, t| async move {
+    with_tenant(|engine, t| async move {
         let id = t.created(plan("free")).await;
         let address = t.instance_spec(1, plan("free")).address();
         let look = || async { t.backend.inspect(&t.host, &id).await.unwrap().unwrap() };
@@ -23,6 +23,9 @@ async fn a_whole_life_with_every_step_done_twice() {
             assert_eq!(seen.seen.address, Some(address));
             assert!(seen.seen.running);
         }
+        // Its shell hears a signal once it has begun to sleep.
+        let asleep = async { while engine.run(&id.0, "pgrep -x sleep").await.code != 0 {} };
+        tokio::time::timeout(PATIENCE, asleep).await.expect("it sleeps");
         for _ in 0..2 {
             t.backend.signal(&t.host, &id, Signal::Terminate).await.unwrap();
         }

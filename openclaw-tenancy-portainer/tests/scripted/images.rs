@@ -1,11 +1,13 @@
 //! F30: images, present or pulled.
 
-use openclaw_tenancy::backend::BackendError;
+use std::time::Duration;
+
+use openclaw_tenancy::backend::{BackendError, ContainerBackend as _};
 use openclaw_tenancy::container::Image;
 use test_support::engine::{Fault, Rule};
 
-use super::{CALL, bench};
-use crate::common::told;
+use super::{backend_with, bench};
+use crate::common::{host, told};
 
 fn named(reference: &str) -> Image {
     Image {
@@ -126,11 +128,15 @@ async fn f30_content_that_is_not_what_was_pinned_is_missing() {
 
 #[tokio::test]
 async fn f30_a_pull_outlives_its_callers_and_there_is_one() {
-    let (engine, tenancy) = bench().await;
+    let (engine, _) = bench().await;
     engine.world().offer_image("a/b:1");
-    engine.on(Rule::call("POST", "/images/create").fault(Fault::Delay(CALL + CALL / 2)));
-    let image = named("a/b:1");
-    let prepare = || tenancy.backend.prepare(&tenancy.host, &image);
+    // A call is told that the image is on its way after four fifths of its limit. The pull ends after the first calls have
+    // been told and before the last is, by seconds that a busy machine may take.
+    let backend = backend_with(&engine, Duration::from_secs(5));
+    let delay = Fault::Delay(Duration::from_secs(6));
+    engine.on(Rule::call("POST", "/images/create").fault(delay));
+    let (host, image) = (host(), named("a/b:1"));
+    let prepare = || backend.prepare(&host, &image);
     let (a, b, c) = tokio::join!(prepare(), prepare(), prepare());
     for answer in [a, b, c] {
         let pulling = matches!(answer, Err(BackendError::Pulling { .. }));

@@ -32,9 +32,13 @@ const SUBNET: &str = "10.88.0.0/29";
 const CALL: Duration = Duration::from_secs(2);
 
 fn backend(engine: &ScriptedEngine) -> DockerBackend {
+    backend_with(engine, CALL)
+}
+
+fn backend_with(engine: &ScriptedEngine, call_limit: Duration) -> DockerBackend {
     DockerBackend::builder(keys(DEPLOYMENT))
         .host(host(), engine.address().parse().unwrap())
-        .call_limit(CALL)
+        .call_limit(call_limit)
         .build()
         .unwrap()
 }

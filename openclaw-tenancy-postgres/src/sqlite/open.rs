@@ -31,8 +31,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 const READERS: u32 = 4;
 
 /// How long SQLite itself waits for a lock of another process: less than a call may take, so that the caller
-/// learns that it was a lock.
-const BUSY: Duration = Duration::from_secs(4);
+/// learns that it was a lock. It counts its naps and not the time, so on a busy machine it is longer.
+const BUSY: Duration = Duration::from_secs(3);
 
 impl SqliteStore {
     /// Opens the file at `path`, and makes it, readable for its owner alone, if there is none.

@@ -1,5 +1,7 @@
 //! F17: serialization failures and deadlocks.
 
+use std::time::Duration;
+
 use openclaw_tenancy::store::{Created, StoreError, TenantStore};
 use openclaw_tenancy_postgres::PoolOptions;
 use sqlx::{Connection as _, Executor as _};
@@ -93,7 +95,20 @@ async fn f17_a_real_deadlock_is_got_over() {
     let Some(database) = Database::create().await else {
         return;
     };
-    let store = database.store(PoolOptions::default()).await;
+    let mut other = database.connection().await;
+    // A session looks for a deadlock once, so long after it began to wait: the other waits by then, on a busy machine too.
+    other
+        .execute(
+            "DO $$ BEGIN EXECUTE \
+             format('ALTER DATABASE %I SET deadlock_timeout = ''5s''', current_database()); END $$",
+        )
+        .await
+        .unwrap();
+    let patient = PoolOptions {
+        deadline: Duration::from_secs(60),
+        ..PoolOptions::default()
+    };
+    let store = database.store(patient).await;
     let host = ready_host(&store).await;
     store.create(new_tenant()).await.unwrap();
     let claim = store
@@ -102,7 +117,6 @@ async fn f17_a_real_deadlock_is_got_over() {
         .unwrap()
         .remove(0);
 
-    let mut other = database.connection().await;
     // The one that looks for deadlocks first gives up: not this one.
     other
         .execute("SET deadlock_timeout = '1min'")
@@ -118,14 +132,14 @@ async fn f17_a_real_deadlock_is_got_over() {
         let (id, fence) = (claim.item.id, claim.fence);
         async move { store.place(id, fence, place_on(&host)).await }
     });
+    let admin = tokio::sync::Mutex::new(database.connection().await);
     database
         .until("the place waits for the host", async || {
-            let mut admin = database.connection().await;
             let waiting = sqlx::query_scalar::<_, i64>(
                 "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) \
                  WHERE NOT l.granted AND a.datname = current_database()",
             );
-            waiting.fetch_one(&mut admin).await.unwrap() > 0
+            waiting.fetch_one(&mut *admin.lock().await).await.unwrap() > 0
         })
         .await;
     // Now each waits for the other, until the store's is given up.

@@ -92,7 +92,7 @@ async fn f16_a_commit_that_was_not_done_when_the_server_was_killed_is_done_again
 /// A server that does not come back in time leaves the outcome open, and the caller is told in time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f16_a_commit_whose_server_stays_away_is_unavailable_within_the_deadline() {
-    let deadline = Duration::from_secs(2);
+    let deadline = Duration::from_secs(5);
     let Some((mut server, store)) = server_and_store(deadline).await else {
         return;
     };
@@ -105,7 +105,7 @@ async fn f16_a_commit_whose_server_stays_away_is_unavailable_within_the_deadline
     let took = began.elapsed();
     assert!(is_unavailable(&answer), "{answer:?}");
     // A busy machine may be late, but not by this much.
-    assert!(took < 5 * deadline, "{took:?}");
+    assert!(took < 2 * deadline, "{took:?}");
 
     server.run();
     run_all(&mut connection(&server).await, RELEASE_COMMITS).await;

@@ -11,14 +11,21 @@ use tokio::time::Instant;
 use crate::given::{COMMIT, NOW, is_unavailable, new_tenant};
 use crate::support::database::Database;
 
-const DEADLINE: Duration = Duration::from_secs(1);
+/// Longer than a busy machine takes for the calls that succeed.
+const DEADLINE: Duration = Duration::from_secs(3);
 /// A busy machine may be late, but not by this much.
-const AT_MOST: Duration = Duration::from_secs(5);
+const AT_MOST: Duration = Duration::from_secs(7);
 
 const OPTIONS: PoolOptions = PoolOptions {
     max_connections: 2,
     min_connections: 0,
     deadline: DEADLINE,
+};
+
+/// For calls that wait for what is to come, and not for their deadline.
+const PATIENT: PoolOptions = PoolOptions {
+    deadline: Duration::from_secs(30),
+    ..OPTIONS
 };
 
 /// Every call ends in its deadline with an error that says so, and the next one after the trouble succeeds.
@@ -32,7 +39,7 @@ async fn f18_a_slow_or_silent_database_is_an_error_in_time_and_heals() {
     let store = PostgresStore::connect(&url, OPTIONS).await.unwrap();
     let tenant = store.create(new_tenant()).await.unwrap().tenant();
 
-    for trouble in [Mode::Delay(Duration::from_secs(5)), Mode::Stall] {
+    for trouble in [Mode::Delay(Duration::from_secs(60)), Mode::Stall] {
         proxy.set(trouble.clone());
         // More than there are connections, one after another and at once.
         for _ in 0..2 {
@@ -96,7 +103,7 @@ async fn f18_a_call_that_is_dropped_leaves_nothing() {
     };
     let proxy = Proxy::start(database.address()).await.unwrap();
     let url = database.url_over(proxy.address());
-    let store = PostgresStore::connect(&url, OPTIONS).await.unwrap();
+    let store = PostgresStore::connect(&url, PATIENT).await.unwrap();
     for number in 1..=6 {
         proxy.set(Mode::HoldRequest(COMMIT));
         let creating = tokio::spawn({
@@ -125,13 +132,9 @@ async fn f27_a_replica_that_is_paused_in_its_transaction_does_not_hold_the_other
         return;
     };
     let proxy = Proxy::start(database.address()).await.unwrap();
-    let patient = PoolOptions {
-        deadline: Duration::from_secs(30),
-        ..OPTIONS
-    };
     let url = database.url_over(proxy.address());
-    let paused = PostgresStore::connect(&url, patient).await.unwrap();
-    let other = database.store(patient).await;
+    let paused = PostgresStore::connect(&url, PATIENT).await.unwrap();
+    let other = database.store(PATIENT).await;
     proxy.set(Mode::HoldRequest(COMMIT));
     let new = new_tenant();
     let creating = tokio::spawn({

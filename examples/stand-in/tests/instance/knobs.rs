@@ -181,7 +181,7 @@ fn a_hang_answers_nothing_until_it_ends() {
     use std::io::{Read as _, Write as _};
     let mut hanging = std::net::TcpStream::connect(address).unwrap();
     hanging
-        .write_all(b"GET /_knob/hang?ms=700 HTTP/1.1\r\nhost: a\r\n\r\n")
+        .write_all(b"GET /_knob/hang?ms=5000 HTTP/1.1\r\nhost: a\r\n\r\n")
         .unwrap();
     instance.logged("[knob] hang");
     let mut probing = std::net::TcpStream::connect(address).unwrap();

@@ -90,8 +90,8 @@ fn the_volume_is_known_again_and_another_one_is_not() {
 fn the_phases_are_starting_started_draining() {
     let home = Home::new();
     let mut instance = home.start_with(&[
-        ("STAND_IN_STARTUP_DELAY_MS", "1500"),
-        ("STAND_IN_DRAIN_MS", "1500"),
+        ("STAND_IN_STARTUP_DELAY_MS", "5000"),
+        ("STAND_IN_DRAIN_MS", "5000"),
     ]);
     instance.address();
     let state = |path: &str| {

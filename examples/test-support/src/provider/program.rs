@@ -85,8 +85,11 @@ impl ProviderProgram {
             let words = std::fs::read_to_string(errors.path()).unwrap_or_default();
             panic!("the provider does not say where it is: {read:?}, {line:?}\n{words}")
         });
+        let issuer = started["issuer"].as_str().expect("an issuer").to_owned();
+        let answers = tokio::time::timeout(START_DEADLINE, answers(&issuer)).await;
+        answers.expect("the provider answers");
         Self {
-            issuer: started["issuer"].as_str().expect("an issuer").to_owned(),
+            issuer,
             redirect_uri: redirect_uri.to_owned(),
             decline,
             _stdin: child.stdin.take(),
@@ -143,6 +146,22 @@ impl ProviderProgram {
         }
         panic!("the sign-in does not come to an end; last at {url}");
     }
+}
+
+/// Waits for its first answers, for which a program of many modules may take long.
+async fn answers(issuer: &str) {
+    let client = reqwest::Client::builder().no_proxy().build();
+    let client = client.expect("a client");
+    let get = async |url: &str| {
+        let answer = client.get(url).send().await.expect("it listens");
+        answer.json::<Value>().await.expect("it is JSON")
+    };
+    let discovery = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    );
+    let keys = get(&discovery).await["jwks_uri"].clone();
+    get(keys.as_str().expect("its keys")).await;
 }
 
 /// What `login` enters, in the names that these providers give their fields.

@@ -17,8 +17,8 @@ use crate::id::{DeploymentId, Generation, HostId, TenantId};
 use crate::plan::Limits;
 use crate::quantity::{Bytes, MilliCpus};
 
-/// Only a backend that will never come to it runs into this.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Only a backend that will never come to it runs into this, and no engine of a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A tenant on the fixture's host.
 pub(super) struct Given {
