@@ -130,7 +130,7 @@ impl Server {
                 .spawn()
                 .expect("the server starts");
             while process.try_wait().expect("a child").is_none() {
-                // Somebody else may have taken the port: then this one ends.
+                // Where somebody else has taken the port, this one ends, if not yet.
                 let answers = TcpStream::connect(self.address()).is_ok();
                 if answers && process.try_wait().expect("a child").is_none() {
                     self.process = Some(process);

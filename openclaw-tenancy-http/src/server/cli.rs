@@ -243,8 +243,9 @@ pub(crate) enum AccountCommand {
     Add(AddAccount),
     /// List the accounts: ids, providers, names, and what each may do
     ///
-    /// An account is made when its person first signs in. What a provider's groups
-    /// add holds from one sign-in to the next and is not shown.
+    /// An account of a provider is made when its person first signs in, a local one
+    /// by `openclaw-tenancy account add`. What a provider's groups add holds from one
+    /// sign-in to the next and is not shown.
     #[command(verbatim_doc_comment)]
     List(ListAccounts),
     /// Sign an account out everywhere

@@ -5,8 +5,8 @@ use tokio::process::Command;
 /// Every object of a deployment carries it, with the deployment's id.
 const LABEL: &str = "io.openclaw-tenancy.deployment";
 
-/// And with what it is.
-const ROLE: &str = "io.openclaw-tenancy.role";
+/// What is somebody's instance.
+const INSTANCE: &str = "label=io.openclaw-tenancy.role=instance";
 
 /// One deployment's objects on one engine.
 #[derive(Debug, Clone)]
@@ -51,25 +51,26 @@ impl Docker {
 
     /// The deployment's objects of a kind, each as its id or name and the template's output for it.
     pub(crate) async fn list(&self, kind: Kind, format: &str) -> Vec<String> {
+        self.listed(kind, &[], format).await
+    }
+
+    /// The same of the containers that are instances: beside them stand, for a moment, those that the product asks a
+    /// host with.
+    pub(crate) async fn instances(&self, format: &str) -> Vec<String> {
+        let role = ["--filter", INSTANCE];
+        self.listed(Kind::Container, &role, format).await
+    }
+
+    async fn listed(&self, kind: Kind, more: &[&str], format: &str) -> Vec<String> {
         let filter = format!("label={LABEL}={}", self.deployment);
         let args: &[&str] = match kind {
             Kind::Container => &["ps", "--all", "--no-trunc"],
             Kind::Volume => &["volume", "ls"],
             Kind::Network => &["network", "ls", "--no-trunc"],
         };
-        let listed = [args, &["--filter", &filter, "--format", format]].concat();
+        let listed = [args, &["--filter", &filter, "--format", format], more].concat();
         let listed = self.run(&listed).await;
         listed.lines().map(str::to_owned).collect()
-    }
-
-    /// The same of the containers that are instances: beside them stand, for a moment, those that the product asks a host with.
-    pub(crate) async fn instances(&self, format: &str) -> Vec<String> {
-        let with_role = format!("{{{{.Label \"{ROLE}\"}}}} {format}");
-        let listed = self.list(Kind::Container, &with_role).await;
-        let instances = listed
-            .iter()
-            .filter_map(|line| line.strip_prefix("instance "));
-        instances.map(str::to_owned).collect()
     }
 
     /// Removes whatever the deployment has on the engine, the host's marker too: the end of every test.

@@ -237,7 +237,13 @@ async fn sigterm_in_the_middle_of_a_create_and_of_a_delete_loses_nothing() {
 pub(crate) async fn of(engine: &str, kind: &str, deployment: &str) -> Vec<String> {
     let filter = format!("label=io.openclaw-tenancy.deployment={deployment}");
     let args: &[&str] = match kind {
-        "ps" => &["ps", "--all"],
+        // Of people: a host's probe is none.
+        "ps" => &[
+            "ps",
+            "--all",
+            "--filter",
+            "label=io.openclaw-tenancy.role=instance",
+        ],
         kind => &[kind, "ls"],
     };
     let listed = docker(engine, &[args, &["--quiet", "--filter", &filter]].concat()).await;

@@ -215,8 +215,8 @@ async fn sign_in_at_provider(browser: &mut Browser, public_url: &str) {
 async fn nothing_left(docker: &Docker) {
     let asked_with = async {
         // The product asks a host with a container of a moment, which is nobody's and goes.
-        while docker.instances("").await.is_empty()
-            && !docker.list(Kind::Container, "").await.is_empty()
+        while docker.instances("{{.ID}}").await.is_empty()
+            && !docker.list(Kind::Container, "{{.ID}}").await.is_empty()
         {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
