@@ -30,26 +30,34 @@ fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
 /// Publishes each accepted edit to `current`, for as long as the instance runs.
 pub(crate) async fn run(settings: Arc<Settings>, current: watch::Sender<Arc<Config>>) {
     let mut files = current.borrow().files.clone();
-    let mut seen = stamps(&files);
+    // What was written while it was read at the start is read now.
+    let mut seen = None;
     let mut ticks = tokio::time::interval(INTERVAL);
     loop {
         ticks.tick().await;
-        let now = stamps(&files);
+        let now = Some(stamps(&files));
         if now == seen {
             continue;
         }
-        seen = now;
         match Config::load(&settings) {
             Ok(config) => {
+                // As they were before they were read: what is written meanwhile is read at the next look. So are files
+                // that were not looked at before.
+                seen = now.filter(|_| config.files == files);
                 files.clone_from(&config.files);
-                seen = stamps(&files);
-                current.send_replace(Arc::new(config));
-                log::line("reload", "config hot reload applied");
+                let held = Arc::clone(&current.borrow());
+                if (&held.merged, &held.files) != (&config.merged, &config.files) {
+                    current.send_replace(Arc::new(config));
+                    log::line("reload", "config hot reload applied");
+                }
             }
-            Err(error) => log::line(
-                "reload",
-                &format!("config reload skipped (invalid config): {}", error.why()),
-            ),
+            Err(error) => {
+                seen = now;
+                log::line(
+                    "reload",
+                    &format!("config reload skipped (invalid config): {}", error.why()),
+                );
+            }
         }
     }
 }

@@ -255,6 +255,48 @@ fn the_inside_is_shown() {
     assert_eq!(instance.get("/_knob/dial?to=somewhere").status, 400);
 }
 
+/// An edit that comes while an earlier one is read is read as well.
+#[test]
+fn an_edit_during_a_reload_is_not_missed() {
+    let home = Home::new();
+    let main = json!({
+        "gateway": { "$include": "./manager/gateway.json" },
+        "messages": { "$include": "./manager/messages.json" },
+    });
+    crate::support::replace(&home.state().join("openclaw.json"), &main.to_string());
+    // A pipe is read last and holds the reading up until somebody writes.
+    let pipe = home.state().join("manager/messages.json");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let with_user = |user: &str| {
+        let mut edited = gateway();
+        edited["auth"]["trustedProxy"]["allowUsers"] = json!([user]);
+        edited.to_string()
+    };
+    let (first, second) = (with_user("u-2"), with_user("u-3"));
+    let (file, first_edit) = (home.gateway_file(), first.clone());
+    std::thread::spawn(move || {
+        // Opening succeeds once the other end reads. The loop ends with the instance and its folder.
+        while let Ok(mut end) = fs::OpenOptions::new().write(true).open(&pipe) {
+            if fs::read_to_string(&file).is_ok_and(|text| text == first_edit) {
+                crate::support::replace(&file, &second);
+            }
+            use std::io::Write as _;
+            let _ = end.write_all(b"{}");
+            drop(end);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    let instance = home.start();
+    instance.ready();
+    home.edit(&first);
+    crate::support::eventually("the second edit", || {
+        let config = instance.json("/_knob/config");
+        let users = config["merged"].pointer("/gateway/auth/trustedProxy/allowUsers");
+        (users == Some(&json!(["u-3"]))).then_some(())
+    });
+}
+
 #[test]
 fn under_the_name_of_cat_it_is_one() {
     let folder = tempfile::tempdir().unwrap();
