@@ -5,8 +5,8 @@ use tokio::process::Command;
 /// Every object of a deployment carries it, with the deployment's id.
 const LABEL: &str = "io.openclaw-tenancy.deployment";
 
-/// What is somebody's instance.
-const INSTANCE: &str = "label=io.openclaw-tenancy.role=instance";
+/// Filters what is somebody's instance: beside them stand, for a moment, those that the product asks a host with.
+pub(crate) const INSTANCE: &str = "label=io.openclaw-tenancy.role=instance";
 
 /// One deployment's objects on one engine.
 #[derive(Debug, Clone)]
@@ -54,8 +54,7 @@ impl Docker {
         self.listed(kind, &[], format).await
     }
 
-    /// The same of the containers that are instances: beside them stand, for a moment, those that the product asks a
-    /// host with.
+    /// The same of the containers that are instances.
     pub(crate) async fn instances(&self, format: &str) -> Vec<String> {
         let role = ["--filter", INSTANCE];
         self.listed(Kind::Container, &role, format).await

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use test_support::services::given;
 use tokio::time::{sleep, timeout};
 
+use crate::docker::INSTANCE;
 use crate::server::Server;
 use crate::support::{PATIENCE, text};
 
@@ -57,11 +58,7 @@ impl Engine {
 
     /// The deployment's containers that are people's instances; a host's probe is none.
     pub(crate) async fn instances(&self, data: &Path) -> Vec<String> {
-        let role = [
-            "--all",
-            "--filter",
-            "label=io.openclaw-tenancy.role=instance",
-        ];
+        let role = ["--all", "--filter", INSTANCE];
         self.listed("container", &role, data).await
     }
 

@@ -7,6 +7,7 @@
 use std::process::Output;
 use std::time::Duration;
 
+use crate::docker::INSTANCE;
 use crate::server::{Server, client};
 use crate::support::{PATIENCE, run, text};
 use serde_json::{Value, json};
@@ -238,12 +239,7 @@ pub(crate) async fn of(engine: &str, kind: &str, deployment: &str) -> Vec<String
     let filter = format!("label=io.openclaw-tenancy.deployment={deployment}");
     let args: &[&str] = match kind {
         // Of people: a host's probe is none.
-        "ps" => &[
-            "ps",
-            "--all",
-            "--filter",
-            "label=io.openclaw-tenancy.role=instance",
-        ],
+        "ps" => &["ps", "--all", "--filter", INSTANCE],
         kind => &[kind, "ls"],
     };
     let listed = docker(engine, &[args, &["--quiet", "--filter", &filter]].concat()).await;

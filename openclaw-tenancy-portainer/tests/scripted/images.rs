@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openclaw_tenancy::backend::{BackendError, ContainerBackend as _};
 use openclaw_tenancy::container::Image;
-use test_support::engine::{Fault, Rule};
+use test_support::engine::{Fault, Rule, ScriptedEngine};
 
 use super::{backend_with, bench};
 use crate::common::{host, told};
@@ -128,7 +128,7 @@ async fn f30_content_that_is_not_what_was_pinned_is_missing() {
 
 #[tokio::test]
 async fn f30_a_pull_outlives_its_callers_and_there_is_one() {
-    let (engine, _) = bench().await;
+    let engine = ScriptedEngine::start().await.unwrap();
     engine.world().offer_image("a/b:1");
     // A call is told that the image is on its way after four fifths of its limit. The pull ends after the first calls have
     // been told and before the last is, by seconds that a busy machine may take.

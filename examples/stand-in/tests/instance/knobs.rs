@@ -266,8 +266,15 @@ fn an_edit_during_a_reload_is_not_missed() {
     crate::support::replace(&home.state().join("openclaw.json"), &main.to_string());
     // A pipe is read last and holds the reading up until somebody writes.
     let pipe = home.state().join("manager/messages.json");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
+    // Each reading has a pipe of its own, so that no two share what is written.
+    let renew = {
+        let (next, pipe) = (pipe.with_extension("next"), pipe.clone());
+        move || {
+            let made = std::process::Command::new("mkfifo").arg(&next).status();
+            made.is_ok_and(|status| status.success()) && fs::rename(&next, &pipe).is_ok()
+        }
+    };
+    assert!(renew());
     let with_user = |user: &str| {
         let mut edited = gateway();
         edited["auth"]["trustedProxy"]["allowUsers"] = json!([user]);
@@ -276,15 +283,15 @@ fn an_edit_during_a_reload_is_not_missed() {
     let (first, second) = (with_user("u-2"), with_user("u-3"));
     let (file, first_edit) = (home.gateway_file(), first.clone());
     std::thread::spawn(move || {
-        // Opening succeeds once the other end reads. The loop ends with the instance and its folder.
+        // Opening succeeds once the other end reads; what still waits for that at the end goes with this program.
         while let Ok(mut end) = fs::OpenOptions::new().write(true).open(&pipe) {
             if fs::read_to_string(&file).is_ok_and(|text| text == first_edit) {
                 crate::support::replace(&file, &second);
             }
             use std::io::Write as _;
-            let _ = end.write_all(b"{}");
-            drop(end);
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            if end.write_all(b"{}").is_err() || !renew() {
+                break;
+            }
         }
     });
     let instance = home.start();
